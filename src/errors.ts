@@ -1,0 +1,59 @@
+/**
+ * Every fault a user can meet, in one place: a stable code, the exit status, and what to do next.
+ *
+ * A *fault* is the user's or their cloud's to mend and is thrown as `OsSshError`; anything else that is thrown is
+ * a bug of ours and ends with exit status 70. Exit statuses follow sysexits(3), see docs/exit-codes in README.
+ */
+export const catalogue = {
+  // 64: the command line or a file the user wrote
+  USAGE: {exit: 64, hint: 'see `os-ssh help`'},
+  CLOUDS_YAML: {exit: 64, hint: 'mend the file; the format is described in the openstacksdk documentation'},
+  NO_CLOUD: {exit: 64, hint: 'name a cloud of clouds.yaml by --os-cloud or OS_CLOUD, or set OS_AUTH_URL and its companions'},
+  NOT_ROOT: {exit: 64, hint: 'run it as root on Linux'},
+  // 65, 66: what was named
+  AMBIGUOUS: {exit: 65, hint: 'use the UUID, or more of it'},
+  NOT_FOUND: {exit: 66, hint: 'list what you may see: os-ssh list'},
+  // 69: somebody else is not there
+  SERVICE_DOWN: {exit: 69, hint: 'is the SSH service running? OS_SSH_ENDPOINT overrides the catalog'},
+  CLOUD_DOWN: {exit: 69, hint: 'the cloud did not answer; try again, or ask its operator'},
+  NO_KEYCHAIN: {exit: 69, hint: 'choose one explicitly: --keychain agent (forgets at logout) or --keychain file'},
+  // 70: ours
+  BUG: {exit: 70, hint: 'please report it with what you typed'},
+  // 75: worth another try
+  BUSY: {exit: 75, hint: 'try again in a moment'},
+  NO_GATE: {exit: 75, hint: 'no gate can take this path now; ask the operator of the SSH service'},
+  GATE_DOWN: {exit: 75, hint: 'the gate does not answer; the service goes on trying'},
+  GATE_FULL: {exit: 75, hint: 'the gates are full; revoke paths you no longer need: os-ssh paths list'},
+  NIC_MISSING: {exit: 75, hint: 'the network interface did not appear in the gate; try again'},
+  QUOTA: {exit: 75, hint: 'the port quota of the project is used up; ask for more or delete ports'},
+  CLOUD_REFUSED: {exit: 75, hint: "read the cloud's own message above"},
+  VM_OFF: {exit: 75, hint: 'start it: openstack server start VM'},
+  VM_NO_ADDRESS: {exit: 75, hint: 'give it an interface: openstack server add network VM NETWORK'},
+  VM_UNREACHABLE: {exit: 75, hint: 'is sshd running in the VM, and does a security group admit TCP port 22?'},
+  // 76: trust
+  HOST_KEY: {exit: 76, hint: 'if the machine was rebuilt on purpose, forget the old key: os-ssh paths revoke VM'},
+  // 77, 78: who you are
+  DENIED: {exit: 77, hint: 'this needs the member role in the project of the VM'},
+  NOT_LOGGED_IN: {exit: 78, hint: 'log in: os-ssh login'},
+} as const satisfies Record<string, {exit: number; hint: string}>
+
+export type ErrorCode = keyof typeof catalogue
+
+/** A fault with a stable code, one sentence, and a hint. `oclif` prints `code` and `suggestions` by itself. */
+export class OsSshError extends Error {
+  readonly code: ErrorCode
+  readonly suggestions: string[]
+
+  /** @param hint replaces the catalogue's when the place of the fault knows better */
+  constructor(code: ErrorCode, message: string, {hint, cause}: {hint?: string; cause?: unknown} = {}) {
+    super(message, cause === undefined ? undefined : {cause})
+    this.name = 'OsSshError'
+    this.code = code
+    this.suggestions = [hint ?? catalogue[code].hint]
+  }
+
+  /** Exit status of the process that ends with this fault. */
+  get exit(): number {
+    return catalogue[this.code].exit
+  }
+}

@@ -1,0 +1,12 @@
+/**
+ * A small OpenStack client: Keystone v3, Nova 2.1, Neutron 2.0 and Glance v2, as far as os-ssh needs them.
+ * It imports nothing else of ours, so that it can be published on its own one day.
+ *
+ * @example
+ * const cloud = openStack(await loadCloud({cloud: 'mycloud'}))
+ * const servers = await cloud.compute.servers()
+ */
+export {loadCloud, type CloudConfig, type LoadOptions} from './config.ts'
+export {OpenStackError, type OpenStackFault} from './errors.ts'
+export {openStack, withToken, type OpenStack, type OpenStackOptions} from './cloud.ts'
+export type * from './types.ts'

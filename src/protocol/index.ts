@@ -1,0 +1,95 @@
+/**
+ * What the SSH service and its clients say to each other (DESIGN section 5), as plain types: the client imports
+ * these without paying for a validator; the service checks the same shapes at its border in src/service/api.
+ * Field names are snake_case like every OpenStack API; times are RFC 3339 in UTC; lives are in seconds.
+ */
+
+export type RouteKind = 'routed' | 'attached'
+export type GateScope = 'project' | 'shared'
+/** `pending`: being made; `active`: usable until `expires_at`; `failed`: see `error`; `ended`: expired or revoked. */
+export type PathState = 'pending' | 'active' | 'failed' | 'ended'
+
+/** Body of POST /v1/paths. Idempotent for the same user, server and key: an active path is renewed, not doubled. */
+export interface PathRequest {
+  readonly server_id: string
+  /** The user's key as an OpenSSH public key line (Ed25519). */
+  readonly public_key: string
+  /** Which of the VM's networks to use; without it the planner chooses. */
+  readonly network_id?: string
+  /** Asked life in seconds; the service may shorten it. */
+  readonly life?: number
+}
+
+export interface Path {
+  readonly id: string
+  readonly state: PathState
+  readonly user_id: string
+  readonly user_name: string
+  readonly project_id: string
+  readonly server_id: string
+  readonly server_name: string
+  readonly network_id: string
+  readonly route: RouteKind
+  /** The VM's fixed address on that network. */
+  readonly address: string
+  /** The address on the gate that stands for the VM, and the port to ask for. */
+  readonly alias: string
+  readonly port: number
+  readonly gate: {readonly id: string; readonly name: string; readonly host: string; readonly port: number}
+  /** Account on the gate that this path's certificate opens. */
+  readonly login: string
+  readonly created_at: string
+  readonly expires_at: string
+  readonly error?: Problem
+}
+
+/** Answer to POST /v1/paths and GET /v1/paths/ID?credentials=true. */
+export interface PathGrant extends Path {
+  /** User certificate as one OpenSSH line, for the key of the request; valid until `expires_at`. */
+  readonly certificate: string
+  /** The host CA's public key line. The gate's host certificate has the principal `gate.id`: use it as HostKeyAlias. */
+  readonly host_ca: string
+  /** Host keys of the VM as `type base64`, from its console log; empty when the console shows none. */
+  readonly host_keys: readonly string[]
+}
+
+/** Body of POST /v1/gates. */
+export interface GateRequest {
+  /** Nova id of the gate's server. */
+  readonly server_id: string
+  readonly name: string
+  /** Address and port where clients and the service reach the gate's sshd. */
+  readonly host: string
+  readonly port?: number
+  readonly scope: GateScope
+  /** Management login; a plain key, root or sudo. */
+  readonly login?: string
+  /** Pinned host key, `type base64`; read from the gate's console log when absent. */
+  readonly host_key?: string
+}
+
+export interface Gate {
+  readonly id: string
+  readonly name: string
+  readonly server_id: string
+  readonly project_id: string
+  readonly scope: GateScope
+  readonly host: string
+  readonly port: number
+  readonly state: 'new' | 'ready' | 'down'
+  /** Why it is down, when it is. */
+  readonly reason?: string
+  readonly attachments: number
+  readonly paths: number
+}
+
+/** RFC 9457 problem document; `code` is one of the catalogue in src/errors.ts. */
+export interface Problem {
+  readonly type: string
+  readonly title: string
+  readonly status: number
+  readonly code: string
+  readonly detail: string
+  readonly hint?: string
+  readonly request_id?: string
+}
