@@ -1,0 +1,138 @@
+import {execFileSync, spawn} from 'node:child_process'
+import {once} from 'node:events'
+import {mkdirSync, mkdtempSync, readFileSync, rmSync, writeFileSync} from 'node:fs'
+import {createServer} from 'node:net'
+import {tmpdir, userInfo} from 'node:os'
+import {join} from 'node:path'
+
+import {afterAll, describe, expect, test} from '@jest/globals'
+
+import {signHostCertificate, signUserCertificate} from '../../../src/ssh/certificate.ts'
+import {generateKeyPair} from '../../../src/ssh/keys.ts'
+
+const dir = mkdtempSync(join(tmpdir(), 'os-ssh-cert-'))
+afterAll(() => rmSync(dir, {recursive: true}))
+const write = (name: string, text: string) => {
+  writeFileSync(join(dir, name), `${text.trim()}\n`, {mode: 0o600})
+  return join(dir, name)
+}
+const inspect = (line: string) =>
+  execFileSync('ssh-keygen', ['-L', '-f', '-'], {input: `${line}\n`, encoding: 'utf8', env: {TZ: 'UTC'}})
+
+const ca = generateKeyPair('ca')
+const user = generateKeyPair('user')
+const base = {
+  caPrivateKey: ca.privateKey,
+  publicKey: user.publicKey,
+  serial: 2n ** 63n,
+  keyId: 'path-1 alice',
+  principals: ['path-1'],
+  validAfter: new Date('2026-01-01T00:00:00Z'),
+  validBefore: new Date('2026-01-01T08:00:00Z'),
+}
+
+describe('ssh-keygen -L', () => {
+  test('reads a user certificate as it was meant', () => {
+    const text = inspect(signUserCertificate({...base, sourceAddress: '192.0.2.0/24'}))
+    expect(text).toMatch(/Type: ssh-ed25519-cert-v01@openssh.com user certificate/)
+    expect(text).toMatch(/Key ID: "path-1 alice"\n\s+Serial: 9223372036854775808/)
+    expect(text).toMatch(/Valid: from 2026-01-01T00:00:00 to 2026-01-01T08:00:00/)
+    expect(text).toMatch(/Principals: \n\s+path-1\n\s+Critical Options: \n\s+source-address 192.0.2.0\/24/)
+    expect(text).toMatch(/Extensions: \n\s+permit-port-forwarding\n*$/)
+  })
+
+  test('reads a host certificate without options', () => {
+    const text = inspect(signHostCertificate({...base, principals: ['gate-1', 'gate-2']}))
+    expect(text).toMatch(/host certificate/)
+    expect(text).toMatch(
+      /Principals: \n\s+gate-1\n\s+gate-2\n\s+Critical Options: \(none\)\n\s+Extensions: \(none\)/,
+    )
+  })
+
+  test.each(['rsa', 'ecdsa'])('reads a certificate for a %s key', type => {
+    const file = join(dir, type)
+    execFileSync('ssh-keygen', ['-q', '-t', type, '-N', '', '-f', file])
+    const line = signHostCertificate({...base, publicKey: readFileSync(`${file}.pub`, 'utf8')})
+    expect(inspect(line)).toContain('Signing CA: ED25519')
+  })
+})
+
+test('a certificate for everybody is never signed', () => {
+  for (const principals of [[], ['']]) {
+    expect(() => signUserCertificate({...base, principals})).toThrow(/at least one principal/)
+  }
+})
+
+test('a real sshd lets the user in and a real ssh trusts the host, by certificates alone', async () => {
+  const port = await freePort()
+  const host = generateKeyPair('host')
+  const now = Date.now()
+  const life = {validAfter: new Date(now - 60_000), validBefore: new Date(now + 600_000)}
+  const key = write('id', user.privateKey)
+  const hostKey = write('host', host.privateKey)
+  const ours = {...base, ...life}
+  const files = {
+    ca: write('ca.pub', ca.publicKey),
+    hostCert: write(
+      'host-cert.pub',
+      signHostCertificate({...ours, publicKey: host.publicKey, principals: ['gate-1']}),
+    ),
+    userCert: write('id-cert.pub', signUserCertificate({...ours, extensions: ['permit-pty']})),
+    wrongCert: write('wrong-cert.pub', signUserCertificate({...ours, principals: ['path-2']})),
+    principals: write('principals', 'path-1'),
+    known: write('known', `@cert-authority gate-1 ${ca.publicKey}`),
+  }
+  const config = write(
+    'sshd_config',
+    `Port ${port}
+ListenAddress 127.0.0.1
+HostKey ${hostKey}
+HostCertificate ${files.hostCert}
+TrustedUserCAKeys ${files.ca}
+AuthorizedPrincipalsFile ${files.principals}
+AuthorizedKeysFile none
+StrictModes no
+UsePAM no
+PidFile none`,
+  )
+  // What Debian's service unit makes; root's sshd refuses to start without it.
+  if (userInfo().uid === 0) mkdirSync('/run/sshd', {recursive: true})
+  const sshd = spawn('/usr/sbin/sshd', ['-D', '-e', '-f', config], {stdio: ['ignore', 'ignore', 'pipe']})
+  try {
+    await new Promise<void>(resolve =>
+      sshd.stderr.on('data', text => String(text).includes('listening') && resolve()),
+    )
+    const login = (certificate: string) =>
+      execFileSync(
+        'ssh',
+        ['-F', 'none', '-p', String(port), '-i', key, '-o', `CertificateFile=${certificate}`]
+          .concat(
+            '-o',
+            'HostKeyAlias=gate-1',
+            '-o',
+            `UserKnownHostsFile=${files.known}`,
+            '-o',
+            'BatchMode=yes',
+          )
+          .concat('-o', 'IdentitiesOnly=yes', '-o', 'StrictHostKeyChecking=yes', '-l', userInfo().username)
+          .concat('127.0.0.1', 'echo', 'in'),
+        {encoding: 'utf8', stdio: ['ignore', 'pipe', 'pipe'], env: {PATH: process.env['PATH']}},
+      )
+    expect(login(files.userCert)).toBe('in\n')
+    // Beside the key lies id-cert.pub, which ssh would also offer: away with it.
+    rmSync(files.userCert)
+    expect(() => login(files.wrongCert)).toThrow(/Permission denied/)
+  } finally {
+    sshd.kill()
+    if (sshd.exitCode === null) await once(sshd, 'exit')
+  }
+})
+
+async function freePort(): Promise<number> {
+  const server = createServer().listen(0, '127.0.0.1')
+  await once(server, 'listening')
+  const address = server.address()
+  server.close()
+  await once(server, 'close')
+  return typeof address === 'object' && address ? address.port : 0
+}
