@@ -1,0 +1,43 @@
+import {Command, Flags} from '@oclif/core'
+
+import {INTERRUPTED, printFault, report} from '../src/ui/faults.ts'
+
+/** What every command shares: faults end as `error:` and `hint:` lines with the exit status of PEERS.md. */
+export abstract class BaseCommand extends Command {
+  protected override async catch(error: Error & {exitCode?: number; oclif?: {exit?: number}}): Promise<void> {
+    // this.exit(): already said; or a reader such as `head` that went away.
+    if ('code' in error && (error.code === 'EEXIT' || error.code === 'EPIPE')) throw error
+    const {translate} = await import('../src/access/faults.ts')
+    const fault = report(translate(error))
+    if (fault.exit !== INTERRUPTED) await printFault(fault, wantsJson(this.argv))
+    this.exit(fault.exit)
+  }
+}
+
+/** A command that talks to a cloud. */
+export abstract class CloudCommand extends BaseCommand {
+  static override baseFlags = {
+    'os-cloud': Flags.string({
+      description: 'cloud of clouds.yaml',
+      env: 'OS_CLOUD',
+      helpGroup: 'CLOUD',
+      helpValue: 'NAME',
+    }),
+    keychain: Flags.string({
+      description: 'where the private key and the token are kept',
+      env: 'OS_SSH_KEYCHAIN',
+      options: ['system', 'agent', 'file'],
+      helpGroup: 'CLOUD',
+    }),
+  }
+}
+
+/** Looked for in the raw words, because the fault may be in the parsing itself. */
+function wantsJson(words: readonly string[]): boolean {
+  const own = words.includes('--') ? words.slice(0, words.indexOf('--')) : words
+  return own.some(
+    (word, index) =>
+      ['-fjson', '--format=json'].includes(word) ||
+      (/^(-f|--format)$/.test(word) && own[index + 1] === 'json'),
+  )
+}

@@ -1,0 +1,154 @@
+import {Flags} from '@oclif/core'
+
+import {OsSshError} from '../errors.ts'
+import {escapeCharacter, plain, type Screen, wantsColour} from './terminal.ts'
+
+export type Format = 'table' | 'json' | 'yaml' | 'csv' | 'value'
+export type Colour = 'green' | 'yellow' | 'red' | 'gray'
+
+/** One column of a listing, or one field of a record. */
+export interface Column<Row> {
+  /** snake_case: the key in JSON and YAML, and a name for `-c`. */
+  readonly name: string
+  /** What a table shows above it; also a name for `-c`. */
+  readonly title: string
+  /** Default: the row's property of that name. */
+  readonly get?: (row: Row) => unknown
+  /** Colour of a value on a terminal. */
+  readonly colour?: (row: Row) => Colour | undefined
+}
+
+/** The flags of every command that lists or shows, as OpenStack users know them. */
+export const outputFlags = {
+  format: Flags.string({
+    char: 'f',
+    description: 'how to print',
+    options: ['table', 'json', 'yaml', 'csv', 'value'],
+    default: 'table',
+  }),
+  column: Flags.string({char: 'c', description: 'print only this column; may be repeated', multiple: true}),
+}
+
+/** `outputFlags` as oclif parses them. */
+export interface OutputFlags {
+  readonly format: string
+  readonly column?: readonly string[] | undefined
+}
+
+/** Prints rows as the flags ask. @throws OsSshError USAGE for a column that does not exist */
+export async function render<Row>(
+  rows: readonly Row[],
+  columns: readonly Column<Row>[],
+  flags: OutputFlags,
+  screen: Screen = process.stdout,
+): Promise<void> {
+  const chosen = choose(columns, flags.column)
+  if (flags.format !== 'table') return write(screen, await encode(rows, chosen, flags.format))
+  const {table} = await import('./table.ts')
+  const cells = rows.map(row =>
+    chosen.map(column => ({text: cell(value(row, column)), colour: column.colour?.(row)})),
+  )
+  const titles = chosen.map(column => column.title)
+  await write(screen, await table(titles, cells, {colour: wantsColour(screen), width: screen.columns}))
+}
+
+/** Prints one record: a table of Field and Value, or an object. @throws OsSshError USAGE for an unknown column */
+export async function renderOne<Row>(
+  row: Row,
+  columns: readonly Column<Row>[],
+  flags: OutputFlags,
+  screen: Screen = process.stdout,
+): Promise<void> {
+  const chosen = choose(columns, flags.column)
+  if (flags.format === 'json') return write(screen, json(record(row, chosen)))
+  if (flags.format === 'yaml') return write(screen, await yaml(record(row, chosen)))
+  if (flags.format === 'csv') return write(screen, csv([row], chosen))
+  if (flags.format === 'value')
+    return write(screen, chosen.map(column => `${cell(value(row, column))}\n`).join(''))
+  const fields = chosen.map(column => ({
+    name: column.name,
+    value: value(row, column),
+    colour: column.colour?.(row),
+  }))
+  await render(
+    fields,
+    [
+      {name: 'field', title: 'Field', get: field => field.name},
+      {name: 'value', title: 'Value', get: field => field.value, colour: field => field.colour},
+    ],
+    {format: 'table'},
+    screen,
+  )
+}
+
+function choose<Row>(
+  columns: readonly Column<Row>[],
+  wanted: readonly string[] = [],
+): readonly Column<Row>[] {
+  if (wanted.length === 0) return columns
+  const named = (column: Column<Row>, name: string) =>
+    [column.name, column.title].some(known => known.toLowerCase() === name.toLowerCase())
+  const unknown = wanted.find(name => !columns.some(column => named(column, name)))
+  if (unknown !== undefined) {
+    const hint = `columns: ${columns.map(column => column.name).join(', ')}`
+    throw new OsSshError('USAGE', `there is no column "${plain(unknown)}"`, {hint})
+  }
+  // The listing's order, whatever the order of -c: as cliff does for every OpenStack command.
+  return columns.filter(column => wanted.some(name => named(column, name)))
+}
+
+function value<Row>(row: Row, column: Column<Row>): unknown {
+  const found = column.get ? column.get(row) : (row as Record<string, unknown>)[column.name]
+  return found instanceof Date ? found.toISOString() : (found ?? null)
+}
+
+function cell(found: unknown): string {
+  if (found === null) return ''
+  if (Array.isArray(found)) return found.map(cell).join(', ')
+  return plain(typeof found === 'object' ? JSON.stringify(found) : String(found))
+}
+
+async function encode<Row>(
+  rows: readonly Row[],
+  columns: readonly Column<Row>[],
+  format: string,
+): Promise<string> {
+  if (format === 'json') return json(rows.map(row => record(row, columns)))
+  if (format === 'yaml') return yaml(rows.map(row => record(row, columns)))
+  if (format === 'csv') return csv(rows, columns)
+  return rows.map(row => `${columns.map(column => cell(value(row, column))).join(' ')}\n`).join('')
+}
+
+function record<Row>(row: Row, columns: readonly Column<Row>[]): Record<string, unknown> {
+  return Object.fromEntries(columns.map(column => [column.name, value(row, column)]))
+}
+
+/** JSON leaves C1 controls and reordering marks as they are; a terminal must not see them. */
+function json(data: unknown): string {
+  return `${JSON.stringify(data, null, 2).replace(/[\u007f-\u009f\p{Cf}\p{Zl}\p{Zp}]/gu, jsonEscape)}\n`
+}
+
+function jsonEscape(character: string): string {
+  return character.split('').map(escapeCharacter).join('')
+}
+
+async function yaml(data: unknown): Promise<string> {
+  const {stringify} = await import('yaml')
+  return stringify(data)
+}
+
+/** RFC 4180, with the column names above. */
+function csv<Row>(rows: readonly Row[], columns: readonly Column<Row>[]): string {
+  const quote = (text: string) => (/[",\s]/.test(text) ? `"${text.replaceAll('"', '""')}"` : text)
+  const lines = [columns.map(column => column.name)]
+  for (const row of rows) lines.push(columns.map(column => cell(value(row, column))))
+  return lines.map(line => `${line.map(quote).join(',')}\n`).join('')
+}
+
+/** Waits until the text is out, so that a command may end right after. */
+async function write(screen: Screen, text: string): Promise<void> {
+  if (text === '') return
+  await new Promise<void>((resolve, reject) =>
+    screen.write(text, error => (error ? reject(error) : resolve())),
+  )
+}
