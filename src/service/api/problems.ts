@@ -1,0 +1,57 @@
+import type {FastifyError, FastifyReply, FastifyRequest} from 'fastify'
+
+import {type ErrorCode, OsSshError} from '../../errors.ts'
+import type {Problem} from '../../protocol/index.ts'
+
+/** HTTP status of each code of the catalogue. */
+const statuses: Partial<Record<ErrorCode, number>> = {
+  USAGE: 400,
+  NOT_LOGGED_IN: 401,
+  DENIED: 403,
+  NOT_FOUND: 404,
+  AMBIGUOUS: 409,
+  QUOTA: 409,
+  VM_OFF: 409,
+  VM_NO_ADDRESS: 409,
+  BUG: 500,
+  CLOUD_DOWN: 502,
+  CLOUD_REFUSED: 502,
+  HOST_KEY: 502,
+}
+
+/** A fault as an RFC 9457 problem document. */
+export function problem(fault: OsSshError, requestId?: string): Problem {
+  const status = statuses[fault.code] ?? 503
+  return {
+    type: `https://os-ssh.invalid/problems/${fault.code.toLowerCase().replaceAll('_', '-')}`,
+    title: fault.code,
+    status,
+    code: fault.code,
+    detail: fault.message,
+    ...(fault.suggestions[0] === undefined ? {} : {hint: fault.suggestions[0]}),
+    ...(requestId === undefined ? {} : {request_id: requestId}),
+  }
+}
+
+function asFault(error: FastifyError | Error): OsSshError {
+  if (error instanceof OsSshError) return error
+  const status = (error as FastifyError).statusCode
+  if (status === 413 || status === 415 || status === 400) return new OsSshError('USAGE', error.message)
+  // Never the message of a bug: it may quote what is not the caller's to see.
+  return new OsSshError('BUG', 'the service made a mistake; its log has the details under this request id', {
+    cause: error,
+  })
+}
+
+/** Fastify's error handler: faults are answered, bugs are also logged. */
+export function answerProblem(
+  error: FastifyError | Error,
+  request: FastifyRequest,
+  reply: FastifyReply,
+): void {
+  const fault = asFault(error)
+  if (fault.code === 'BUG') request.log.error({err: error}, 'bug')
+  const body = problem(fault, request.id)
+  if (body.status === 401) void reply.header('www-authenticate', 'Keystone')
+  void reply.code(body.status).type('application/problem+json').send(body)
+}

@@ -1,0 +1,83 @@
+import {randomUUID} from 'node:crypto'
+import type {IncomingMessage, ServerResponse} from 'node:http'
+import swagger from '@fastify/swagger'
+import {type TypeBoxTypeProvider, TypeBoxValidatorCompiler} from '@fastify/type-provider-typebox'
+import Fastify, {type FastifyBaseLogger, type FastifyInstance, type RawServerDefault} from 'fastify'
+
+import type {ServiceContext} from '../context.ts'
+import type {GrantLimits} from '../grant.ts'
+import type {Reconciler} from '../reconciler.ts'
+import type {Authenticate} from './auth.ts'
+import {gateRoutes} from './gates.ts'
+import {metrics} from './metrics.ts'
+import {pathRoutes} from './paths.ts'
+import {answerProblem} from './problems.ts'
+
+export interface Deps {
+  readonly context: ServiceContext
+  readonly reconciler: Reconciler
+  readonly authenticate: Authenticate
+  readonly limits: GrantLimits
+  readonly version: string
+}
+
+export type Api = FastifyInstance<
+  RawServerDefault,
+  IncomingMessage,
+  ServerResponse,
+  FastifyBaseLogger,
+  TypeBoxTypeProvider
+>
+
+const BODY_LIMIT = 64 * 1024
+const LONGEST_REQUEST_MS = 150_000
+
+/** The HTTP side of the service; listens to nothing by itself. */
+export async function createApi(deps: Deps): Promise<Api> {
+  const app = Fastify({
+    loggerInstance: deps.context.log as FastifyBaseLogger,
+    bodyLimit: BODY_LIMIT,
+    requestTimeout: LONGEST_REQUEST_MS,
+    genReqId: () => `req-${randomUUID()}`,
+    disableRequestLogging: true,
+    forceCloseConnections: true,
+  }).withTypeProvider<TypeBoxTypeProvider>()
+  app.setValidatorCompiler(TypeBoxValidatorCompiler)
+  app.setErrorHandler(answerProblem)
+  app.addHook('onSend', async (request, reply) => {
+    void reply.header('x-openstack-request-id', request.id).header('cache-control', 'no-store')
+  })
+  app.addHook('onResponse', async (request, reply) => {
+    request.log.info(
+      {
+        method: request.method,
+        url: request.routeOptions.url,
+        status: reply.statusCode,
+        ms: Math.round(reply.elapsedTime),
+        reqId: request.id,
+      },
+      'request',
+    )
+  })
+  await app.register(swagger, {
+    openapi: {
+      openapi: '3.1.0',
+      info: {
+        title: 'os-ssh service',
+        version: deps.version,
+        description: 'Paths to VMs: see DESIGN section 5',
+      },
+    },
+  })
+  app.get('/openapi.json', {schema: {hide: true}}, async () => app.swagger())
+  app.get('/healthz', async () => ({status: 'ok'}))
+  app.get('/readyz', async () => {
+    await deps.context.db.selectFrom('gates').select('id').limit(1).execute()
+    return {status: 'ready'}
+  })
+  app.get('/v1/ca', async () => ({user_ca: deps.context.ca.userCa, host_ca: deps.context.ca.hostCa}))
+  pathRoutes(app, deps)
+  gateRoutes(app, deps)
+  metrics(app, deps)
+  return app
+}

@@ -1,0 +1,30 @@
+import type {Logger} from 'pino'
+
+import type {OsSshError} from '../errors.ts'
+import type {OpenStack} from '../openstack/index.ts'
+import type {CertificateAuthority} from './ca/ca.ts'
+import type {Store} from './store/open.ts'
+import type {AttachmentRow} from './store/schema.ts'
+
+/** What the parts of the running service share. */
+export interface ServiceContext {
+  readonly db: Store
+  readonly ca: CertificateAuthority
+  /** The service's own account. */
+  readonly cloud: OpenStack
+  /** OpenSSH private key that gates accept for management. */
+  readonly managementKey: string
+  readonly log: Logger
+  /** Epoch ms. */
+  readonly clock: () => number
+  /** Starts a round of the gate after so many ms. */
+  wakeLater(gateId: string, ms: number): void
+  /** Fails pending paths with a reason, tells who waits, and lets the gate forget them. */
+  fail(pathIds: readonly string[], fault: OsSshError): Promise<void>
+  /** Tells who waits that this path is no longer pending. */
+  settled(pathId: string): void
+  /** Runs the probe of a path unless one is under way. */
+  probing(pathId: string, probe: () => Promise<void>): void
+  /** Detaches and deletes the port of an attachment that the gate has forgotten, and then its row. */
+  unplug(row: AttachmentRow): void
+}

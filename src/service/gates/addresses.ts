@@ -1,0 +1,79 @@
+import {OsSshError} from '../../errors.ts'
+
+/*
+ * The address plan of a gate. Each attachment (slot 0..1023) has a /20 of 100.64.0.0/10 (RFC 6598: shared address
+ * space, routed nowhere) and a /64 of a ULA (RFC 4193); the first addresses are the veth link between the gate's main
+ * namespace and the attachment's, the rest are aliases.
+ */
+
+export const ALIAS_RANGE_4 = '100.64.0.0/10'
+export const ALIAS_RANGE_6 = 'fd5e:6f73:7368::/48'
+export const MAX_SLOTS = 1024
+const ALIASES_PER_SLOT = 4000
+const FIRST_ALIAS = 16
+
+export type Family = 4 | 6
+
+export interface SlotPlan {
+  readonly slot: number
+  /** Names of the namespace and of the veth's end in the main namespace. */
+  readonly namespace: string
+  readonly veth: string
+  readonly block4: string
+  readonly gate4: string
+  readonly inner4: string
+  readonly block6: string
+  readonly gate6: string
+  readonly inner6: string
+}
+
+const ipv4 = (n: number) => [n >>> 24, (n >>> 16) & 255, (n >>> 8) & 255, n & 255].join('.')
+const base4 = (slot: number) => (100 << 24) + (64 << 16) + slot * 4096
+// slot + 1: the text of an address whose fourth group is not zero is the canonical one (RFC 5952)
+const base6 = (slot: number) => `fd5e:6f73:7368:${(slot + 1).toString(16)}`
+
+/** Names and link addresses of a slot. @throws RangeError outside 0..1023 (our bug) */
+export function slotPlan(slot: number): SlotPlan {
+  if (!Number.isInteger(slot) || slot < 0 || slot >= MAX_SLOTS) throw new RangeError(`slot ${slot}`)
+  return {
+    slot,
+    namespace: `os-ssh-${slot}`,
+    veth: `osv${slot}`,
+    block4: `${ipv4(base4(slot))}/20`,
+    gate4: ipv4(base4(slot)),
+    inner4: ipv4(base4(slot) + 1),
+    block6: `${base6(slot)}::/64`,
+    gate6: `${base6(slot)}::2`,
+    inner6: `${base6(slot)}::3`,
+  }
+}
+
+function aliasAt(slot: number, family: Family, n: number): string {
+  if (family === 4) return ipv4(base4(slot) + FIRST_ALIAS + n)
+  return `${base6(slot)}::${(FIRST_ALIAS * FIRST_ALIAS + n).toString(16)}`
+}
+
+/**
+ * The first free alias of a slot. The spelling matters: sshd's permitopen compares text (GATE.md).
+ *
+ * @throws OsSshError GATE_FULL
+ */
+export function freeAlias(slot: number, family: Family, used: ReadonlySet<string>): string {
+  for (let n = 0; n < ALIASES_PER_SLOT; n++) {
+    const alias = aliasAt(slot, family, n)
+    if (!used.has(alias)) return alias
+  }
+  throw new OsSshError('GATE_FULL', 'all aliases of this network are in use on the gate')
+}
+
+/** The account of number n: `osp0000` … `osp9999`. */
+export const login = (n: number) => `osp${String(n).padStart(4, '0')}`
+
+/** The first free account of a gate. @throws OsSshError GATE_FULL */
+export function freeLogin(used: ReadonlySet<string>, limit: number): string {
+  for (let n = 0; n < limit; n++) {
+    const name = login(n)
+    if (!used.has(name)) return name
+  }
+  throw new OsSshError('GATE_FULL', `all ${limit} accounts of the gate are in use`)
+}

@@ -1,0 +1,144 @@
+import {isIPv4} from 'node:net'
+import {setTimeout as sleep} from 'node:timers/promises'
+
+import {OsSshError} from '../../errors.ts'
+import {OpenStackError, type Port} from '../../openstack/index.ts'
+import type {ServiceContext} from '../context.ts'
+import {LIVE} from '../store/paths.ts'
+import type {AttachmentRow, GateRow} from '../store/schema.ts'
+
+const DETACH_MS = 30_000
+const DETACH_POLL_MS = 300
+
+type Plugging = Pick<ServiceContext, 'db' | 'cloud' | 'log'>
+
+/** By this name a port is found again when we died between making it and writing it down. */
+const portName = (row: AttachmentRow) => `os-ssh-${row.id}`
+
+async function findPort({cloud}: Plugging, row: AttachmentRow): Promise<Port | undefined> {
+  if (row.port_id === null)
+    return (await cloud.network.ports({name: portName(row), network_id: row.network_id}))[0]
+  return cloud.network.port(row.port_id).catch(gone)
+}
+
+/** Not there is what we want. */
+function gone(error: unknown): undefined {
+  if (error instanceof OpenStackError && error.fault === 'not-found') return undefined
+  throw error
+}
+
+/** Security groups of all VMs that the attachment's live paths lead to, and the gate project's own for its way out. */
+async function wantedGroups(context: Plugging, row: AttachmentRow, gate: GateRow): Promise<string[]> {
+  const paths = await context.db
+    .selectFrom('paths')
+    .select('groups')
+    .where('attachment_id', '=', row.id)
+    .where('state', 'in', LIVE)
+    .execute()
+  const groups = new Set([
+    ...(JSON.parse(row.groups) as string[]),
+    ...paths.flatMap(p => JSON.parse(p.groups) as string[]),
+  ])
+  if (groups.size === 0 || row.port_id === null) {
+    const own = await context.cloud.network.securityGroups({project_id: gate.project_id, name: 'default'})
+    for (const group of own) groups.add(group.id)
+  }
+  return [...groups].sort()
+}
+
+/**
+ * Makes the port of an attachment exist, belong to the right security groups and be plugged into the gate. May be
+ * called at any time and after any crash; does only what is missing.
+ *
+ * @returns whether the row changed
+ * @throws OpenStackError, OsSshError
+ */
+export async function plug(context: Plugging, row: AttachmentRow, gate: GateRow): Promise<boolean> {
+  const {db, cloud} = context
+  const groups = await wantedGroups(context, row, gate)
+  const same = JSON.stringify(groups) === row.groups
+  if (row.state !== 'wanted' && same) return false
+
+  const port = (await findPort(context, row)) ?? (await createPort(context, row, gate, groups))
+  if (port.project_id !== gate.project_id)
+    throw new OsSshError(
+      'CLOUD_REFUSED',
+      'the port of the attachment belongs to another project than the gate',
+    )
+  const missing = groups.some(group => !port.security_groups.includes(group))
+  if (missing) await cloud.network.updatePort(port.id, {security_groups: groups})
+  if (port.device_id === '') await cloud.compute.attachPort(gate.server_id, port.id)
+  else if (port.device_id !== gate.server_id)
+    throw new OsSshError('CLOUD_REFUSED', 'the port of the attachment is plugged into another server')
+
+  const subnets = await cloud.network.subnets({network_id: row.network_id})
+  const addresses = port.fixed_ips.flatMap(ip => {
+    const length = subnets.find(subnet => subnet.id === ip.subnet_id)?.cidr.split('/')[1]
+    return length === undefined ? [] : [`${ip.ip_address}/${length}`]
+  })
+  const plugged = {mac: port.mac_address, addresses: JSON.stringify(addresses.sort(byFamily))}
+  await db
+    .updateTable('attachments')
+    .set({...plugged, port_id: port.id, groups: JSON.stringify(groups)})
+    .where('id', '=', row.id)
+    .execute()
+  await db
+    .updateTable('attachments')
+    .set({state: 'plugged'})
+    .where('id', '=', row.id)
+    .where('state', '=', 'wanted')
+    .execute()
+  return true
+}
+
+const byFamily = (a: string, b: string) =>
+  Number(isIPv4(b.split('/')[0] ?? '')) - Number(isIPv4(a.split('/')[0] ?? ''))
+
+async function createPort(
+  {cloud, db, log}: Plugging,
+  row: AttachmentRow,
+  gate: GateRow,
+  groups: readonly string[],
+): Promise<Port> {
+  const own = (await cloud.identity.token()).project?.id === gate.project_id
+  const port = await cloud.network.createPort({
+    network_id: row.network_id,
+    name: portName(row),
+    description: `os-ssh: gate ${gate.name}`,
+    security_groups: groups,
+    // Only an admin may make a port for another project, so a member does not even say whose it is.
+    ...(own ? {} : {project_id: gate.project_id}),
+  })
+  await db.updateTable('attachments').set({port_id: port.id}).where('id', '=', row.id).execute()
+  await cloud.network.tagPort(port.id, ['os-ssh']).catch(error => log.warn({err: error}, 'port not tagged'))
+  return port
+}
+
+/**
+ * Detaches the port from the gate, deletes it, and then the row: in this order, so that a crash leaves a row that leads
+ * to what is still there.
+ *
+ * @throws OpenStackError
+ */
+export async function unplug(context: Plugging, row: AttachmentRow, gate: GateRow): Promise<void> {
+  const {cloud, db} = context
+  const port = await findPort(context, row)
+  if (port !== undefined) {
+    if (port.device_id !== '') {
+      await cloud.compute.detachPort(gate.server_id, port.id).catch(gone)
+      await detached(context, port.id)
+    }
+    await cloud.network.deletePort(port.id).catch(gone)
+  }
+  await db.deleteFrom('attachments').where('id', '=', row.id).where('state', '=', 'removing').execute()
+}
+
+/** Nova detaches in its own time and Neutron would refuse to delete a port in use. */
+async function detached({cloud}: Plugging, portId: string): Promise<void> {
+  const deadline = Date.now() + DETACH_MS
+  while (Date.now() < deadline) {
+    const port = await cloud.network.port(portId).catch(gone)
+    if (port === undefined || port.device_id === '') return
+    await sleep(DETACH_POLL_MS)
+  }
+}

@@ -1,0 +1,141 @@
+import {type AlgorithmList, Client, type ServerHostKeyAlgorithm} from 'ssh2'
+
+import {OsSshError} from '../../errors.ts'
+
+const CONNECT_MS = 10_000
+const RUN_MS = 60_000
+/** What a script may print before we stop listening, bytes. */
+const MAX_OUTPUT = 1 << 20
+
+export interface GateAddress {
+  readonly host: string
+  readonly port: number
+  readonly login: string
+  /** Pinned host key, `type base64`. */
+  readonly hostKey: string
+}
+
+export interface ScriptResult {
+  readonly status: number
+  readonly stdout: string
+  readonly stderr: string
+}
+
+/** A kept-open management connection to one gate. Connects on first use and again after it was lost. */
+export class GateConnection {
+  #client: Promise<Client> | undefined
+  readonly #address: GateAddress
+  readonly #privateKey: string
+  readonly #onLost: () => void
+
+  /** @param onLost called when an open connection ends, whoever ended it: what was applied must be looked at again */
+  constructor(address: GateAddress, privateKey: string, onLost: () => void) {
+    this.#address = address
+    this.#privateKey = privateKey
+    this.#onLost = onLost
+  }
+
+  /**
+   * Runs a POSIX shell script as root, given by standard input: nothing of it shows in a process list.
+   *
+   * @throws OsSshError GATE_DOWN, HOST_KEY
+   */
+  async run(script: string): Promise<ScriptResult> {
+    this.#client ??= this.#connect()
+    const opening = this.#client
+    const client = await opening.catch(error => {
+      if (this.#client === opening) this.#client = undefined
+      throw error
+    })
+    return this.#exec(client, script)
+  }
+
+  close(): void {
+    const opening = this.#client
+    this.#client = undefined
+    opening?.then(client => client.end()).catch(() => undefined)
+  }
+
+  #connect(): Promise<Client> {
+    const {host, port, login, hostKey} = this.#address
+    const [type = '', blob = ''] = hostKey.split(' ')
+    const pinned = Buffer.from(blob, 'base64')
+    const client = new Client()
+    const algorithms: AlgorithmList<ServerHostKeyAlgorithm> = hostKeyAlgorithms(type)
+    return new Promise((resolve, reject) => {
+      let changed = false
+      const fail = (cause: Error) => {
+        if (changed)
+          reject(new OsSshError('HOST_KEY', `the host key of the gate at ${host} is not the pinned one`))
+        else
+          reject(
+            new OsSshError('GATE_DOWN', `no management connection to the gate at ${host}: ${cause.message}`, {
+              cause,
+            }),
+          )
+      }
+      client
+        .on('ready', () => resolve(client))
+        .on('error', fail)
+        .on('close', () => {
+          fail(new Error('connection closed'))
+          this.#client = undefined
+          this.#onLost()
+        })
+        .connect({
+          host,
+          port,
+          username: login,
+          privateKey: this.#privateKey,
+          readyTimeout: CONNECT_MS,
+          keepaliveInterval: 15_000,
+          keepaliveCountMax: 3,
+          algorithms: {serverHostKey: algorithms},
+          hostVerifier: (key: Buffer) => {
+            changed = !key.equals(pinned)
+            return !changed
+          },
+        })
+    })
+  }
+
+  #exec(client: Client, script: string): Promise<ScriptResult> {
+    const command = this.#address.login === 'root' ? 'sh -s' : 'sudo -n sh -s'
+    return new Promise((resolve, reject) => {
+      const late = setTimeout(() => {
+        // A gate that hangs is treated as lost: the next run begins with a new connection and the whole state.
+        client.destroy()
+        reject(new OsSshError('GATE_DOWN', `the gate did not finish within ${RUN_MS / 1000} s`))
+      }, RUN_MS)
+      const lost = () => reject(new OsSshError('GATE_DOWN', 'the management connection to the gate was lost'))
+      client.once('close', lost)
+      const settle = () => {
+        clearTimeout(late)
+        client.off('close', lost)
+      }
+      client.exec(command, (error, channel) => {
+        if (error) {
+          settle()
+          reject(new OsSshError('GATE_DOWN', `the gate refuses a session: ${error.message}`, {cause: error}))
+          return
+        }
+        const out = {stdout: '', stderr: ''}
+        const collect = (name: 'stdout' | 'stderr') => (chunk: Buffer) => {
+          if (out[name].length < MAX_OUTPUT) out[name] += chunk.toString('utf8')
+        }
+        channel.on('data', collect('stdout'))
+        channel.stderr.on('data', collect('stderr'))
+        channel.on('close', (code: number | null) => {
+          settle()
+          resolve({status: code ?? 255, ...out})
+        })
+        channel.end(script)
+      })
+    })
+  }
+}
+
+/** Ask only for the pinned kind of key: a gate has several, and any other would look like a changed one. */
+function hostKeyAlgorithms(type: string): ServerHostKeyAlgorithm[] {
+  return type === 'ssh-rsa' ? ['rsa-sha2-512', 'rsa-sha2-256'] : [type as ServerHostKeyAlgorithm]
+}

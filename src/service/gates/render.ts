@@ -1,0 +1,153 @@
+import {createHash} from 'node:crypto'
+import {readFileSync} from 'node:fs'
+import {isIP, isIPv6} from 'node:net'
+
+import {Eta} from 'eta'
+
+import {principal} from '../ca/ca.ts'
+import type {AttachmentRow, PathRow, Reach} from '../store/schema.ts'
+import {ALIAS_RANGE_4, ALIAS_RANGE_6, slotPlan} from './addresses.ts'
+
+/** Where the gate keeps what we write, and the one group of the accounts of all paths. */
+const DIR = '/etc/os-ssh'
+const GROUP = 'os-ssh'
+/** Time-out of elements whose path has ended: long enough for both ends to be told, s. */
+const DYING = 10
+/** sshd's LoginGraceTime, s; a path's account rests longer than this before somebody else gets it. */
+export const LOGIN_GRACE = 30
+
+export interface GateIdentity {
+  readonly userCa: string
+  readonly hostCertificate: string
+}
+
+export interface DesiredGate {
+  /** Absent when this connection has already configured it. */
+  readonly base?: GateIdentity
+  /** Attachments to configure; the others are left as they are. */
+  readonly attachments: readonly AttachmentRow[]
+  /** Slots of all attachments that shall exist. */
+  readonly slots: readonly number[]
+  /** All paths not yet released: live ones get through, ended ones are cut. */
+  readonly paths: readonly PathRow[]
+  /** Look for processes of accounts that no path has, too. */
+  readonly sweep: boolean
+  /** Epoch ms. */
+  readonly now: number
+}
+
+const directory = new URL(
+  import.meta.url.includes('/dist/') ? '../../../../templates/gate/' : '../../../templates/gate/',
+  import.meta.url,
+)
+const eta = new Eta({autoEscape: false, autoTrim: false, cache: true})
+const sources = new Map<string, string>()
+
+function render(name: string, values: object): string {
+  let source = sources.get(name)
+  if (source === undefined) {
+    source = readFileSync(new URL(name, directory), 'utf8')
+    sources.set(name, source)
+  }
+  return eta.renderString(source, values)
+}
+
+const isLive = (path: PathRow, now: number) =>
+  (path.state === 'pending' || path.state === 'active') && path.expires_at > now
+
+/**
+ * Everything that goes into a script passes here: the last border before a root shell. Rows were validated when they
+ * were written; a database that somebody else wrote must still not be able to run a command on a gate.
+ */
+function strict(value: string, allowed: RegExp): string {
+  if (!allowed.test(value))
+    throw new TypeError(`refusing to render ${JSON.stringify(value)} into a gate script`)
+  return value
+}
+
+function address(value: string): string {
+  if (isIP(value) === 0 || value.includes('%'))
+    throw new TypeError(`refusing to render address ${JSON.stringify(value)}`)
+  return value
+}
+
+function prefix(value: string): string {
+  const [ip = '', length = ''] = value.split('/')
+  return `${address(ip)}/${strict(length, /^\d{1,3}$/)}`
+}
+
+const principalsLine = (path: PathRow) => {
+  const target = isIPv6(path.alias) ? `[${address(path.alias)}]:22` : `${address(path.alias)}:22`
+  const who = strict(principal(path.id), /^path-[0-9a-f-]{36}$/)
+  return `${strict(path.login, /^osp\d{4}$/)} restrict,port-forwarding,permitopen="${target}" ${who}`
+}
+
+/** Elements of the maps and sets of one attachment, with the time they have left. */
+function elements(paths: readonly PathRow[], now: number): [string, string[]][] {
+  const sets: Record<'vms4' | 'vms6' | 'live4' | 'live6', string[]> = {
+    vms4: [],
+    vms6: [],
+    live4: [],
+    live6: [],
+  }
+  for (const path of paths) {
+    const family = isIPv6(path.alias) ? 6 : 4
+    const live = isLive(path, now)
+    const left = live ? Math.ceil((path.expires_at - now) / 1000) : DYING
+    const timed = `${address(path.alias)} timeout ${left}s`
+    if (live) sets[`vms${family}`].push(`${timed} : ${address(path.address)}`)
+    if (live || path.killed_at === null) sets[`live${family}`].push(timed)
+  }
+  return Object.entries(sets)
+}
+
+function attachmentValues(row: AttachmentRow, paths: readonly PathRow[], now: number) {
+  const plan = slotPlan(row.slot)
+  const rules = render('namespace.nft.eta', plan)
+  const fixed = {
+    ...plan,
+    mac: strict(row.mac ?? '', /^([0-9a-f]{2}:){5}[0-9a-f]{2}$/),
+    mtu: row.mtu,
+    addresses: (JSON.parse(row.addresses) as string[]).map(prefix),
+    routes: (JSON.parse(row.reach) as Reach[]).flatMap(reach =>
+      reach.via === null ? [] : [{cidr: prefix(reach.cidr), via: address(reach.via)}],
+    ),
+  }
+  const hash = createHash('sha256').update(JSON.stringify(fixed)).update(rules).digest('hex').slice(0, 16)
+  return {...fixed, rules, elements: render('elements.nft.eta', {elements: elements(paths, now)}), hash}
+}
+
+/**
+ * The script that makes the gate so; run as root by `sh`.
+ *
+ * @throws TypeError when a row holds something that must not reach a shell
+ */
+export function renderGate(desired: DesiredGate): string {
+  const {now, paths} = desired
+  return render('apply.sh.eta', {
+    dir: DIR,
+    group: GROUP,
+    base: desired.base && {
+      userCa: strict(desired.base.userCa, /^[\w+/=. @-]+$/),
+      hostCertificate: strict(desired.base.hostCertificate, /^[\w+/=. @-]+$/),
+      guard: render('guard.nft.eta', {group: GROUP, range4: ALIAS_RANGE_4, range6: ALIAS_RANGE_6}),
+      sshd: render('sshd.conf.eta', {dir: DIR, group: GROUP, graceTime: LOGIN_GRACE}),
+    },
+    principals: paths.filter(path => isLive(path, now)).map(principalsLine),
+    attachments: desired.attachments.map(row =>
+      attachmentValues(
+        row,
+        paths.filter(path => path.attachment_id === row.id),
+        now,
+      ),
+    ),
+    namespaces: desired.slots.map(slot => slotPlan(slot).namespace),
+    ended: paths.filter(path => !isLive(path, now)).map(path => strict(path.login, /^osp\d{4}$/)),
+    sweep: desired.sweep,
+  })
+}
+
+/** The script that makes the accounts of this pool. */
+export function renderAccounts(logins: readonly string[]): string {
+  return render('accounts.sh.eta', {group: GROUP, logins})
+}

@@ -1,0 +1,263 @@
+import {OsSshError} from '../../errors.ts'
+import type {ServiceContext} from '../context.ts'
+import {activatePaths, markKilled, pathsOfGate, releasePaths} from '../store/paths.ts'
+import type {AttachmentRow, GateRow, PathRow} from '../store/schema.ts'
+import {login} from './addresses.ts'
+import {GateConnection} from './connection.ts'
+import {LOGIN_GRACE, renderAccounts, renderGate} from './render.ts'
+
+/** Accounts made at a time, and how many free ones there should always be. */
+const POOL_STEP = 32
+const POOL_SPARE = 8
+/** How long a NIC that Nova calls attached may take to show up in the gate, ms. */
+const NIC_MS = 20_000
+const NIC_POLL_MS = 100
+/** An account and an alias rest this long after the kill; longer than a login may take, ms. */
+export const QUARANTINE_MS = (LOGIN_GRACE + 5) * 1000
+/** How long we try to reach the VM's sshd from the gate before we say so, s. */
+const PROBE_S = 5
+
+/**
+ * Makes one gate what the database says, again and again. `wake()` as often as you like: rounds never overlap, and all
+ * that has come in the meantime rides in the next one.
+ */
+export class GateWorker {
+  readonly gateId: string
+  readonly #context: ServiceContext
+  #connection: {readonly to: string; readonly link: GateConnection} | undefined
+  #round: Promise<void> | undefined
+  #again = false
+  /** What this connection has seen applied; empty after a loss, so that everything is sent anew. */
+  #applied = {base: '', attachments: new Map<string, string>(), accounts: 0}
+  readonly #nicSince = new Map<string, number>()
+  #closed = false
+
+  constructor(gateId: string, context: ServiceContext) {
+    this.gateId = gateId
+    this.#context = context
+  }
+
+  /** Asks for a round that begins after this call; resolves when it has ended. Never rejects: faults go to the paths. */
+  wake(): Promise<void> {
+    this.#again = true
+    this.#round ??= this.#loop()
+    return this.#round
+  }
+
+  /** Forget what was applied: the next round sends the whole state. */
+  forget(): void {
+    this.#applied = {base: '', attachments: new Map(), accounts: 0}
+  }
+
+  close(): void {
+    this.#closed = true
+    this.#connection?.link.close()
+  }
+
+  async #loop(): Promise<void> {
+    while (this.#again && !this.#closed) {
+      this.#again = false
+      await this.#reconcile().catch(error => this.#down(error))
+    }
+    this.#round = undefined
+  }
+
+  async #reconcile(): Promise<void> {
+    const {db, clock} = this.#context
+    const gate = await db.selectFrom('gates').selectAll().where('id', '=', this.gateId).executeTakeFirst()
+    if (gate === undefined || this.#closed) return
+    const link = this.#link(gate)
+    const now = clock()
+    const attachments = await db
+      .selectFrom('attachments')
+      .selectAll()
+      .where('gate_id', '=', gate.id)
+      .execute()
+    const paths = await pathsOfGate(db, gate.id)
+    await this.#accounts(link, paths)
+
+    const present = attachments.filter(row => row.state === 'plugged' || row.state === 'ready')
+    const sent = this.#changed(gate, present, paths, now)
+    const result = await link.run(renderGate({...sent, slots: present.map(row => row.slot), paths, now}))
+    if (result.status !== 0 || !result.stdout.trimEnd().endsWith('applied')) {
+      this.forget()
+      throw new OsSshError(
+        'GATE_DOWN',
+        `the gate could not be configured: ${result.stderr.trim().slice(-300)}`,
+      )
+    }
+    if (result.stderr !== '')
+      this.#context.log.warn({gate: gate.name, stderr: result.stderr.slice(-2000)}, 'gate says')
+    await this.#up(gate)
+    const ended = paths.filter(path => path.state === 'ended' || path.state === 'failed')
+    await markKilled(
+      db,
+      ended.filter(p => p.killed_at === null).map(p => p.id),
+      clock(),
+    )
+    await this.#release(ended, now)
+    await this.#settle(sent.attachments, result.stdout, paths, present, link)
+    await this.#removed(attachments)
+  }
+
+  #link(gate: GateRow): GateConnection {
+    const to = `${gate.login}@${gate.host}:${gate.port} ${gate.host_key}`
+    if (this.#connection?.to !== to) {
+      this.#connection?.link.close()
+      const address = {host: gate.host, port: gate.port, login: gate.login, hostKey: gate.host_key}
+      const lost = () => {
+        this.forget()
+        if (!this.#closed) this.#context.wakeLater(this.gateId, 1000)
+      }
+      this.#connection = {to, link: new GateConnection(address, this.#context.managementKey, lost)}
+    }
+    return this.#connection.link
+  }
+
+  /** What this gate has not been sent yet. */
+  #changed(gate: GateRow, present: readonly AttachmentRow[], paths: readonly PathRow[], now: number) {
+    const {ca} = this.#context
+    const identity = {
+      userCa: ca.userCa,
+      hostCertificate: ca.signGate(gate.id, gate.host_key, now),
+    }
+    const fresh = this.#applied.base !== identity.hostCertificate
+    const stamps = new Map(present.map(row => [row.id, attachmentStamp(row, paths)]))
+    const attachments = present.filter(row => this.#applied.attachments.get(row.id) !== stamps.get(row.id))
+    // Until the gate has said ready nothing counts as applied; #settle fills the attachments in.
+    this.#applied.base = identity.hostCertificate
+    return {...(fresh ? {base: identity} : {}), attachments, sweep: fresh, stamps}
+  }
+
+  /** Makes accounts ahead of need; only the very first and a sudden crowd wait for it. */
+  async #accounts(link: GateConnection, paths: readonly PathRow[]): Promise<void> {
+    const highest = paths.reduce((max, path) => Math.max(max, Number(path.login.slice(3)) + 1), 0)
+    const wanted = Math.ceil((highest + POOL_SPARE) / POOL_STEP) * POOL_STEP
+    const have = this.#applied.accounts
+    if (have >= wanted) return
+    const making = link.run(renderAccounts(Array.from({length: wanted - have}, (_, n) => login(have + n))))
+    if (have >= highest && have > 0) {
+      // Enough for now: the pool grows while the paths go on.
+      this.#applied.accounts = wanted
+      making.then(
+        result => result.status !== 0 && this.forget(),
+        () => this.forget(),
+      )
+      return
+    }
+    const {status, stderr} = await making
+    if (status !== 0)
+      throw new OsSshError('GATE_DOWN', `no accounts on the gate: ${stderr.trim().slice(-300)}`)
+    this.#applied.accounts = wanted
+  }
+
+  /** Reads the gate's answer, attachment by attachment, and lets the waiting paths go on. */
+  async #settle(
+    sent: readonly AttachmentRow[],
+    stdout: string,
+    paths: readonly PathRow[],
+    attachments: readonly AttachmentRow[],
+    link: GateConnection,
+  ): Promise<void> {
+    const {db, clock} = this.#context
+    const answers = new Map(
+      [...stdout.matchAll(/^attachment (\d+) (ready|nic-missing|failed)$/gm)].map(m => [Number(m[1]), m[2]]),
+    )
+    for (const row of sent) {
+      if (answers.get(row.slot) === 'ready') {
+        this.#nicSince.delete(row.id)
+        this.#applied.attachments.set(row.id, attachmentStamp(row, paths))
+        if (row.state !== 'ready')
+          await db
+            .updateTable('attachments')
+            .set({state: 'ready'})
+            .where('id', '=', row.id)
+            .where('state', '=', 'plugged')
+            .execute()
+        continue
+      }
+      const since = this.#nicSince.get(row.id) ?? clock()
+      this.#nicSince.set(row.id, since)
+      const waiting = paths.filter(p => p.attachment_id === row.id && p.state === 'pending').map(p => p.id)
+      if (clock() - since < NIC_MS) this.#context.wakeLater(this.gateId, NIC_POLL_MS)
+      else {
+        const fault = new OsSshError('NIC_MISSING', 'the network interface did not appear in the gate')
+        await this.#context.fail(waiting, fault)
+        this.#nicSince.delete(row.id)
+      }
+    }
+    const groups = new Map(attachments.map(row => [row.id, JSON.parse(row.groups) as string[]]))
+    const admitted = (path: PathRow) =>
+      (JSON.parse(path.groups) as string[]).every(group => groups.get(path.attachment_id)?.includes(group))
+    const ready = new Set(this.#applied.attachments.keys())
+    const pending = paths.filter(
+      path => path.state === 'pending' && ready.has(path.attachment_id) && admitted(path),
+    )
+    // A VM that does not answer must not hold up the others: the round ends without waiting for the probes.
+    for (const path of pending) this.#context.probing(path.id, () => this.#probe(link, path))
+  }
+
+  /** The first packet waits for ARP here and not in the user's ssh; a filter in the way is named now and not by a hang. */
+  async #probe(link: GateConnection, path: PathRow): Promise<void> {
+    const {db} = this.#context
+    const script = `exec timeout ${PROBE_S} bash -c '</dev/tcp/${path.alias}/22'\n`
+    const result = await link.run(script)
+    if (result.status === 0) {
+      await activatePaths(db, [path.id])
+      this.#context.settled(path.id)
+      return
+    }
+    const why = result.status === 124 ? 'does not answer' : 'refuses the connection'
+    await this.#context.fail(
+      [path.id],
+      new OsSshError('VM_UNREACHABLE', `the VM ${why} on ${path.address}, TCP port 22, from its own network`),
+    )
+  }
+
+  async #release(ended: readonly PathRow[], pushedAt: number): Promise<void> {
+    const rested = ended.filter(path => path.killed_at !== null && path.killed_at <= pushedAt - QUARANTINE_MS)
+    if (rested.length > 0)
+      await releasePaths(this.#context.db, pushedAt - QUARANTINE_MS, this.#context.clock(), this.gateId)
+  }
+
+  /** The gate has forgotten these: now Nova and Neutron may. */
+  async #removed(attachments: readonly AttachmentRow[]): Promise<void> {
+    for (const row of attachments) if (row.state === 'removing') this.#context.unplug(row)
+  }
+
+  async #up(gate: GateRow): Promise<void> {
+    if (gate.state === 'ready') return
+    await this.#context.db
+      .updateTable('gates')
+      .set({state: 'ready', reason: null})
+      .where('id', '=', gate.id)
+      .execute()
+    this.#context.log.info({gate: gate.name}, 'gate is ready')
+  }
+
+  async #down(error: unknown): Promise<void> {
+    if (this.#closed) return
+    this.forget()
+    const {db, log} = this.#context
+    const reason = error instanceof Error ? error.message : String(error)
+    log.warn({gate: this.gateId, err: error}, 'gate round failed')
+    await db.updateTable('gates').set({state: 'down', reason}).where('id', '=', this.gateId).execute()
+    const waiting = await pathsOfGate(db, this.gateId)
+    const fault = error instanceof OsSshError ? error : new OsSshError('GATE_DOWN', reason)
+    await this.#context.fail(
+      waiting.filter(p => p.state === 'pending').map(p => p.id),
+      fault,
+    )
+    this.#context.wakeLater(this.gateId, 5000)
+  }
+}
+
+/** Changes whenever the script for this attachment would. */
+function attachmentStamp(row: AttachmentRow, paths: readonly PathRow[]): string {
+  const own = paths.filter(path => path.attachment_id === row.id)
+  const states = own.map(
+    p =>
+      `${p.alias}>${p.address}@${p.expires_at}${p.state === 'ended' || p.state === 'failed'}${p.killed_at}`,
+  )
+  return [row.mac, row.mtu, row.addresses, row.reach, ...states].join(' ')
+}

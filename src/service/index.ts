@@ -1,0 +1,114 @@
+import {chmod, mkdir, readFile, rm} from 'node:fs/promises'
+import {join} from 'node:path'
+
+import {type Logger, pino} from 'pino'
+
+import {OsSshError} from '../errors.ts'
+import type {OpenStack} from '../openstack/index.ts'
+import {authenticator} from './api/auth.ts'
+import {createApi} from './api/server.ts'
+import {openCa} from './ca/ca.ts'
+import type {GrantLimits} from './grant.ts'
+import {Reconciler} from './reconciler.ts'
+import {openStore} from './store/open.ts'
+
+export interface ServiceConfig {
+  /** The service's own account: admin-like for shared gates, a plain member for one project (DESIGN 1). */
+  readonly cloud: OpenStack
+  /** Directory of the CA keys and, by default, of the database. Made 0700. */
+  readonly state: string
+  /** SQLite file or `postgres://…`; by default `service.db` in the state directory. */
+  readonly database?: string
+  /** OpenSSH private key that the gates accept for management. */
+  readonly managementKey: string
+  /** `HOST:PORT` or `unix:PATH`. */
+  readonly listen: string
+  /** Longest and default life of a path, s. */
+  readonly maxLife?: number
+  readonly defaultLife?: number
+  /** How long a network without live paths stays plugged in, s. */
+  readonly grace?: number
+  readonly maxPathsPerGate?: number
+  readonly maxNetworksPerGate?: number
+  readonly version: string
+  readonly log?: Logger
+}
+
+export interface Service {
+  /** Where it listens: `http://…` or `unix:…`. */
+  readonly url: string
+  /** Answers what is under way and stops; everything else is found again at the next start. */
+  close(): Promise<void>
+}
+
+const HOUR_S = 3600
+
+/**
+ * Starts the SSH service: cloud, project and embedded use differ in their configuration only.
+ *
+ * @throws OsSshError USAGE for a configuration that cannot work, Error of the file system or the database
+ */
+export async function createService(config: ServiceConfig): Promise<Service> {
+  const log = config.log ?? pino({redact: ['req.headers', '*.managementKey']})
+  await mkdir(config.state, {recursive: true, mode: 0o700})
+  await chmod(config.state, 0o700)
+  const db = await openStore(config.database ?? join(config.state, 'service.db'))
+  const clock = Date.now
+  const reconciler = new Reconciler({
+    context: {
+      db,
+      ca: await openCa(join(config.state, 'ca')),
+      cloud: config.cloud,
+      managementKey: await readKey(config.managementKey),
+      log,
+      clock,
+    },
+    grace: (config.grace ?? 10 * 60) * 1000,
+  })
+  const maxLife = config.maxLife ?? 24 * HOUR_S
+  const limits: GrantLimits = {
+    maxLife,
+    defaultLife: Math.min(config.defaultLife ?? 8 * HOUR_S, maxLife),
+    paths: config.maxPathsPerGate ?? 2000,
+    attachments: config.maxNetworksPerGate ?? 24,
+  }
+  const authenticate = authenticator(config.cloud, clock)
+  const api = await createApi({
+    context: reconciler.context,
+    reconciler,
+    authenticate,
+    limits,
+    version: config.version,
+  })
+  const url = await listen(api, config.listen)
+  reconciler.start()
+  return {
+    url,
+    async close() {
+      await api.close()
+      await reconciler.stop()
+      await db.destroy()
+    },
+  }
+}
+
+async function readKey(file: string): Promise<string> {
+  return readFile(file, 'utf8').catch(cause => {
+    throw new OsSshError('USAGE', `the management key cannot be read: ${(cause as Error).message}`, {cause})
+  })
+}
+
+async function listen(api: Awaited<ReturnType<typeof createApi>>, where: string): Promise<string> {
+  if (where.startsWith('unix:')) {
+    const path = where.slice('unix:'.length)
+    await rm(path, {force: true})
+    await api.listen({path})
+    await chmod(path, 0o600)
+    return where
+  }
+  const match = /^(?:\[(?<six>[0-9a-fA-F:]+)\]|(?<host>[\w.-]+)):(?<port>\d{1,5})$/.exec(where)
+  if (!match?.groups)
+    throw new OsSshError('USAGE', `--listen ${JSON.stringify(where)} is not HOST:PORT or unix:PATH`)
+  const {six, host, port} = match.groups
+  return api.listen({host: six ?? host ?? '127.0.0.1', port: Number(port)})
+}

@@ -1,0 +1,273 @@
+import {EventEmitter, once} from 'node:events'
+import {setTimeout as sleep} from 'node:timers/promises'
+
+import type {OsSshError} from '../errors.ts'
+import {audit} from './audit.ts'
+import type {ServiceContext} from './context.ts'
+import {cloudFault} from './faults.ts'
+import {plug, unplug} from './gates/attachments.ts'
+import {GateWorker, QUARANTINE_MS} from './gates/worker.ts'
+import {endPaths, failPaths, LIVE, path} from './store/paths.ts'
+import type {AttachmentRow, PathRow} from './store/schema.ts'
+
+const TICK_MS = 1000
+/** Every gate is looked at whole this often: it may have been rebooted or tampered with, ms. */
+const RESYNC_MS = 60_000
+
+export interface ReconcilerOptions {
+  readonly context: Omit<ServiceContext, 'wakeLater' | 'fail' | 'settled' | 'probing' | 'unplug'>
+  /** How long an attachment without live paths stays, ms. */
+  readonly grace: number
+}
+
+/**
+ * Makes the world what the database says: gates by their workers, ports by `plug` and `unplug`, time by `tick`. All of
+ * it may be asked for at any moment and be killed anywhere; the next start carries on from the rows.
+ */
+export class Reconciler {
+  readonly context: ServiceContext
+  readonly #grace: number
+  readonly #workers = new Map<string, GateWorker>()
+  readonly #tasks = new Map<string, Promise<void>>()
+  readonly #timers = new Set<NodeJS.Timeout>()
+  readonly #settled = new EventEmitter().setMaxListeners(0)
+  #lastResync = 0
+  #stopped = false
+  #ticking: Promise<void> | undefined
+
+  constructor({context, grace}: ReconcilerOptions) {
+    this.#grace = grace
+    this.context = {
+      ...context,
+      wakeLater: (gateId, ms) => this.#later(ms, () => this.wake(gateId)),
+      fail: (ids, fault) => this.#fail(ids, fault),
+      settled: id => this.#settled.emit(id),
+      probing: (id, probe) => this.#once(`probe ${id}`, probe),
+      unplug: row => this.#once(`port ${row.id}`, () => this.#unplug(row)),
+    }
+  }
+
+  /** Begins to tick. */
+  start(): void {
+    const tick = () => {
+      if (this.#stopped) return
+      this.#ticking = this.#tick()
+        .catch(err => this.context.log.error({err}, 'tick failed'))
+        .finally(() => this.#later(TICK_MS, tick))
+    }
+    tick()
+  }
+
+  /** Stops ticking and closes the gates' connections; what is under way ends by itself or is found again. */
+  async stop(): Promise<void> {
+    this.#stopped = true
+    for (const timer of this.#timers) clearTimeout(timer)
+    for (const worker of this.#workers.values()) worker.close()
+    await Promise.allSettled([this.#ticking, ...this.#tasks.values()])
+  }
+
+  /** A round of this gate; resolves when a round that began after this call has ended. */
+  wake(gateId: string): Promise<void> {
+    if (this.#stopped) return Promise.resolve()
+    let worker = this.#workers.get(gateId)
+    if (worker === undefined) {
+      worker = new GateWorker(gateId, this.context)
+      this.#workers.set(gateId, worker)
+    }
+    return worker.wake()
+  }
+
+  /** Forgets the gate's connection; for a gate that was removed. */
+  dropGate(gateId: string): void {
+    this.#workers.get(gateId)?.close()
+    this.#workers.delete(gateId)
+  }
+
+  /** Lets the path's attachment be plugged if it needs it, and the gate take it in. */
+  pursue(row: Pick<PathRow, 'attachment_id' | 'gate_id'>): void {
+    this.#once(`port ${row.attachment_id}`, () => this.#plug(row.attachment_id))
+    void this.wake(row.gate_id)
+  }
+
+  /** Waits until the path is no longer pending, or `deadline` (epoch ms) has passed. */
+  async wait(pathId: string, deadline: number): Promise<PathRow | undefined> {
+    for (;;) {
+      // Listen before looking, or the answer could come between the two.
+      const abort = new AbortController()
+      const event = once(this.#settled, pathId, {signal: abort.signal}).catch(() => undefined)
+      const row = await path(this.context.db, pathId)
+      const left = deadline - this.context.clock()
+      if (row?.state === 'pending' && left > 0) {
+        // Another replica may be the one that makes it: look again now and then.
+        await Promise.race([
+          event,
+          sleep(Math.min(left, TICK_MS), undefined, {signal: abort.signal}).catch(() => undefined),
+        ])
+      }
+      abort.abort()
+      if (row?.state !== 'pending' || left <= 0) return row
+    }
+  }
+
+  #later(ms: number, run: () => unknown): void {
+    if (this.#stopped) return
+    const timer = setTimeout(() => {
+      this.#timers.delete(timer)
+      run()
+    }, ms)
+    this.#timers.add(timer)
+  }
+
+  /**
+   * Runs a task unless one of the same name is under way: a port is never plugged and unplugged at the same time.
+   * Its faults are its own to handle; what escapes is logged.
+   */
+  #once(name: string, task: () => Promise<void>): void {
+    if (this.#tasks.has(name) || this.#stopped) return
+    const running = task()
+      .catch(err => this.context.log.warn({err, task: name}, 'task failed'))
+      .finally(() => this.#tasks.delete(name))
+    this.#tasks.set(name, running)
+  }
+
+  async #fail(ids: readonly string[], fault: OsSshError): Promise<void> {
+    const {db, clock} = this.context
+    const error = {code: fault.code, message: fault.message, hint: fault.suggestions[0]}
+    const failed = await failPaths(db, ids, error, clock())
+    for (const row of failed) {
+      await audit(db, {action: 'fail', path: row, at: clock(), detail: fault.message})
+      this.#settled.emit(row.id)
+      this.context.wakeLater(row.gate_id, 0)
+    }
+  }
+
+  async #plug(attachmentId: string): Promise<void> {
+    const {db} = this.context
+    const row = await db
+      .selectFrom('attachments')
+      .selectAll()
+      .where('id', '=', attachmentId)
+      .executeTakeFirst()
+    if (row === undefined || row.state === 'removing') return
+    const gate = await db
+      .selectFrom('gates')
+      .selectAll()
+      .where('id', '=', row.gate_id)
+      .executeTakeFirstOrThrow()
+    try {
+      if (await plug(this.context, row, gate)) await this.wake(gate.id)
+    } catch (error) {
+      const waiting = await db
+        .selectFrom('paths')
+        .select('id')
+        .where('attachment_id', '=', row.id)
+        .where('state', '=', 'pending')
+        .execute()
+      await this.#fail(
+        waiting.map(p => p.id),
+        cloudFault(error, 'the gate could not be plugged into the network of the VM'),
+      )
+    }
+  }
+
+  async #unplug(row: AttachmentRow): Promise<void> {
+    const gate = await this.context.db
+      .selectFrom('gates')
+      .selectAll()
+      .where('id', '=', row.gate_id)
+      .executeTakeFirstOrThrow()
+    await unplug(this.context, row, gate)
+  }
+
+  /** What only time brings about. */
+  async #tick(): Promise<void> {
+    const {db, clock} = this.context
+    const now = clock()
+    for (const row of await endPaths(db, {expiredBy: now}, now)) {
+      await audit(db, {action: 'expire', path: row, at: now})
+      this.#settled.emit(row.id)
+    }
+    await this.#idle(now)
+    const gates = new Set(await this.#restless(now))
+    if (now - this.#lastResync >= RESYNC_MS) {
+      this.#lastResync = now
+      for (const gate of await db.selectFrom('gates').select('id').execute()) {
+        this.#workers.get(gate.id)?.forget()
+        gates.add(gate.id)
+      }
+    }
+    for (const gateId of gates) void this.wake(gateId)
+    await this.#pursuePending()
+  }
+
+  /** Gates with something that a round would move on. */
+  async #restless(now: number): Promise<string[]> {
+    const {db} = this.context
+    const ended = await db
+      .selectFrom('paths')
+      .select('gate_id')
+      .distinct()
+      .where('released_at', 'is', null)
+      .where('state', 'in', ['ended', 'failed'])
+      .where(e => e.or([e('killed_at', 'is', null), e('killed_at', '<=', now - QUARANTINE_MS)]))
+      .execute()
+    const leaving = await db
+      .selectFrom('attachments')
+      .select('gate_id')
+      .distinct()
+      .where('state', '=', 'removing')
+      .execute()
+    return [...ended, ...leaving].map(row => row.gate_id)
+  }
+
+  /** Attachments that no path needs: first a grace, since people come back; then they go. */
+  async #idle(now: number): Promise<void> {
+    const {db} = this.context
+    const inUse = db
+      .selectFrom('paths')
+      .select('attachment_id')
+      .where(e =>
+        e.or([
+          e('state', 'in', LIVE),
+          e.and([e('killed_at', 'is', null), e('state', 'in', ['ended', 'failed'])]),
+        ]),
+      )
+    await db
+      .updateTable('attachments')
+      .set({idle_since: null})
+      .where('idle_since', 'is not', null)
+      .where('id', 'in', inUse)
+      .execute()
+    await db
+      .updateTable('attachments')
+      .set({idle_since: now})
+      .where('idle_since', 'is', null)
+      .where('id', 'not in', inUse)
+      .execute()
+    await db
+      .updateTable('attachments')
+      .set({state: 'removing'})
+      .where('idle_since', '<=', now - this.#grace)
+      .where('state', '!=', 'removing')
+      .execute()
+    // One that never came to be is of no use to those who come back.
+    await db
+      .updateTable('attachments')
+      .set({state: 'removing'})
+      .where('idle_since', 'is not', null)
+      .where('state', 'in', ['wanted', 'plugged'])
+      .execute()
+  }
+
+  /** Grants that a crash, ours or another replica's, left half done are finished here. */
+  async #pursuePending(): Promise<void> {
+    const pending = await this.context.db
+      .selectFrom('paths')
+      .select(['attachment_id', 'gate_id'])
+      .distinct()
+      .where('state', '=', 'pending')
+      .where('created_at', '<=', this.context.clock() - TICK_MS)
+      .execute()
+    for (const row of pending) this.pursue(row)
+  }
+}

@@ -1,0 +1,134 @@
+import {sql} from 'kysely'
+import type {Store} from './open.ts'
+import type {PathRow} from './schema.ts'
+
+/** States in which a path takes its place on the gate. */
+export const LIVE = ['pending', 'active'] as const
+
+export interface Owner {
+  readonly user_id: string
+  readonly server_id: string
+  readonly fingerprint: string
+}
+
+/** The one live path of this user, server and key, if any. */
+export function livePath(db: Store, owner: Owner): Promise<PathRow | undefined> {
+  return db
+    .selectFrom('paths')
+    .selectAll()
+    .where('user_id', '=', owner.user_id)
+    .where('server_id', '=', owner.server_id)
+    .where('fingerprint', '=', owner.fingerprint)
+    .where('state', 'in', LIVE)
+    .executeTakeFirst()
+}
+
+export function path(db: Store, id: string): Promise<PathRow | undefined> {
+  return db.selectFrom('paths').selectAll().where('id', '=', id).executeTakeFirst()
+}
+
+/** Paths that still hold something on the gate: live ones, and ended ones until they are released. */
+export function pathsOfGate(db: Store, gateId: string): Promise<PathRow[]> {
+  return db
+    .selectFrom('paths')
+    .selectAll()
+    .where('gate_id', '=', gateId)
+    .where('released_at', 'is', null)
+    .orderBy('serial')
+    .execute()
+}
+
+/** Ends live paths; returns those that really were live, so that each is audited once. */
+export async function endPaths(
+  db: Store,
+  which: {ids?: readonly string[]; expiredBy?: number; servers?: readonly string[]},
+  now: number,
+): Promise<PathRow[]> {
+  let query = db.updateTable('paths').set({state: 'ended', ended_at: now}).where('state', 'in', LIVE)
+  if (which.ids !== undefined) query = query.where('id', 'in', which.ids)
+  if (which.servers !== undefined) query = query.where('server_id', 'in', which.servers)
+  if (which.expiredBy !== undefined) query = query.where('expires_at', '<=', which.expiredBy)
+  return query.returningAll().execute()
+}
+
+/** Marks live paths failed with a reason that the waiting client is told. */
+export async function failPaths(
+  db: Store,
+  ids: readonly string[],
+  error: unknown,
+  now: number,
+): Promise<PathRow[]> {
+  if (ids.length === 0) return []
+  return db
+    .updateTable('paths')
+    .set({state: 'failed', ended_at: now, error: JSON.stringify(error)})
+    .where('id', 'in', ids)
+    .where('state', 'in', LIVE)
+    .returningAll()
+    .execute()
+}
+
+/** Paths ready: pending -> active. */
+export async function activatePaths(db: Store, ids: readonly string[]): Promise<void> {
+  if (ids.length === 0) return
+  await db
+    .updateTable('paths')
+    .set({state: 'active'})
+    .where('id', 'in', ids)
+    .where('state', '=', 'pending')
+    .execute()
+}
+
+/** The gate has confirmed that nothing of these lives any more. */
+export async function markKilled(db: Store, ids: readonly string[], now: number): Promise<void> {
+  if (ids.length === 0) return
+  await db
+    .updateTable('paths')
+    .set({killed_at: now})
+    .where('id', 'in', ids)
+    .where('killed_at', 'is', null)
+    .execute()
+}
+
+/** Gives alias and account of paths killed before `before` back to the pool. */
+export async function releasePaths(db: Store, before: number, now: number, gateId: string): Promise<void> {
+  await db
+    .updateTable('paths')
+    .set({released_at: now})
+    .where('gate_id', '=', gateId)
+    .where('released_at', 'is', null)
+    .where('killed_at', '<=', before)
+    .execute()
+}
+
+/** Numbers in use of a column like `osp0012` or the last part of an alias, for the allocator. */
+export async function loginsInUse(db: Store, gateId: string): Promise<Set<string>> {
+  const rows = await db
+    .selectFrom('paths')
+    .select('login')
+    .where('gate_id', '=', gateId)
+    .where('released_at', 'is', null)
+    .execute()
+  return new Set(rows.map(row => row.login))
+}
+
+export async function aliasesInUse(db: Store, attachmentId: string): Promise<Set<string>> {
+  const rows = await db
+    .selectFrom('paths')
+    .select('alias')
+    .where('attachment_id', '=', attachmentId)
+    .where('released_at', 'is', null)
+    .execute()
+  return new Set(rows.map(row => row.alias))
+}
+
+/** Live paths a gate, for the planner's choice and for /v1/gates. */
+export async function countPaths(db: Store): Promise<Map<string, number>> {
+  const rows = await db
+    .selectFrom('paths')
+    .select(['gate_id', sql<number>`count(*)`.as('n')])
+    .where('released_at', 'is', null)
+    .groupBy('gate_id')
+    .execute()
+  return new Map(rows.map(row => [row.gate_id, Number(row.n)]))
+}
