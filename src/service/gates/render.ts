@@ -107,7 +107,7 @@ function attachmentValues(row: AttachmentRow, paths: readonly PathRow[], now: nu
   const fixed = {
     ...plan,
     mac: strict(row.mac ?? '', /^([0-9a-f]{2}:){5}[0-9a-f]{2}$/),
-    mtu: row.mtu,
+    mtu: strict(String(row.mtu), /^\d{3,5}$/),
     addresses: (JSON.parse(row.addresses) as string[]).map(prefix),
     routes: (JSON.parse(row.reach) as Reach[]).flatMap(reach =>
       reach.via === null ? [] : [{cidr: prefix(reach.cidr), via: address(reach.via)}],

@@ -1,0 +1,142 @@
+import {describe, expect, it} from '@jest/globals'
+import fc from 'fast-check'
+
+import type {Candidate, Nic} from '../../../src/service/planner/facts.ts'
+import {type GateChoice, planNew, planReuse} from '../../../src/service/planner/plan.ts'
+
+const limits = {attachments: 2, paths: 10}
+const nic = (network_id: string): Nic => ({network_id, address: '10.0.0.10', groups: []})
+const gate = (change: Partial<GateChoice> = {}): GateChoice => ({
+  id: 'g1',
+  project_id: 'infra',
+  scope: 'shared',
+  state: 'ready',
+  paths: 0,
+  attachments: [],
+  ...change,
+})
+const attachment = (network_id: string, ...beyond: string[]) => ({
+  id: `on-${network_id}`,
+  network_id,
+  removing: false,
+  reach: [network_id, ...beyond].map((id, n) => ({
+    network_id: id,
+    cidr: `10.0.${n}.0/24`,
+    via: n === 0 ? null : '10.0.0.1',
+  })),
+})
+const candidate = (network_id: string, vms: number): Candidate => ({
+  network_id,
+  project_id: 't1',
+  mtu: 1450,
+  vms,
+  reach: [{network_id, cidr: '10.0.0.0/24', via: null}],
+})
+
+describe('planReuse', () => {
+  it('reuses an attachment on the VM’s own network', () => {
+    const plan = planReuse([nic('a')], [gate({attachments: [attachment('a')]})], 't1', limits)
+    expect(plan).toMatchObject({route: 'attached', attachment: {reuse: 'on-a'}})
+  })
+
+  it('goes through a router that an attachment reaches', () => {
+    const plan = planReuse([nic('b')], [gate({attachments: [attachment('a', 'b')]})], 't1', limits)
+    expect(plan).toMatchObject({route: 'routed', attachment: {reuse: 'on-a'}})
+  })
+
+  it('prefers no router hop, on whichever interface of the VM', () => {
+    const plan = planReuse(
+      [nic('b'), nic('c')],
+      [gate({attachments: [attachment('a', 'b'), attachment('c')]})],
+      't1',
+      limits,
+    )
+    expect(plan).toMatchObject({route: 'attached', nic: {network_id: 'c'}})
+  })
+
+  it('does not use what is being removed', () => {
+    const leaving = {...attachment('a'), removing: true}
+    expect(planReuse([nic('a')], [gate({attachments: [leaving]})], 't1', limits)).toBeUndefined()
+  })
+
+  it('never uses a project gate of another project', () => {
+    const foreign = gate({scope: 'project', project_id: 't2', attachments: [attachment('a')]})
+    expect(() => planReuse([nic('a')], [foreign], 't1', limits)).toThrow('no gate serves')
+  })
+
+  it.each([
+    ['NO_GATE', []],
+    ['GATE_DOWN', [gate({state: 'down'})]],
+    ['GATE_FULL', [gate({paths: 10})]],
+  ] as const)('says %s', (code, gates) => {
+    expect(() => planReuse([nic('a')], gates, 't1', limits)).toThrow(expect.objectContaining({code}))
+  })
+})
+
+describe('planNew', () => {
+  it('plugs into the network that serves most VMs', () => {
+    const plan = planNew(nic('a'), [candidate('a', 1), candidate('b', 3)], [gate()], 't1', limits)
+    expect(plan).toMatchObject({route: 'routed', attachment: {create: {network_id: 'b'}}})
+  })
+
+  it('plugs into the VM’s own among equals', () => {
+    const plan = planNew(nic('b'), [candidate('a', 1), candidate('b', 1)], [gate()], 't1', limits)
+    expect(plan).toMatchObject({route: 'attached', attachment: {create: {network_id: 'b'}}})
+  })
+
+  it('says that all gates have their interfaces in use', () => {
+    const full = gate({attachments: [attachment('x'), attachment('y')]})
+    expect(() => planNew(nic('a'), [candidate('a', 1)], [full], 't1', limits)).toThrow(
+      expect.objectContaining({code: 'GATE_FULL'}),
+    )
+  })
+})
+
+describe('any cloud', () => {
+  const network = fc.constantFrom('a', 'b', 'c', 'd')
+  const project = fc.constantFrom('t1', 't2', 'infra')
+  const gates = fc.array(
+    fc.record({
+      id: fc.uuid(),
+      project_id: project,
+      scope: fc.constantFrom('project' as const, 'shared' as const),
+      state: fc.constantFrom('new' as const, 'ready' as const, 'down' as const),
+      paths: fc.nat(12),
+      attachments: fc.uniqueArray(network, {maxLength: 3}).map(ids => ids.map(id => attachment(id))),
+    }),
+    {maxLength: 4},
+  )
+
+  it('gives a gate that may, can and lives, or a reason', () => {
+    fc.assert(
+      fc.property(
+        gates,
+        project,
+        fc.uniqueArray(network, {minLength: 1, maxLength: 2}),
+        (choices, owner, networks) => {
+          const nics = networks.map(nic)
+          try {
+            const plan =
+              planReuse(nics, choices, owner, limits) ??
+              planNew(
+                nics[0] as Nic,
+                networks.map(id => candidate(id, 1)),
+                choices,
+                owner,
+                limits,
+              )
+            const chosen = choices.find(choice => choice.id === plan.gate_id)
+            expect(chosen && (chosen.scope === 'shared' || chosen.project_id === owner)).toBe(true)
+            expect(chosen?.state).not.toBe('down')
+            expect(chosen?.paths).toBeLessThan(limits.paths)
+          } catch (error) {
+            expect(error).toHaveProperty(
+              'code',
+              expect.stringMatching(/^(NO_GATE|GATE_DOWN|GATE_FULL|BUSY)$/),
+            )
+          }
+        },
+      ),
+    )
+  })
+})

@@ -1,0 +1,142 @@
+import {spawnSync} from 'node:child_process'
+
+import {describe, expect, it} from '@jest/globals'
+import fc from 'fast-check'
+
+import {type DesiredGate, renderAccounts, renderGate} from '../../../src/service/gates/render.ts'
+import type {AttachmentRow, PathRow} from '../../../src/service/store/schema.ts'
+import {expectGolden} from '../../support/golden.ts'
+
+const NOW = Date.UTC(2026, 10, 23)
+const uuid = (n: number) => `00000000-0000-4000-8000-${String(n).padStart(12, '0')}`
+
+const attachment: AttachmentRow = {
+  id: uuid(1),
+  gate_id: uuid(2),
+  slot: 3,
+  network_id: uuid(3),
+  project_id: 'p',
+  mtu: 1450,
+  reach: JSON.stringify([
+    {network_id: uuid(3), cidr: '10.0.0.0/24', via: null},
+    {network_id: uuid(4), cidr: '10.0.2.0/24', via: '10.0.0.1'},
+  ]),
+  port_id: uuid(5),
+  mac: 'fa:16:3e:00:00:01',
+  addresses: '["10.0.0.5/24","fd00:10::5/64"]',
+  groups: '[]',
+  state: 'plugged',
+  idle_since: null,
+  created_at: NOW,
+}
+
+const path: PathRow = {
+  id: uuid(6),
+  serial: 1,
+  state: 'active',
+  user_id: 'u',
+  user_name: 'alice',
+  project_id: 'p',
+  server_id: uuid(7),
+  server_name: 'web',
+  network_id: uuid(3),
+  route: 'attached',
+  address: '10.0.0.10',
+  groups: '[]',
+  gate_id: uuid(2),
+  attachment_id: uuid(1),
+  alias: '100.64.48.16',
+  login: 'osp0000',
+  public_key: 'ssh-ed25519 AAAA',
+  fingerprint: 'SHA256:x',
+  created_at: NOW,
+  expires_at: NOW + 3_600_000,
+  ended_at: null,
+  killed_at: null,
+  released_at: null,
+  error: null,
+}
+
+const desired: DesiredGate = {
+  base: {
+    userCa: 'ssh-ed25519 AAAAuser os-ssh user_ca',
+    hostCertificate: 'ssh-ed25519-cert-v01@openssh.com AAAAhost',
+  },
+  attachments: [attachment],
+  slots: [3],
+  paths: [
+    path,
+    {...path, id: uuid(8), alias: 'fd5e:6f73:7368:4::100', address: 'fd00:10::10', login: 'osp0001'},
+    {...path, id: uuid(9), alias: '100.64.48.17', login: 'osp0002', state: 'ended', ended_at: NOW},
+    {...path, id: uuid(10), alias: '100.64.48.18', login: 'osp0003', state: 'ended', killed_at: NOW},
+  ],
+  sweep: true,
+  now: NOW,
+}
+
+const isShell = (script: string) => spawnSync('sh', ['-n'], {input: script}).status === 0
+
+describe('the script of a gate', () => {
+  it('reads as it always did', () => {
+    expectGolden('gate/apply.sh', renderGate(desired))
+    expectGolden('gate/accounts.sh', renderAccounts(['osp0000', 'osp0001']))
+  })
+
+  it('is shell', () => {
+    expect(isShell(renderGate(desired))).toBe(true)
+  })
+
+  it('lets an expired path in nowhere, even before it is marked ended', () => {
+    const late = renderGate({...desired, paths: [path], now: path.expires_at})
+    expect(late).not.toContain('permitopen')
+    expect(late).not.toContain('add element inet os_ssh vms4')
+    expect(late).toContain('pkill -KILL -u osp0000')
+  })
+
+  it('leaves an ended path in the live set only until the kill is confirmed', () => {
+    const text = renderGate(desired)
+    expect(text).toContain('100.64.48.17 timeout 10s')
+    expect(text).not.toContain('100.64.48.18')
+  })
+
+  const fields = ['alias', 'address', 'login', 'id'] as const
+  const hostile = fc.oneof(
+    fc.constantFrom(
+      '$(reboot)',
+      "'; reboot; '",
+      'END\nreboot',
+      '10.0.0.1 }; flush ruleset',
+      '::1%eth0',
+      '',
+      '-x',
+      '`id`',
+    ),
+    fc.string({minLength: 1}),
+  )
+
+  it('refuses whatever is not an address, an account or an id', () => {
+    fc.assert(
+      fc.property(fc.constantFrom(...fields), hostile, (field, text) => {
+        const rendering = () => renderGate({...desired, paths: [{...path, [field]: text}]})
+        try {
+          expect(rendering()).toContain('applied')
+        } catch (error) {
+          expect(error).toBeInstanceOf(TypeError)
+          return
+        }
+        // What it let through was really one.
+        expect(text).toMatch(/^(osp\d{4}|[0-9a-f.:-]+)$/i)
+      }),
+    )
+  })
+
+  it('refuses hostile attachments', () => {
+    for (const change of [
+      {mac: 'fa:16:3e:00:00:01\nreboot'},
+      {addresses: '["10.0.0.5/24; reboot"]'},
+      {reach: '[{"network_id":"x","cidr":"10.0.0.0/24\\nroute del default","via":"10.0.0.1"}]'},
+      {reach: '[{"network_id":"x","cidr":"10.0.0.0/24","via":"$(reboot)"}]'},
+    ])
+      expect(() => renderGate({...desired, attachments: [{...attachment, ...change}]})).toThrow(TypeError)
+  })
+})
