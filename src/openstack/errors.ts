@@ -7,8 +7,20 @@ export type OpenStackFault =
   | 'conflict' // 409
   | 'quota' // Neutron 409 OverQuota, Nova 403 quota
   | 'bad-request' // other 4xx
-  | 'server' // 5xx, after retries
+  | 'server' // 5xx or 429, after retries; an answer that makes no sense
   | 'unreachable' // no answer: DNS, connection, TLS, time-out
+
+/** Where a call failed. None of it holds a secret: URLs carry no user information, headers and bodies are left out. */
+export interface OpenStackErrorDetails {
+  readonly service?: string
+  readonly method?: string
+  readonly url?: string
+  readonly status?: number
+  readonly requestId?: string
+  /** The API's own words, without our frame around them. */
+  readonly apiMessage?: string
+  readonly cause?: unknown
+}
 
 /** A call that failed, with what an operator needs to find it in the cloud's logs. */
 export class OpenStackError extends Error {
@@ -18,12 +30,9 @@ export class OpenStackError extends Error {
   readonly url?: string
   readonly status?: number
   readonly requestId?: string
+  readonly apiMessage?: string
 
-  constructor(
-    fault: OpenStackFault,
-    message: string,
-    details: {service?: string; method?: string; url?: string; status?: number; requestId?: string; cause?: unknown} = {},
-  ) {
+  constructor(fault: OpenStackFault, message: string, details: OpenStackErrorDetails = {}) {
     super(message, details.cause === undefined ? undefined : {cause: details.cause})
     this.name = 'OpenStackError'
     this.fault = fault

@@ -6,7 +6,9 @@
  * const cloud = openStack(await loadCloud({cloud: 'mycloud'}))
  * const servers = await cloud.compute.servers()
  */
-export {loadCloud, type CloudConfig, type LoadOptions} from './config.ts'
+
+export {type OpenStack, type OpenStackOptions, openStack, withToken} from './cloud.ts'
+export type {AuthSettings, AuthType, Interface, ProxySettings, ServiceSettings} from './config.ts'
+export {type CloudConfig, type LoadOptions, loadCloud} from './config.ts'
 export {OpenStackError, type OpenStackFault} from './errors.ts'
-export {openStack, withToken, type OpenStack, type OpenStackOptions} from './cloud.ts'
 export type * from './types.ts'

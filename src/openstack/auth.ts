@@ -1,0 +1,148 @@
+import type {OpenStackOptions} from './cloud.ts'
+import type {AuthSettings, CloudConfig} from './config.ts'
+import {OpenStackError} from './errors.ts'
+import {failureOf} from './failure.ts'
+import type {Session, Wish} from './session.ts'
+import {parseToken} from './token.ts'
+import type {HttpAnswer} from './transport.ts'
+import type {Token} from './types.ts'
+
+export interface Grant {
+  readonly token: Token
+  /** By this machine's clock, ms since the epoch. */
+  readonly until: number
+}
+
+/** The v3 address of Keystone, whether auth_url ends in a version or not. */
+export function keystone({auth}: CloudConfig, ...path: string[]): URL {
+  const url = new URL(auth.auth_url)
+  const base = url.pathname.replace(/\/+$/, '').replace(/\/v(2\.0|3)$/, '')
+  url.pathname = [`${base}/v3`, ...path].join('/')
+  url.search = ''
+  return url
+}
+
+/**
+ * Gets a token (POST /v3/auth/tokens); asks for the one-time password when Keystone wants a second factor.
+ *
+ * @throws OpenStackError `unauthorized` when refused, `config` when something to say is missing
+ */
+export async function authenticate(session: Session, options: OpenStackOptions): Promise<Grant> {
+  const {config} = session
+  const url = keystone(config, 'auth', 'tokens')
+  // A token is no harm to ask for twice, so this POST is retried.
+  const wish = {service: 'identity', method: 'POST', url, idempotent: true, accept: [401]}
+  const asked = Date.now()
+  const methods = methodsOf(config)
+  let answer = await session.send({
+    ...wish,
+    body: {auth: {identity: await identity(config, methods, options), ...scope(config)}},
+  })
+  if (answer.status === 401) answer = await secondFactor(session, wish, answer, methods, options)
+  if (answer.status === 401) throw failureOf(wish, answer)
+  const {token, issued} = parseToken(wish, answer)
+  // Its life, not its end, so that a laptop's wrong clock does not make every token look expired.
+  return {token, until: asked + (token.expires_at.getTime() - issued.getTime())}
+}
+
+/** Keystone answers the first of several factors with 401 and a receipt that stands for it. */
+async function secondFactor(
+  session: Session,
+  wish: Wish,
+  refusal: HttpAnswer,
+  sent: string[],
+  options: OpenStackOptions,
+) {
+  const receipt = refusal.headers['openstack-auth-receipt']
+  if (typeof receipt !== 'string' || sent.includes('totp') || !wantsTotp(refusal)) return refusal
+  if (!options.passcode && !session.config.auth.passcode) {
+    throw new OpenStackError(
+      'config',
+      'Keystone asks for a one-time password, and there is no way to ask for one here',
+      {
+        service: 'identity',
+        status: 401,
+      },
+    )
+  }
+  const body = {auth: {identity: await identity(session.config, ['totp'], options), ...scope(session.config)}}
+  return session.send({...wish, body, headers: {'openstack-auth-receipt': receipt}})
+}
+
+function wantsTotp({body}: HttpAnswer): boolean {
+  try {
+    const rules: unknown = JSON.parse(body).required_auth_methods
+    return Array.isArray(rules) && rules.some(rule => Array.isArray(rule) && rule.includes('totp'))
+  } catch {
+    return false
+  }
+}
+
+function methodsOf({auth, auth_type = 'password'}: CloudConfig): string[] {
+  if (auth_type !== 'multifactor') return [auth_type]
+  const methods = (auth.auth_methods ?? ['v3password', 'v3totp']).map(method => method.replace(/^v3/, ''))
+  return methods.map(method => (method === 'applicationcredential' ? 'application_credential' : method))
+}
+
+async function identity(config: CloudConfig, methods: string[], options: OpenStackOptions) {
+  const {auth} = config
+  const parts: Record<string, unknown> = {methods}
+  for (const method of methods) {
+    if (method === 'password') {
+      const password = auth.password ?? (await options.password?.())
+      parts[method] = {user: {...user(auth), password: need(config, 'password', password)}}
+    } else if (method === 'totp') {
+      const passcode = auth.passcode ?? (await options.passcode?.())
+      parts[method] = {user: {...user(auth), passcode: need(config, 'passcode', passcode)}}
+    } else if (method === 'token') parts[method] = {id: need(config, 'token', auth.token)}
+    else if (method === 'application_credential') parts[method] = applicationCredential(config)
+    else
+      throw new OpenStackError(
+        'config',
+        `cloud ${JSON.stringify(config.name)}: auth method ${method} is not supported`,
+      )
+  }
+  return parts
+}
+
+function applicationCredential(config: CloudConfig) {
+  const {auth} = config
+  const secret = need(config, 'application_credential_secret', auth.application_credential_secret)
+  if (auth.application_credential_id) return {id: auth.application_credential_id, secret}
+  return {
+    name: need(config, 'application_credential_id', auth.application_credential_name),
+    user: user(auth),
+    secret,
+  }
+}
+
+function user(auth: AuthSettings) {
+  if (auth.user_id) return {id: auth.user_id}
+  if (!auth.username) throw new OpenStackError('config', 'username (or user_id) is missing')
+  return {name: auth.username, domain: domain(auth, auth.user_domain_id, auth.user_domain_name)}
+}
+
+/** An application credential has its scope within; a token may keep the one it has. */
+function scope({auth, auth_type}: CloudConfig) {
+  if (auth_type === 'application_credential') return {}
+  if (auth.project_id) return {scope: {project: {id: auth.project_id}}}
+  if (auth.project_name) {
+    const of = domain(auth, auth.project_domain_id, auth.project_domain_name)
+    return {scope: {project: {name: auth.project_name, domain: of}}}
+  }
+  if (auth.domain_id) return {scope: {domain: {id: auth.domain_id}}}
+  if (auth.domain_name) return {scope: {domain: {name: auth.domain_name}}}
+  return auth.system_scope === 'all' ? {scope: {system: {all: true}}} : {}
+}
+
+function domain(auth: AuthSettings, id: string | undefined, name: string | undefined) {
+  if (id) return {id}
+  if (name) return {name}
+  if (auth.default_domain_id) return {id: auth.default_domain_id}
+  return auth.default_domain_name ? {name: auth.default_domain_name} : {id: 'default'}
+}
+
+function need(config: CloudConfig, key: string, value: string | undefined): string {
+  if (value) return value
+  throw new OpenStackError('config', `cloud ${JSON.stringify(config.name)}: ${key} is missing`)
+}

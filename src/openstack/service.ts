@@ -1,0 +1,95 @@
+import {findEndpoint, noEndpoint} from './catalog.ts'
+import {OpenStackError} from './errors.ts'
+import {json, nonsense} from './failure.ts'
+import {isRecord, type Settings} from './merge.ts'
+import {pageOf, queries} from './paging.ts'
+import type {Session, Wish} from './session.ts'
+import type {HttpAnswer} from './transport.ts'
+import type {Filter} from './types.ts'
+
+export interface ServiceTraits {
+  readonly type: string
+  /** Brings the catalog's URL to the version we speak. */
+  readonly versioned: (pathname: string) => string
+  /** Headers of every request. */
+  readonly headers?: () => Readonly<Record<string, string>>
+  /** May mend the next try after a refusal, and says whether another is worth it. */
+  readonly refused?: (answer: HttpAnswer) => boolean
+}
+
+type Extra = Partial<Pick<Wish, 'body' | 'idempotent'>> & {readonly query?: string}
+
+/** One service of a cloud: paths instead of URLs, JSON instead of text, whole listings instead of pages. */
+export class Service {
+  private readonly session: Session
+  private readonly traits: ServiceTraits
+
+  constructor(session: Session, traits: ServiceTraits) {
+    this.session = session
+    this.traits = traits
+  }
+
+  /** The JSON object that is answered, or undefined for an empty body. @param path its segments, encoded here */
+  async call(method: string, path: readonly string[], extra: Extra = {}): Promise<Settings | undefined> {
+    const wish = await this.wish(method, path, extra)
+    const answer = await this.send(wish)
+    if (answer.body === '') return undefined
+    const value = json(wish, answer)
+    if (!isRecord(value)) throw nonsense(wish, 'it is not a JSON object', answer)
+    return value
+  }
+
+  /** The object under `key` of the answer. @throws OpenStackError `server` when there is none */
+  async show(method: string, path: readonly string[], key: string, extra: Extra = {}): Promise<Settings> {
+    const value = (await this.call(method, path, extra))?.[key]
+    if (!isRecord(value)) throw nonsense(await this.wish(method, path, extra), `it has no ${key}`)
+    return value
+  }
+
+  /** Every entry of a listing, all pages of it. @param key where the answer keeps the entries */
+  async list(path: readonly string[], key: string, filter: Filter = {}): Promise<Settings[]> {
+    const entries: Settings[] = []
+    for (const first of queries(filter)) {
+      const seen = new Set<string>()
+      for (let query: string | undefined = first; query !== undefined; ) {
+        if (seen.has(query) || seen.size >= 10_000) {
+          throw nonsense(await this.wish('GET', path, {query}), 'its pages go in a circle')
+        }
+        seen.add(query)
+        const wish = await this.wish('GET', path, {query})
+        const answer = await this.send(wish)
+        const page = pageOf(wish, answer, key)
+        for (const entry of page.entries) entries.push(entry)
+        query = page.next
+      }
+    }
+    return entries
+  }
+
+  private async send(wish: Wish): Promise<HttpAnswer> {
+    const {headers, refused} = this.traits
+    const common = headers?.() ?? {}
+    const answer = await this.session.request({...wish, headers: common, ...(refused && {accept: [406]})})
+    if (answer.status !== 406) return answer
+    const retry = refused?.(answer)
+    return this.session.request({...wish, headers: retry ? (headers?.() ?? {}) : common})
+  }
+
+  private async wish(method: string, path: readonly string[], {query = '', ...rest}: Extra): Promise<Wish> {
+    const {type, versioned} = this.traits
+    const endpoint = await findEndpoint(this.session.config, type, () => this.session.token())
+    if (!endpoint) throw noEndpoint(this.session.config, type, await this.session.token())
+    const url = new URL(endpoint)
+    url.pathname = [versioned(url.pathname.replace(/\/+$/, '')), ...path.map(segment)].join('/')
+    url.search = query
+    return {service: type, method, url, ...rest}
+  }
+}
+
+/** One segment of a path; what comes from outside cannot leave its place in it. */
+function segment(text: string): string {
+  // `.` and `..` survive every encoding: URL parsers resolve %2e%2e too.
+  if (text === '' || text === '.' || text === '..')
+    throw new OpenStackError('bad-request', `${JSON.stringify(text)} cannot be an ID or a name`)
+  return encodeURIComponent(text)
+}

@@ -1,0 +1,144 @@
+import {authenticate, type Grant} from './auth.ts'
+import type {OpenStackOptions} from './cloud.ts'
+import type {CloudConfig} from './config.ts'
+import {OpenStackError} from './errors.ts'
+import {type Call, failureOf, unreachable} from './failure.ts'
+import {type Outcome, type RetryPolicy, withRetries} from './retry.ts'
+import type {HttpAnswer, Transport} from './transport.ts'
+import type {Token} from './types.ts'
+
+export interface Wish {
+  readonly service: string
+  readonly method: string
+  readonly url: URL
+  readonly headers?: Readonly<Record<string, string>>
+  readonly body?: unknown
+  /** May be sent twice; by default what HTTP says of the method. */
+  readonly idempotent?: boolean
+  /** Statuses beyond 2xx that the caller handles itself. */
+  readonly accept?: readonly number[]
+}
+
+/** A token about to expire (ms) is as good as none: it would die on the way. */
+const margin = 30_000
+
+/** One cloud as one user: sends requests with a token, gets new tokens, counts. */
+export class Session {
+  calls = 0
+  readonly config: CloudConfig
+  private readonly transport: Transport
+  private readonly options: OpenStackOptions
+  /** A token of somebody else's: never replaced by one of ours. */
+  private readonly fixed: boolean
+  private grant: Grant | undefined
+  private pending: Promise<Grant> | undefined
+
+  constructor(config: CloudConfig, transport: Transport, options: OpenStackOptions, fixed = false) {
+    this.config = config
+    this.transport = transport
+    this.options = options
+    this.fixed = fixed
+    if (options.token) this.grant = {token: options.token, until: options.token.expires_at.getTime()}
+  }
+
+  /** The same cloud and connections with somebody else's token. */
+  with(token: Token): Session {
+    // Validated without its catalog: the addresses are the same for everybody.
+    const catalog = token.catalog.length > 0 ? token.catalog : (this.grant?.token.catalog ?? [])
+    const {timeout, retryDelay} = this.options
+    const options = {
+      token: {...token, catalog},
+      ...(timeout && {timeout}),
+      ...(retryDelay !== undefined && {retryDelay}),
+    }
+    return new Session(this.config, this.transport, options, true)
+  }
+
+  /** The current token, or a new one; several callers at once share one authentication. */
+  async token(): Promise<Token> {
+    if (this.grant && (this.fixed || this.grant.until - margin > Date.now())) return this.grant.token
+    this.pending ??= authenticate(this, this.options).finally(() => {
+      this.pending = undefined
+    })
+    const grant = await this.pending
+    if (this.grant !== grant) {
+      this.grant = grant
+      this.options.onToken?.(grant.token)
+    }
+    return grant.token
+  }
+
+  /** The token there is, without asking for one. */
+  get held(): Token | undefined {
+    return this.grant?.token
+  }
+
+  /** Forgets the token if it is still this one. */
+  forget(token: Token): void {
+    if (this.grant?.token.id === token.id) this.grant = undefined
+  }
+
+  /**
+   * Sends with the token; when that is refused, once more with a new one.
+   *
+   * @throws OpenStackError
+   */
+  async request(wish: Wish): Promise<HttpAnswer> {
+    const token = await this.token()
+    const first = await this.send({
+      ...wish,
+      headers: {...wish.headers, 'x-auth-token': token.id},
+      accept: [401, ...(wish.accept ?? [])],
+    })
+    if (first.status !== 401) return first
+    if (this.fixed) throw failureOf(wish, first)
+    this.forget(token)
+    const renewed = await this.token()
+    return this.send({...wish, headers: {...wish.headers, 'x-auth-token': renewed.id}})
+  }
+
+  /**
+   * Sends as it is, with retries where the call may be repeated.
+   *
+   * @throws OpenStackError for every status that is neither 2xx nor accepted
+   */
+  async send(wish: Wish): Promise<HttpAnswer> {
+    const call: Call = wish
+    const timeout = this.options.timeout ?? this.config.timeout ?? 30_000
+    const idempotent = wish.idempotent ?? ['GET', 'HEAD', 'PUT', 'DELETE'].includes(wish.method)
+    const policy: RetryPolicy = {
+      retries: idempotent ? 3 : 0,
+      base: this.options.retryDelay ?? 250,
+      until: timeout * 2,
+    }
+    let tries = 0
+    const outcome = await withRetries(policy, n => {
+      tries = n
+      return this.attempt(wish, timeout)
+    })
+    if ('error' in outcome) {
+      if (outcome.error instanceof OpenStackError) throw outcome.error
+      throw unreachable(call, outcome.error, timeout)
+    }
+    const {answer} = outcome
+    if ((answer.status >= 200 && answer.status < 300) || wish.accept?.includes(answer.status)) return answer
+    // The answer of the first try was lost, but it had been heard.
+    if (wish.method === 'DELETE' && answer.status === 404 && tries > 0)
+      return {...answer, status: 204, body: ''}
+    throw failureOf(call, answer)
+  }
+
+  private async attempt(wish: Wish, timeout: number): Promise<Outcome> {
+    this.calls++
+    const json = wish.body === undefined ? {} : {'content-type': 'application/json'}
+    const headers = {accept: 'application/json', 'user-agent': 'os-ssh', ...json, ...wish.headers}
+    const body = wish.body === undefined ? {} : {body: JSON.stringify(wish.body)}
+    try {
+      return {
+        answer: await this.transport.send({method: wish.method, url: wish.url, headers, timeout, ...body}),
+      }
+    } catch (error) {
+      return {error}
+    }
+  }
+}
