@@ -11,6 +11,8 @@ export interface Found {
   /** The clouds-public.yaml profile it refers to, if any. */
   readonly profile: Settings
   readonly source?: string
+  /** Line of the file where a setting stands (its path within the cloud), else the cloud itself. */
+  readonly lineOf?: (...path: string[]) => number | undefined
 }
 
 interface Choice {
@@ -55,8 +57,16 @@ export async function findSettings({cloud, env, cwd}: Choice): Promise<Found> {
   const name = pick(wanted, Object.keys(known), source, directories)
   const settings = known[name]
   if (!isRecord(settings))
-    throw new OpenStackError('config', `${source}: cloud ${quote(name)} is not a mapping`)
-  return {name, settings, profile: await profileOf(settings, directories, cwd), ...(source && {source})}
+    throw mistake(clouds ?? secure, `cloud ${quote(name)} is not a mapping`, 'clouds', name)
+  const lineOf = (...path: string[]) =>
+    clouds?.lineOf('clouds', name, ...path) ?? clouds?.lineOf('clouds', name)
+  return {
+    name,
+    settings,
+    profile: await profileOf(settings, directories, cwd),
+    lineOf,
+    ...(source && {source}),
+  }
 }
 
 function pick(
@@ -112,6 +122,8 @@ export function searchPath(env: NodeJS.ProcessEnv, cwd: string, platform = proce
 interface File {
   readonly path: string
   readonly content: Settings
+  /** Line on which a value stands, from 1; undefined where there is none. */
+  readonly lineOf: (...path: string[]) => number | undefined
 }
 
 async function firstFile(
@@ -146,25 +158,34 @@ async function read(path: string): Promise<File | undefined> {
     if (code === 'ENOENT' || code === 'EACCES' || code === 'ENOTDIR' || code === 'EISDIR') return undefined
     throw new OpenStackError('config', `${path} cannot be read: ${(error as Error).message}`, {cause: error})
   }
-  return {path, content: await parse(path, text)}
+  return parse(path, text)
 }
 
 /** JSON is YAML too, so one parser tells the line of every mistake. */
-async function parse(path: string, text: string): Promise<Settings> {
-  const {parseDocument, LineCounter} = await import('yaml')
+async function parse(path: string, text: string): Promise<File> {
+  const {isNode, LineCounter, parseDocument} = await import('yaml')
   const lines = new LineCounter()
-  // YAML 1.1, because PyYAML reads it: there `yes` is true, and `<<` merges.
-  const document = parseDocument(text, {lineCounter: lines, version: '1.1', merge: true, logLevel: 'silent'})
-  const mistake = document.errors[0]
-  if (mistake) {
-    const {line, col} = lines.linePos(mistake.pos[0])
-    const reason = mistake.message.split(/ at line |\n/)[0]
+  // As PyYAML reads it: 1.1, because PyYAML reads it: there `yes` is true, and `<<` merges.
+  const document = parseDocument(text, {
+    lineCounter: lines,
+    version: '1.1',
+    merge: true,
+    uniqueKeys: false,
+    logLevel: 'silent',
+  })
+  const fault = document.errors[0]
+  if (fault) {
+    const {line, col} = lines.linePos(fault.pos[0])
+    const reason = fault.message.split(/ at line |\n/)[0]
     throw new OpenStackError('config', `${path}, line ${line}, column ${col}: ${reason}`)
+  }
+  const lineOf = (...keys: string[]) => {
+    const node: unknown = document.getIn(keys, true)
+    return isNode(node) && node.range ? lines.linePos(node.range[0]).line : undefined
   }
   try {
     const content: unknown = document.toJS({maxAliasCount: 1000})
-    if (content === null || content === undefined) return {}
-    if (isRecord(content)) return content
+    if (isRecord(content ?? {})) return {path, content: (content ?? {}) as Settings, lineOf}
   } catch (error) {
     throw new OpenStackError('config', `${path}, line 1: ${(error as Error).message}`, {cause: error})
   }
@@ -174,8 +195,12 @@ async function parse(path: string, text: string): Promise<Settings> {
 function section(content: Settings, key: string, file: File | undefined): Settings {
   const value = content[key]
   if (value === undefined || value === null) return {}
-  if (!isRecord(value)) throw new OpenStackError('config', `${file?.path}: ${quote(key)} is not a mapping`)
+  if (!isRecord(value)) throw mistake(file, `${quote(key)} is not a mapping`, key)
   return value
+}
+
+function mistake(file: File | undefined, sentence: string, ...path: string[]): OpenStackError {
+  return new OpenStackError('config', `${file?.path}, line ${file?.lineOf(...path) ?? 1}: ${sentence}`)
 }
 
 async function profileOf(settings: Settings, directories: readonly string[], cwd: string): Promise<Settings> {

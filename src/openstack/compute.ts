@@ -80,16 +80,14 @@ function versioned(pathname: string): string {
 /** Asks for the best at once, without looking first; a cloud that is older says what it has, and gets that. */
 function microversion(session: Session) {
   const configured = session.config.services?.['compute']?.microversion
-  let version = configured ?? `2.${best}`
   return {
-    headers: () => ({'openstack-api-version': `compute ${version}`, 'x-openstack-nova-api-version': version}),
+    headers() {
+      const version = configured ?? session.microversion('compute') ?? `2.${best}`
+      return {'openstack-api-version': `compute ${version}`, 'x-openstack-nova-api-version': version}
+    },
     refused({body}: {body: string}) {
-      if (configured) return false
       const newest = /maximum is 2\.(\d+)/i.exec(body)?.[1]
-      const next = `2.${newest === undefined ? 1 : Math.min(best, Number(newest))}`
-      const other = next !== version
-      version = next
-      return other
+      session.agree('compute', `2.${newest === undefined ? 1 : Math.min(best, Number(newest))}`)
     },
   }
 }

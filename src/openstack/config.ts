@@ -18,7 +18,7 @@ export interface CloudConfig {
   readonly region?: string
   /** Interfaces of the catalog, best first; `public` when absent. */
   readonly interface?: readonly Interface[]
-  /** Path of a PEM file with the authorities to trust instead of the system's. */
+  /** Path of a PEM file with the authorities to trust instead of Node's own (which NODE_EXTRA_CA_CERTS extends). */
   readonly cacert?: string
   /** Paths of a client certificate and its key. */
   readonly cert?: string

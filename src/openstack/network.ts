@@ -48,7 +48,8 @@ const rules = {
     security_groups: listOf(id),
   },
   router: {...named, project_id: orEmpty(id), external_gateway_info: orNull(gateway), routes},
-  agent: {id, agent_type: text, host: text},
+  // OVN's agents have the chassis' names for IDs.
+  agent: {id: text, agent_type: text, host: text},
   floatingip: {
     id,
     floating_ip_address: orNull(address),

@@ -13,8 +13,8 @@ export interface ServiceTraits {
   readonly versioned: (pathname: string) => string
   /** Headers of every request. */
   readonly headers?: () => Readonly<Record<string, string>>
-  /** May mend the next try after a refusal, and says whether another is worth it. */
-  readonly refused?: (answer: HttpAnswer) => boolean
+  /** Learns from 406, the refusal of a microversion; `headers` then gives others. */
+  readonly refused?: (answer: HttpAnswer) => void
 }
 
 type Extra = Partial<Pick<Wish, 'body' | 'idempotent'>> & {readonly query?: string}
@@ -68,11 +68,14 @@ export class Service {
 
   private async send(wish: Wish): Promise<HttpAnswer> {
     const {headers, refused} = this.traits
-    const common = headers?.() ?? {}
-    const answer = await this.session.request({...wish, headers: common, ...(refused && {accept: [406]})})
+    const answer = await this.session.request({
+      ...wish,
+      ...(headers && {headers: headers()}),
+      ...(refused && {accept: [406]}),
+    })
     if (answer.status !== 406) return answer
-    const retry = refused?.(answer)
-    return this.session.request({...wish, headers: retry ? (headers?.() ?? {}) : common})
+    refused?.(answer)
+    return this.session.request({...wish, ...(headers && {headers: headers()})})
   }
 
   private async wish(method: string, path: readonly string[], {query = '', ...rest}: Extra): Promise<Wish> {

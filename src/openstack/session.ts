@@ -4,6 +4,7 @@ import type {CloudConfig} from './config.ts'
 import {OpenStackError} from './errors.ts'
 import {type Call, failureOf, unreachable} from './failure.ts'
 import {type Outcome, type RetryPolicy, withRetries} from './retry.ts'
+import {tokenPattern} from './token.ts'
 import type {HttpAnswer, Transport} from './transport.ts'
 import type {Token} from './types.ts'
 
@@ -32,13 +33,18 @@ export class Session {
   private readonly fixed: boolean
   private grant: Grant | undefined
   private pending: Promise<Grant> | undefined
+  /** Microversion that suits the cloud, by service; learnt once for all users of the connections. */
+  private agreed = new Map<string, string>()
 
   constructor(config: CloudConfig, transport: Transport, options: OpenStackOptions, fixed = false) {
     this.config = config
     this.transport = transport
     this.options = options
     this.fixed = fixed
-    if (options.token) this.grant = {token: options.token, until: options.token.expires_at.getTime()}
+    const {token} = options
+    // One kept as JSON has its date as a text; one that was garbled on the way is as good as none.
+    if (token && (fixed || tokenPattern.test(token.id)))
+      this.grant = {token, until: new Date(token.expires_at).getTime()}
   }
 
   /** The same cloud and connections with somebody else's token. */
@@ -51,7 +57,9 @@ export class Session {
       ...(timeout && {timeout}),
       ...(retryDelay !== undefined && {retryDelay}),
     }
-    return new Session(this.config, this.transport, options, true)
+    const session = new Session(this.config, this.transport, options, true)
+    session.agreed = this.agreed
+    return session
   }
 
   /** The current token, or a new one; several callers at once share one authentication. */
@@ -71,6 +79,14 @@ export class Session {
   /** The token there is, without asking for one. */
   get held(): Token | undefined {
     return this.grant?.token
+  }
+
+  microversion(service: string): string | undefined {
+    return this.agreed.get(service)
+  }
+
+  agree(service: string, microversion: string): void {
+    this.agreed.set(service, microversion)
   }
 
   /** Forgets the token if it is still this one. */

@@ -18,8 +18,12 @@ import {authMerge, isRecord, record, type Settings} from './merge.ts'
  * @throws OpenStackError `config`
  */
 export function settle(found: Found, env: NodeJS.ProcessEnv): CloudConfig {
-  const where = found.source ? `cloud ${JSON.stringify(found.name)} in ${found.source}` : 'the OS_* variables'
-  const fail = (sentence: string) => new OpenStackError('config', `${where}: ${sentence}`)
+  const fail: Fail = (sentence, ...path) => {
+    const line = found.lineOf?.(...path)
+    const where =
+      found.source && `${found.source}${line ? `, line ${line}` : ''}, cloud ${JSON.stringify(found.name)}`
+    return new OpenStackError('config', `${where ?? 'OS_* variables'}: ${sentence}`)
+  }
   const whole = authMerge(authMerge({}, found.profile), found.settings)
   const {region, values} = chooseRegion(whole, env['OS_REGION_NAME'], fail)
   const settings = fold(authMerge(whole, values))
@@ -50,7 +54,8 @@ export function settle(found: Found, env: NodeJS.ProcessEnv): CloudConfig {
   }
 }
 
-type Fail = (sentence: string) => OpenStackError
+/** @param path of the setting that is wrong, within the cloud */
+type Fail = (sentence: string, ...path: string[]) => OpenStackError
 
 /** Keys in snake_case (`auth-url` is an old way to write it); endpoint_type is the old name of interface. */
 function fold(settings: Settings): Settings {
@@ -72,7 +77,7 @@ function chooseRegion(settings: Settings, wanted: string | undefined, fail: Fail
     if (isRecord(entry) && typeof entry['name'] === 'string')
       return {name: entry['name'], values: record(entry['values'])}
     if (typeof entry === 'string') return {name: entry, values: {}}
-    throw fail('an entry of regions needs a name')
+    throw fail('an entry of regions needs a name', 'regions')
   })
   const region = wanted ? regions.find(({name}) => name === wanted) : regions[0]
   // A single region is the user's default, not the list of those that exist: OS_REGION_NAME may name another.
@@ -130,14 +135,15 @@ function authSettings(settings: Settings, region: string, fail: Fail): AuthSetti
       // A name outside of `auth` counts as well (OS_* variables land there); inside wins.
       const value = inner[alias] ?? settings[alias]
       if (value === undefined || value === null || value === '') continue
-      if (isRecord(value) || Array.isArray(value)) throw fail(`auth.${alias} is not a text`)
+      if (isRecord(value) || Array.isArray(value)) throw fail(`auth.${alias} is not a text`, 'auth', alias)
       auth[name] = String(value)
     }
   }
   shareDomain(auth)
   const url = auth['auth_url']?.replaceAll('{region_name}', region)
-  if (!url) throw fail('auth_url is missing')
-  if (!isHttpUrl(url)) throw fail(`auth_url is not an http(s) URL: ${JSON.stringify(url)}`)
+  if (!url) throw fail('auth_url is missing', 'auth')
+  if (!isHttpUrl(url))
+    throw fail(`auth_url is not an http(s) URL: ${JSON.stringify(url)}`, 'auth', 'auth_url')
   const methods = inner['auth_methods'] ?? settings['auth_methods']
   const list = typeof methods === 'string' ? methods.split(',').map(method => method.trim()) : methods
   return {...auth, auth_url: url, ...(Array.isArray(list) && {auth_methods: list.map(String)})}
@@ -172,6 +178,7 @@ function chooseAuthType(settings: Settings, auth: AuthSettings, fail: Fail): Aut
     if (!type)
       throw fail(
         `auth_type ${JSON.stringify(named)} is not supported; known: ${Object.keys(authTypes).join(', ')}`,
+        'auth_type',
       )
     return type
   }
@@ -183,7 +190,7 @@ function interfaces(value: unknown, fail: Fail): Interface[] {
   const names = (Array.isArray(value) ? value : [value]).map(name => String(name).replace(/URL$/, ''))
   for (const name of names) {
     if (!['public', 'internal', 'admin'].includes(name)) {
-      throw fail(`interface ${JSON.stringify(name)} is none of public, internal, admin`)
+      throw fail(`interface ${JSON.stringify(name)} is none of public, internal, admin`, 'interface')
     }
   }
   return names as Interface[]
@@ -198,12 +205,12 @@ function serviceSettings(settings: Settings, fail: Fail): Record<string, Service
     const text = String(value)
     let setting: ServiceSettings
     if (what === 'endpoint_override') {
-      if (!isHttpUrl(text)) throw fail(`${key} is not an http(s) URL: ${JSON.stringify(text)}`)
+      if (!isHttpUrl(text)) throw fail(`${key} is not an http(s) URL: ${JSON.stringify(text)}`, key)
       setting = {endpoint: text}
     } else if (what === 'interface') setting = {interface: interfaces(value, fail)}
     else if (what === 'region_name') setting = {region: text}
     else if (/^\d+\.\d+$/.test(text)) setting = {microversion: text}
-    else throw fail(`${key} is not a version such as 2.60: ${JSON.stringify(text)}`)
+    else throw fail(`${key} is not a version such as 2.60: ${JSON.stringify(text)}`, key)
     services[type] = {...services[type], ...setting}
   }
   return services
@@ -220,7 +227,8 @@ function proxies(env: NodeJS.ProcessEnv): ProxySettings {
 function seconds(value: unknown, fail: Fail): number | undefined {
   if (value === undefined || value === null || value === '') return undefined
   const number = Number(value)
-  if (!(number > 0)) throw fail(`api_timeout is not a number of seconds: ${JSON.stringify(value)}`)
+  if (!(number > 0))
+    throw fail(`api_timeout is not a number of seconds: ${JSON.stringify(value)}`, 'api_timeout')
   return number * 1000
 }
 
