@@ -1,0 +1,165 @@
+import {
+  type Agent,
+  type Extension,
+  type FloatingIp,
+  type IpAvailability,
+  type Network,
+  type Networking,
+  OpenStackError,
+  type Port,
+  type Router,
+  type Subnet,
+  type SubnetPool,
+} from '../openstack/index.ts'
+
+/*
+ * The facts: nine listings at most, whatever the number of routers (SNAT.md section 2). `fields=` keeps an answer of
+ * 100,000 ports at a fifth of its size; nothing is asked per router, because /routers/ID/l3-agents runs in a writer
+ * transaction of Neutron's database.
+ */
+
+const FIELDS = {
+  routers: [
+    'id',
+    'name',
+    'project_id',
+    'status',
+    'admin_state_up',
+    'external_gateway_info',
+    'external_gateways',
+    'distributed',
+    'ha',
+    'flavor_id',
+    'routes',
+  ],
+  ports: ['id', 'device_id', 'device_owner', 'fixed_ips', 'status', 'binding:host_id'],
+  agents: ['id', 'agent_type', 'host', 'alive', 'admin_state_up', 'configurations'],
+  floatingIps: [
+    'id',
+    'floating_ip_address',
+    'floating_network_id',
+    'fixed_ip_address',
+    'port_id',
+    'router_id',
+    'project_id',
+    'port_forwardings',
+  ],
+  networks: ['id', 'name', 'router:external', 'provider:network_type', 'provider:physical_network'],
+  subnets: ['id', 'name', 'network_id', 'ip_version', 'cidr', 'gateway_ip', 'subnetpool_id'],
+  availabilities: ['network_id', 'network_name', 'subnet_ip_availability'],
+  subnetPools: ['id', 'address_scope_id'],
+} as const
+
+/** Ports a page: an answer of 100,000 ports at once would be 40 MB of text in memory, and minutes in one request. */
+const PAGE = 5000
+
+export type RouterFact = Pick<Router, 'id' | 'name' | 'project_id' | 'external_gateway_info'> &
+  Partial<Router>
+export type PortFact = Pick<Port, 'id' | 'device_id' | 'device_owner' | 'fixed_ips'> & Partial<Port>
+export type AgentFact = Pick<Agent, 'id' | 'agent_type' | 'host' | 'alive'> & Partial<Agent>
+export type FloatingIpFact = Pick<
+  FloatingIp,
+  'id' | 'floating_ip_address' | 'floating_network_id' | 'port_id'
+> &
+  Partial<FloatingIp>
+export type NetworkFact = Pick<Network, 'id' | 'name'> & Partial<Network>
+export type SubnetFact = Pick<Subnet, 'id' | 'network_id' | 'ip_version' | 'cidr' | 'gateway_ip'> &
+  Partial<Subnet>
+export type AvailabilityFact = Pick<IpAvailability, 'network_id' | 'subnet_ip_availability'> &
+  Partial<IpAvailability>
+export type SubnetPoolFact = Pick<SubnetPool, 'id' | 'address_scope_id'> & Partial<SubnetPool>
+
+export type ListingName = keyof typeof FIELDS | 'extensions'
+
+/** A listing that did not come, and why: the extension is not there, the role may not, or Neutron failed. */
+export interface Gap {
+  readonly listing: ListingName
+  readonly why: 'missing' | 'forbidden' | 'failed'
+  readonly message: string
+}
+
+/** All that is known of a cloud; every other function of this room is a pure function of it. */
+export interface Facts {
+  readonly extensions: readonly Pick<Extension, 'alias'>[]
+  readonly routers: readonly RouterFact[]
+  readonly ports: readonly PortFact[]
+  readonly agents: readonly AgentFact[]
+  readonly floatingIps: readonly FloatingIpFact[]
+  readonly networks: readonly NetworkFact[]
+  readonly subnets: readonly SubnetFact[]
+  readonly availabilities: readonly AvailabilityFact[]
+  readonly subnetPools: readonly SubnetPoolFact[]
+  readonly gaps: readonly Gap[]
+}
+
+/** No facts at all; tests and callers spread over it. */
+export const NO_FACTS: Facts = {
+  extensions: [],
+  routers: [],
+  ports: [],
+  agents: [],
+  floatingIps: [],
+  networks: [],
+  subnets: [],
+  availabilities: [],
+  subnetPools: [],
+  gaps: [],
+}
+
+/**
+ * Reads the listings of a cloud, all at once; subnet pools only when a subnet comes from one.
+ * A listing that is refused, missing or fails leaves a gap; without the routers there is nothing to say, so their
+ * error, and one that concerns the account as a whole (401), is thrown.
+ * @throws OpenStackError
+ */
+export async function gather(network: Networking): Promise<Facts> {
+  const gaps: Gap[] = []
+  const ask = <T>(listing: ListingName, answer: Promise<readonly T[]>) =>
+    answer.catch((error: unknown): readonly T[] => {
+      gaps.push(gapOf(listing, error))
+      return []
+    })
+  const subnets = ask('subnets', network.subnets({fields: FIELDS.subnets}))
+  const [routers, ...rest] = await Promise.all([
+    network.routers({fields: FIELDS.routers}),
+    ask('extensions', network.extensions()),
+    ask('ports', network.ports({fields: FIELDS.ports, limit: PAGE})),
+    ask('agents', network.agents({fields: FIELDS.agents})),
+    ask('floatingIps', network.floatingIps({fields: FIELDS.floatingIps})),
+    ask('networks', network.networks({fields: FIELDS.networks})),
+    ask('availabilities', network.ipAvailabilities({fields: FIELDS.availabilities})),
+    subnets,
+    subnets.then(rows =>
+      rows.some(s => s.subnetpool_id)
+        ? ask('subnetPools', network.subnetPools({fields: FIELDS.subnetPools}))
+        : [],
+    ),
+  ])
+  const [extensions, ports, agents, floatingIps, networks, availabilities, subnetRows, subnetPools] = rest
+  gaps.sort((a, b) => (a.listing < b.listing ? -1 : 1))
+  return {
+    routers,
+    extensions,
+    ports,
+    agents,
+    floatingIps,
+    networks,
+    availabilities,
+    subnets: subnetRows,
+    subnetPools,
+    gaps,
+  }
+}
+
+/** @throws the error itself when it is not about this one listing */
+function gapOf(listing: ListingName, error: unknown): Gap {
+  if (!(error instanceof OpenStackError) || error.fault === 'unauthorized' || error.fault === 'config')
+    throw error
+  const why = error.fault === 'not-found' ? 'missing' : error.fault === 'forbidden' ? 'forbidden' : 'failed'
+  return {listing, why, message: error.message}
+}
+
+/** Whether the facts are incomplete through a failure (not through a role or an old release): the exit status tells. */
+export function isPartial(facts: Facts): boolean {
+  return facts.gaps.some(gap => gap.why === 'failed')
+}

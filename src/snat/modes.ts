@@ -1,0 +1,244 @@
+/*
+ * The one table of modes: observed attributes -> mode, read top-down, the first that holds wins (SNAT.md section 1).
+ * `overlay` rows say something about a router without saying where its packets cross; the rest of the table, read
+ * without them, is the router's *carrier*. The last row holds always, so that every router has exactly one mode.
+ */
+
+export type Mode =
+  | 'no-gateway'
+  | 'custom'
+  | 'multihomed'
+  | 'routed'
+  | 'no-nat'
+  | 'local-gateway'
+  | 'ovn-pinned'
+  | 'ovn-central'
+  | 'dvr-central-fip'
+  | 'dvr-ha'
+  | 'dvr-central'
+  | 'central-ha'
+  | 'central-legacy'
+  | 'unknown'
+
+/** What was seen of one router; null means that the API does not show it (role, release, or a failed listing). */
+export interface Observed {
+  readonly gateways: number
+  readonly enable_snat: boolean | null
+  readonly flavor_id: string | null
+  readonly backend: 'ovs' | 'ovn' | null
+  readonly distributed: boolean | null
+  readonly ha: boolean | null
+  /** Its IPv4 subnets in the address scope of the external network. */
+  readonly same_scope: 'all' | 'some' | 'none' | null
+  /** Whether floating IPs of its VMs are translated in the SNAT namespace as well. */
+  readonly central_fips: 'all' | 'some' | 'none' | null
+  readonly external_type: string | null
+  /** Nodes where a local gateway of this router is active. */
+  readonly local_gateways: number
+}
+
+export interface Rule {
+  readonly mode: Mode
+  /** The condition, in words, for `--explain`. */
+  readonly when: string
+  readonly holds: (seen: Observed) => boolean
+  /** The attributes that the condition reads. */
+  readonly reads: readonly (keyof Observed)[]
+  readonly overlay?: true
+  readonly snat_at: string
+  readonly hops: string
+  readonly bypass: string
+}
+
+const TUNNELS = new Set(['geneve', 'vxlan', 'gre', 'stt'])
+
+export const RULES: readonly Rule[] = [
+  {
+    mode: 'no-gateway',
+    when: 'the router has no external gateway',
+    holds: o => o.gateways === 0,
+    reads: ['gateways'],
+    snat_at: 'nowhere',
+    hops: '-',
+    bypass: '-',
+  },
+  {
+    mode: 'custom',
+    when: 'the router has a flavor: a driver of its own carries it',
+    holds: o => o.flavor_id !== null,
+    reads: ['flavor_id'],
+    snat_at: 'unknown',
+    hops: '?',
+    bypass: '?',
+  },
+  {
+    mode: 'multihomed',
+    when: 'more than one external gateway; the first one wins for SNAT',
+    holds: o => o.gateways > 1,
+    reads: ['gateways'],
+    overlay: true,
+    snat_at: "each gateway port's host",
+    hops: 'as its carrier',
+    bypass: 'as its carrier',
+  },
+  {
+    mode: 'routed',
+    when: 'enable_snat is false: packets cross the gateway host untranslated',
+    holds: o => o.enable_snat === false,
+    reads: ['enable_snat'],
+    overlay: true,
+    snat_at: 'nowhere',
+    hops: 'as its carrier',
+    bypass: 'floating IPs still work',
+  },
+  {
+    mode: 'no-nat',
+    when: 'every IPv4 subnet is in the address scope of the external network',
+    holds: o => o.same_scope === 'all',
+    reads: ['same_scope'],
+    overlay: true,
+    snat_at: 'nowhere',
+    hops: '0 with DVR, else as its carrier',
+    bypass: 'the subnets, with DVR',
+  },
+  {
+    mode: 'local-gateway',
+    when: 'a local gateway of this router is active on a node',
+    holds: o => o.local_gateways > 0,
+    reads: ['local_gateways'],
+    overlay: true,
+    snat_at: "the VM's own node",
+    hops: '0',
+    bypass: 'VMs on those nodes',
+  },
+  {
+    mode: 'ovn-pinned',
+    when: 'OVN, and the external network is a tunnelled one',
+    holds: o => o.backend === 'ovn' && TUNNELS.has(o.external_type ?? ''),
+    reads: ['backend', 'external_type'],
+    snat_at: 'not in the API',
+    hops: '1',
+    bypass: 'nobody',
+  },
+  {
+    mode: 'ovn-central',
+    when: 'OVN',
+    holds: o => o.backend === 'ovn',
+    reads: ['backend', 'external_type'],
+    snat_at: "gateway port's host",
+    hops: '1',
+    bypass: 'floating IPs, where distributed floating IPs are on',
+  },
+  {
+    mode: 'dvr-central-fip',
+    when: 'distributed, and every floating IP is translated in the SNAT namespace too',
+    holds: o => o.distributed === true && o.central_fips === 'all',
+    reads: ['distributed', 'central_fips'],
+    snat_at: "SNAT port's host",
+    hops: '1',
+    bypass: 'nobody',
+  },
+  {
+    mode: 'dvr-ha',
+    when: 'distributed and ha',
+    holds: o => o.distributed === true && o.ha === true,
+    reads: ['distributed', 'ha'],
+    snat_at: "gateway port's host (the active replica)",
+    hops: '1',
+    bypass: 'VMs with a floating IP on dvr and dvr_snat hosts',
+  },
+  {
+    mode: 'dvr-central',
+    when: 'distributed and not ha',
+    holds: o => o.distributed === true,
+    reads: ['distributed', 'ha'],
+    snat_at: "SNAT port's host",
+    hops: '1',
+    bypass: 'VMs with a floating IP on dvr and dvr_snat hosts',
+  },
+  {
+    mode: 'central-ha',
+    when: 'not distributed, ha',
+    holds: o => o.distributed === false && o.ha === true,
+    reads: ['distributed', 'ha'],
+    snat_at: "gateway port's host (the active replica)",
+    hops: '1',
+    bypass: 'nobody',
+  },
+  {
+    mode: 'central-legacy',
+    when: 'neither distributed nor ha',
+    holds: o => o.distributed === false && o.ha === false,
+    reads: ['distributed', 'ha'],
+    snat_at: "gateway port's host",
+    hops: '1',
+    bypass: 'nobody',
+  },
+  {
+    mode: 'unknown',
+    when: 'what the API shows does not tell',
+    holds: () => true,
+    reads: [],
+    snat_at: 'unknown',
+    hops: '?',
+    bypass: '?',
+  },
+]
+
+/** Every mode, in the order of the table. */
+export const MODES: readonly Mode[] = RULES.map(rule => rule.mode)
+
+export interface Verdict {
+  readonly mode: Mode
+  /** Where its packets cross: the mode itself, or what an overlay lies upon. */
+  readonly carrier: Mode
+  readonly rule: Rule
+  /** The attributes of which the decision hung and that this account cannot see. */
+  readonly unseen: readonly (keyof Observed)[]
+}
+
+/** Decides the mode of a router. Total: every combination of attributes yields exactly one. */
+export function decide(seen: Observed): Verdict {
+  const rule = first(RULES, seen)
+  const carrier = rule.overlay ? first(CARRIERS, seen) : rule
+  const unseen = [...new Set([...rule.reads, ...carrier.reads])].filter(key => isUnseen(seen, carrier, key))
+  return {mode: rule.mode, carrier: carrier.mode, rule, unseen}
+}
+
+const CARRIERS = RULES.filter(rule => !rule.overlay)
+
+function first(rules: readonly Rule[], seen: Observed): Rule {
+  const found = rules.find(rule => rule.holds(seen))
+  if (!found) throw new Error('the last rule of the table holds always')
+  return found
+}
+
+/** For 'unknown' all that a mode hangs on is missing; `flavor_id` null is an answer. */
+function isUnseen(seen: Observed, carrier: Rule, key: keyof Observed): boolean {
+  if (key === 'flavor_id') return false
+  return seen[key] === null && (key !== 'external_type' || carrier.mode === 'ovn-central')
+}
+
+export interface Step {
+  readonly mode: Mode
+  readonly when: string
+  readonly holds: boolean
+  readonly seen: readonly string[]
+}
+
+/** The way through the table, for `--explain`: each rule read, what it saw, and whether it held. */
+export function explain(seen: Observed): readonly Step[] {
+  const steps: Step[] = []
+  for (const rule of RULES) {
+    const holds = rule.holds(seen)
+    steps.push({
+      mode: rule.mode,
+      when: rule.when,
+      holds,
+      seen: rule.reads.map(key => `${key}=${seen[key] ?? '?'}`),
+    })
+    // The carrier of an overlay is part of the answer: go on to the first rule that is none.
+    if (holds && !rule.overlay) break
+  }
+  return steps
+}
