@@ -1,0 +1,179 @@
+import {unlink} from 'node:fs/promises'
+import {join} from 'node:path'
+import {setTimeout as sleep} from 'node:timers/promises'
+
+import {OsSshError} from '../errors.ts'
+import type {Path, PathGrant, PathRequest} from '../protocol/index.ts'
+import {agentSocket, ensureAgent} from '../ssh/agent.ts'
+import {readIfThere, withLock, writeAtomic} from '../ssh/files.ts'
+import {forgetKeys, pinKeys, pinnedKeys} from '../ssh/known-hosts.ts'
+import {configPath} from '../ssh/quote.ts'
+import {template} from '../ssh/template.ts'
+import {learnHostKey} from '../ssh/trust.ts'
+import {checkGrant} from './grant.ts'
+import {ensureIdentity, type Identity} from './identity.ts'
+import type {Session} from './session.ts'
+
+/** How long the service may take to make a path, ms. */
+const PATIENCE = 120_000
+/** A path that ends sooner than this is of no use, s. */
+const LAST_MOMENT = 30
+/** Longest directory below which ssh's control socket (%C and a temporary suffix) fits into sun_path. */
+const MAX_CONTROL_DIRECTORY = 104 - 60
+
+/** A path as bin/proxy reads it: one line `until alias port gate expires id`. */
+export interface PathFile {
+  /** Until when to use it without asking the service, epoch s: two thirds of its life. */
+  readonly until: number
+  readonly alias: string
+  readonly port: number
+  readonly gate: string
+  readonly expires: number
+  readonly id: string
+  /** ssh_config of the gate's hop. */
+  readonly config: string
+}
+
+const now = () => Math.floor(Date.now() / 1000)
+
+/** The path to a VM that earlier commands left, however old. */
+export async function readPath(directory: string, serverId: string): Promise<PathFile | undefined> {
+  const text = await readIfThere(join(directory, `${serverId}.path`))
+  const [until, alias, port, gate, expires, id] = text?.trim().split(' ') ?? []
+  if (!until || !alias || !port || !gate || !expires || !id) return undefined
+  const config = join(directory, `${serverId}.conf`)
+  return {until: Number(until), alias, port: Number(port), gate, expires: Number(expires), id, config}
+}
+
+/** Whether a path can be used as it is, without a word to anybody: it is young, and the agent is there. */
+export async function freshPath(directory: string, serverId: string): Promise<PathFile | undefined> {
+  const path = await readPath(directory, serverId)
+  if (!path || path.until <= now()) return undefined
+  return (await (await ensureAgent(directory)).keys()).length > 0 ? path : undefined
+}
+
+/**
+ * A usable path to a VM: the one there is while it is young, else a renewed or new one from the service. Ten callers at
+ * once ask the service once. When the service is away, an older path serves until it expires.
+ * @throws OsSshError whatever the service says, NOT_LOGGED_IN, HOST_KEY, NO_KEYCHAIN
+ */
+export async function ensurePath(
+  session: Session,
+  serverId: string,
+  wish: Pick<PathRequest, 'network_id' | 'life'> = {},
+): Promise<PathFile> {
+  return withLock(join(session.directory, `${serverId}.lock`), async () => {
+    const there = await freshPath(session.directory, serverId)
+    if (there && wish.network_id === undefined) return there
+    const identity = await ensureIdentity(session)
+    try {
+      const grant = await ask(session, {server_id: serverId, public_key: identity.publicKey, ...wish})
+      await pinKeys(serverId, grant.host_keys)
+      const path = await writePath(session.directory, grant, identity)
+      await trust(session, grant, path)
+      return path
+    } catch (error) {
+      const old = await readPath(session.directory, serverId)
+      if (!(error instanceof OsSshError) || error.code !== 'SERVICE_DOWN') throw error
+      if (!old || old.expires - now() < LAST_MOMENT) throw error
+      session.say(
+        `the path could not be renewed (${error.message}); it can be used for ${Math.floor((old.expires - now()) / 60)} min`,
+      )
+      return old
+    }
+  })
+}
+
+async function ask(session: Session, body: PathRequest): Promise<PathGrant> {
+  const service = await session.service()
+  const deadline = Date.now() + PATIENCE
+  for (;;) {
+    const path = await service.request<Path>('POST', '/v1/paths?wait=30', body)
+    if (path?.state === 'failed') {
+      const {code = 'GATE_DOWN', detail = 'the path could not be made', hint} = path.error ?? {}
+      throw new OsSshError(code as 'GATE_DOWN', detail, hint ? {hint} : {})
+    }
+    if (path?.state === 'active') return checkGrant(path, body.server_id)
+    if (Date.now() > deadline) throw new OsSshError('BUSY', 'the path is still being made')
+    await sleep(500)
+  }
+}
+
+async function writePath(directory: string, grant: PathGrant, identity: Identity): Promise<PathFile> {
+  const at = join(directory, grant.server_id)
+  const expires = Math.floor(Date.parse(grant.expires_at) / 1000)
+  const control = join(directory, '..', '.c')
+  const until = Math.min(now() + Math.floor(((expires - now()) * 2) / 3), identity.until - 60)
+  const config = template('gate')({
+    gate: grant.gate.id,
+    host: grant.gate.host,
+    port: grant.gate.port,
+    login: grant.login,
+    knownHosts: configPath(`${at}.known`),
+    certificate: configPath(`${at}-cert.pub`),
+    publicKey: configPath(`${at}.pub`),
+    agent: configPath(agentSocket(directory)),
+    // Not on Windows: its OpenSSH cannot multiplex.
+    control:
+      process.platform !== 'win32' && control.length <= MAX_CONTROL_DIRECTORY
+        ? configPath(`${control}/`).replace(/"$/, '%C"')
+        : undefined,
+  })
+  // 0600 for the public ones too: ssh frightens its user about others when the agent is empty (GATE.md).
+  await writeAtomic(`${at}.known`, `@cert-authority ${grant.gate.id} ${grant.host_ca}\n`, 0o600)
+  await writeAtomic(`${at}-cert.pub`, `${grant.certificate}\n`, 0o600)
+  await writeAtomic(`${at}.pub`, `${identity.publicKey}\n`, 0o600)
+  await writeAtomic(`${at}.conf`, config, 0o600)
+  const path = {until, alias: grant.alias, port: grant.port, gate: grant.gate.id, expires, id: grant.id}
+  // Last: what it names is complete when it appears.
+  await writeAtomic(`${at}.path`, `${Object.values(path).join(' ')}\n`, 0o600)
+  return {...path, config: `${at}.conf`}
+}
+
+/** Without a key in the console log, the first key that is seen is pinned, once, and the user is told. */
+async function trust(session: Session, grant: PathGrant, path: PathFile): Promise<void> {
+  const id = grant.server_id
+  if (grant.host_keys.length > 0 || (await pinnedKeys(id)).length > 0) return
+  const learned = await learnHostKey(id, path)
+  if (learned)
+    session.say(`the console of VM ${id} shows no host key: accepted the one it has now, ${learned}`)
+}
+
+/** The user's paths. */
+export async function listPaths(session: Session): Promise<readonly Path[]> {
+  const service = await session.service()
+  return (await service.request<{paths: Path[]}>('GET', '/v1/paths')).paths
+}
+
+/** One path, by its id, a unique start of it, or its VM's id or name. @throws OsSshError NOT_FOUND, AMBIGUOUS */
+export async function findPath(session: Session, word: string): Promise<Path> {
+  const paths = await listPaths(session)
+  const exact = paths.filter(path => [path.id, path.server_id, path.server_name].includes(word))
+  const found =
+    exact.length > 0
+      ? exact
+      : paths.filter(path => word.length >= 4 && [path.id, path.server_id].some(id => id.startsWith(word)))
+  const [first, ...others] = found
+  if (!first)
+    throw new OsSshError('NOT_FOUND', `there is no path ${JSON.stringify(word)}`, {
+      hint: 'see os-ssh paths list',
+    })
+  if (others.length === 0) return first
+  const list = found.map(path => `${path.id}  ${path.server_name}  until ${path.expires_at}`).join('\n')
+  throw new OsSshError('AMBIGUOUS', `several paths fit ${JSON.stringify(word)}:\n${list}`)
+}
+
+/** Ends a path at the service and forgets it here, the VM's pinned host keys too. */
+export async function revokePath(session: Session, path: Path): Promise<void> {
+  const service = await session.service()
+  await service.request('DELETE', `/v1/paths/${encodeURIComponent(path.id)}`)
+  await forgetPath(session.directory, path.server_id)
+  await forgetKeys(path.server_id)
+}
+
+/** Removes what this machine keeps of the path to a VM. */
+export async function forgetPath(directory: string, serverId: string): Promise<void> {
+  for (const end of ['.path', '.conf', '.known', '-cert.pub', '.pub', '.ssh']) {
+    await unlink(join(directory, `${serverId}${end}`)).catch(() => {})
+  }
+}

@@ -1,0 +1,121 @@
+import {readFileSync} from 'node:fs'
+import {request as http} from 'node:http'
+import {request as https} from 'node:https'
+
+import {catalogue, type ErrorCode, OsSshError} from '../errors.ts'
+import type {Problem} from '../protocol/index.ts'
+
+/** Longest answer that is read, bytes. */
+const MAX_ANSWER = 16 * 1024 * 1024
+
+export interface ServiceOptions {
+  /** `http(s)://…` or `unix:/path/of/socket`. */
+  readonly endpoint: string
+  readonly token: () => Promise<string>
+  readonly cacert?: string | undefined
+  readonly verify?: boolean | undefined
+  /** Per request, ms. Default 90,000: longer than the service's own long poll. */
+  readonly timeout?: number
+}
+
+/** The SSH service over HTTP; every method throws OsSshError with the service's own code. */
+export interface Service {
+  readonly endpoint: string
+  request<T>(method: 'GET' | 'POST' | 'PATCH' | 'DELETE', path: string, body?: unknown): Promise<T>
+}
+
+/** A client of the SSH service. node:http alone: it takes Unix sockets, and starts 90 ms sooner than undici. */
+export function serviceClient(options: ServiceOptions): Service {
+  return {
+    endpoint: options.endpoint,
+    async request<T>(method: string, path: string, body?: unknown) {
+      const {status, text} = await exchange(options, method, path, body)
+      if (status === 204 || (text === '' && status < 300)) return undefined as T
+      const answer = parse(text)
+      if (status < 300 && answer !== undefined) return answer as T
+      throw problem(status, answer, options.endpoint)
+    },
+  }
+}
+
+function exchange(options: ServiceOptions, method: string, path: string, body: unknown) {
+  const {target, send} = address(options, path)
+  const content = body === undefined ? undefined : JSON.stringify(body)
+  return new Promise<{status: number; text: string}>((resolve, reject) => {
+    const down = (cause: Error) =>
+      reject(
+        new OsSshError(
+          'SERVICE_DOWN',
+          `the SSH service at ${options.endpoint} does not answer: ${reason(cause)}`,
+          {cause},
+        ),
+      )
+    options.token().then(token => {
+      const headers = {
+        accept: 'application/json',
+        'x-auth-token': token,
+        ...(content !== undefined && {
+          'content-type': 'application/json',
+          'content-length': Buffer.byteLength(content),
+        }),
+      }
+      const request = send({...target, method, headers, agent: false}, response => {
+        let text = ''
+        response.setEncoding('utf8')
+        response.on('data', chunk => {
+          text += chunk
+          if (text.length > MAX_ANSWER) response.destroy(new Error('its answer is too long'))
+        })
+        response.on('error', down)
+        response.on('end', () => resolve({status: response.statusCode ?? 0, text}))
+      })
+      request.setTimeout(options.timeout ?? 90_000, () => request.destroy(new Error('time-out')))
+      request.on('error', down)
+      request.end(content)
+    }, reject)
+  })
+}
+
+function address({endpoint, cacert, verify}: ServiceOptions, path: string) {
+  if (endpoint.startsWith('unix:')) {
+    return {target: {socketPath: endpoint.slice('unix:'.length), path, host: 'localhost'}, send: http}
+  }
+  const base = URL.parse(endpoint)
+  if (base?.protocol !== 'http:' && base?.protocol !== 'https:') {
+    throw new OsSshError('USAGE', `the SSH service's address is neither a URL nor unix:PATH: ${endpoint}`)
+  }
+  // A catalog's URL may end in /v1 or have a prefix of a proxy.
+  const prefix = base.pathname.replace(/\/+$/, '').replace(/\/v1$/, '')
+  const target = {host: base.hostname.replace(/^\[|\]$/g, ''), port: base.port, path: prefix + path}
+  if (base.protocol === 'http:') return {target, send: http}
+  const trust = {...(cacert && {ca: readFileSync(cacert)}), rejectUnauthorized: verify !== false}
+  return {target: {...target, ...trust, servername: base.hostname}, send: https}
+}
+
+function parse(text: string): unknown {
+  try {
+    return JSON.parse(text)
+  } catch {
+    return undefined
+  }
+}
+
+/** A problem document as the fault it names; without one, what the status says. */
+function problem(status: number, answer: unknown, endpoint: string): OsSshError {
+  const {code, detail, hint, title, request_id} = (answer ?? {}) as Partial<Problem>
+  const said =
+    typeof detail === 'string' ? detail : typeof title === 'string' ? title : `HTTP status ${status}`
+  const message = request_id && status >= 500 ? `${said} (request ${request_id})` : said
+  if (typeof code === 'string' && Object.hasOwn(catalogue, code)) {
+    return new OsSshError(code as ErrorCode, message, typeof hint === 'string' ? {hint} : {})
+  }
+  if (status === 401) return new OsSshError('NOT_LOGGED_IN', said)
+  if (status === 403) return new OsSshError('DENIED', said)
+  if (status === 404 && answer !== undefined) return new OsSshError('NOT_FOUND', said)
+  if (status === 429 || status === 503) return new OsSshError('BUSY', said)
+  return new OsSshError('SERVICE_DOWN', `the SSH service at ${endpoint} answered nonsense: ${said}`)
+}
+
+function reason(error: Error & {code?: string}): string {
+  return error.message || error.code || 'connection failed'
+}

@@ -1,0 +1,36 @@
+import {fingerprint} from './keys.ts'
+import {knownHostsFile, pinnedKeys} from './known-hosts.ts'
+import {run} from './process.ts'
+import {configPath, proxyCommand} from './quote.ts'
+
+/** The way to a VM's sshd. */
+export interface Way {
+  readonly config: string
+  readonly alias: string
+  readonly port: number
+  readonly gate: string
+}
+
+/**
+ * Pins the host key that a VM shows now (trust on first use), by letting ssh connect once without logging in. Done
+ * here, and not by `accept-new` in the user's configuration: that would take a *second* type of key from anybody.
+ * @returns the fingerprint; undefined when the VM did not answer: ssh itself then says so
+ */
+export async function learnHostKey(id: string, way: Way): Promise<string | undefined> {
+  const options = {
+    ProxyCommand: proxyCommand(['ssh', '-F', way.config, '-W', `[${way.alias}]:${way.port}`, way.gate]),
+    HostKeyAlias: id,
+    UserKnownHostsFile: configPath(knownHostsFile()),
+    GlobalKnownHostsFile: 'none',
+    StrictHostKeyChecking: 'accept-new',
+    UpdateHostKeys: 'no',
+    HashKnownHosts: 'no',
+    BatchMode: 'yes',
+    PreferredAuthentications: 'none',
+    ConnectTimeout: '15',
+  }
+  const args = Object.entries(options).flatMap(([name, value]) => ['-o', `${name}=${value}`])
+  await run('ssh', ['-F', 'none', ...args, '-l', 'nobody', id, 'true'], {timeout: 30_000})
+  const [key] = await pinnedKeys(id)
+  return key && fingerprint(key)
+}
