@@ -1,0 +1,29 @@
+import type {Gate} from '../../src/protocol/index.ts'
+import {type Column, outputFlags, render} from '../../src/ui/output.ts'
+import {CloudCommand} from '../base.ts'
+
+const colours = {ready: 'green', new: 'yellow', down: 'red'} as const
+
+const columns: Column<Gate>[] = [
+  {name: 'id', title: 'ID'},
+  {name: 'name', title: 'Name'},
+  {name: 'state', title: 'State', colour: gate => colours[gate.state]},
+  {name: 'scope', title: 'Scope'},
+  {name: 'host', title: 'Host'},
+  {name: 'attachments', title: 'Networks'},
+  {name: 'paths', title: 'Paths'},
+  {name: 'reason', title: 'Reason'},
+]
+
+export default class GateList extends CloudCommand {
+  static override summary = 'List the gates that may serve you.'
+  static override flags = {...outputFlags}
+
+  async run(): Promise<void> {
+    const {flags} = await this.parse(GateList)
+    const {withSession} = await import('../../src/access/session.ts')
+    const {listGates} = await import('../../src/access/gates.ts')
+    const gates = await withSession({cloud: flags['os-cloud'], keychain: flags.keychain}, listGates)
+    await render(gates, columns, flags)
+  }
+}

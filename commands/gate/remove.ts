@@ -1,0 +1,18 @@
+import {Args} from '@oclif/core'
+
+import {CloudCommand} from '../base.ts'
+
+export default class GateRemove extends CloudCommand {
+  static override summary = 'Cut the paths of a gate, take its networks away, and forget it.'
+  static override args = {gate: Args.string({description: 'name or UUID', required: true})}
+
+  async run(): Promise<void> {
+    const {args, flags} = await this.parse(GateRemove)
+    const {withSession} = await import('../../src/access/session.ts')
+    const {removeGate} = await import('../../src/access/gates.ts')
+    const gate = await withSession({cloud: flags['os-cloud'], keychain: flags.keychain}, session =>
+      removeGate(session, args.gate),
+    )
+    this.logToStderr(`gate ${gate.name} is gone`)
+  }
+}

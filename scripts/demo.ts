@@ -1,0 +1,177 @@
+import {type ChildProcess, spawn, spawnSync} from 'node:child_process'
+import {copyFileSync, mkdirSync, mkdtempSync, readFileSync, rmSync, writeFileSync} from 'node:fs'
+import {setTimeout as sleep} from 'node:timers/promises'
+
+import type {LabInfo} from '../src/lab/index.ts'
+
+/* Runs inside the namespace that scripts/demo has made. Everything below is what a user would type. */
+
+const KEEP = '/run/os-ssh-demo.keep'
+const root = new URL('..', import.meta.url).pathname
+const osSsh = `${root}bin/run.js`
+
+interface Stage {
+  readonly home: string
+  readonly env: NodeJS.ProcessEnv
+}
+
+const bold = (text: string) => (process.stdout.isTTY ? `\x1b[1m${text}\x1b[0m` : text)
+const say = (text: string) => process.stdout.write(`\n${text}\n`)
+const shown = (words: readonly string[]) =>
+  words.map(w => (/^[\w./:=@%+-]+$/.test(w) ? w : `'${w}'`)).join(' ')
+
+/** Shows a command, runs it, shows what it printed, and fails the demo when it fails. */
+function run(
+  {home, env}: Stage,
+  words: readonly string[],
+  extra: NodeJS.ProcessEnv = {},
+  into?: string,
+): string {
+  const settings = Object.entries(extra).map(([name, value]) => `${name}=${value}`)
+  const target = into === undefined ? '' : ` > ${into.replace(home, '~')}`
+  say(bold(`$ ${shown([...settings, ...words]).replaceAll(home, '~')}${target}`))
+  const [command = '', ...args] = words
+  const program = command === 'os-ssh' ? [process.execPath, [osSsh, ...args]] : [command, args]
+  const {status, stdout, error} = spawnSync(program[0] as string, program[1] as string[], {
+    env: {...env, ...extra},
+    cwd: home,
+    encoding: 'utf8',
+    stdio: ['ignore', 'pipe', 'inherit'],
+  })
+  if (into === undefined) process.stdout.write(stdout ?? '')
+  else writeFileSync(into, stdout, {mode: 0o600})
+  if (status !== 0) throw new Error(`${words.join(' ')} ended with ${status ?? error}`)
+  return stdout
+}
+
+function stage(): Stage {
+  const home = mkdtempSync('/tmp/os-ssh-demo-')
+  mkdirSync(`${home}/.ssh`, {mode: 0o700})
+  mkdirSync(`${home}/run`, {mode: 0o700})
+  const {PATH, TERM, LANG} = process.env
+  const env = {PATH, TERM, LANG, HOME: home, XDG_RUNTIME_DIR: `${home}/run`, OS_SSH_LAB_STATE: `${home}/lab`}
+  return {home, env: {...env, OS_SSH_KEYCHAIN: 'agent'}}
+}
+
+function cloud(where: Stage): {stage: Stage; lab: LabInfo} {
+  run(where, ['os-ssh', 'lab', 'up', '--name', 'demo'])
+  const lab = JSON.parse(readFileSync(`${where.home}/lab/demo/lab.json`, 'utf8')) as LabInfo
+  for (const [name, key] of Object.entries(lab.user_keys)) {
+    copyFileSync(key, `${where.home}/.ssh/id_${name}`)
+    copyFileSync(`${key}.pub`, `${where.home}/.ssh/id_${name}.pub`)
+  }
+  return {stage: {home: where.home, env: {...where.env, OS_CLIENT_CONFIG_FILE: lab.clouds_yaml}}, lab}
+}
+
+async function service({home, env}: Stage, lab: LabInfo): Promise<ChildProcess> {
+  const listen = new URL(lab.ssh_endpoint).host
+  const words = [
+    'service',
+    'start',
+    '--os-cloud',
+    'service',
+    '--state',
+    `${home}/service`,
+    '--listen',
+    listen,
+  ]
+  words.push('--management-key', lab.management_key)
+  say(bold(`$ os-ssh ${shown(words).replaceAll(home, '~')} &`))
+  const log = `${home}/service.log`
+  const child = spawn('sh', ['-c', 'exec "$@" >"$0" 2>&1', log, process.execPath, osSsh, ...words], {
+    env,
+    detached: true,
+    stdio: 'ignore',
+  })
+  for (let n = 0; n < 100; n++) {
+    await sleep(100)
+    if (child.exitCode !== null) break
+    const answer = await fetch(`http://${listen}/healthz`).catch(() => undefined)
+    if (answer?.ok) return child
+  }
+  throw new Error(`the service did not start:\n${readFileSync(log, 'utf8')}`)
+}
+
+/** What one tenant sees: a VM behind a router, one that no router reaches, and no address of either. */
+function tenant(where: Stage, lab: LabInfo, name: string, login: string): void {
+  const as = {OS_CLOUD: name}
+  say(`── ${name}: its networks are 10.0.0.0/24 (behind a router) and 10.0.1.0/24 (no router reaches it)`)
+  run(where, ['os-ssh', 'list'], as)
+  const vm = (suffix: string) => {
+    const found = lab.servers.find(server => server.name === `${login}-${suffix}`)
+    if (!found) throw new Error(`the lab has no ${login}-${suffix}`)
+    return found.id
+  }
+  for (const id of [vm('web'), vm('db')]) run(where, ['os-ssh', 'connect', id, '--', 'hostname'], as)
+  const config = `${where.home}/${name}.config`
+  run(where, ['os-ssh', 'config', '--all'], as, config)
+  for (const id of [vm('web'), vm('db')]) run(where, ['ssh', '-F', config, id, 'uname', '-n'])
+  run(where, ['os-ssh', 'paths', 'list'], as)
+}
+
+function end({home, env}: Stage, service?: ChildProcess): void {
+  if (service?.pid !== undefined && service.exitCode === null) process.kill(service.pid)
+  spawnSync(process.execPath, [osSsh, 'lab', 'down', '--name', 'demo'], {env, stdio: 'inherit'})
+  rmSync(home, {recursive: true, force: true})
+  rmSync(KEEP, {force: true})
+}
+
+function howToGoOn({home}: Stage): void {
+  const variables = [
+    'HOME',
+    'XDG_RUNTIME_DIR',
+    'OS_SSH_LAB_STATE',
+    'OS_CLIENT_CONFIG_FILE',
+    'OS_SSH_KEYCHAIN',
+  ]
+  writeFileSync(
+    `${home}/env`,
+    variables.map(name => `export ${name}='${kept?.env[name]}'\n`).join('') +
+      `export OS_CLOUD=tenant1 PATH='${root}node_modules/.bin:${root}bin':"$PATH"\ncd ~\n`,
+  )
+  say(`The cloud and the service go on running. To look around (os-ssh is bin/run.js there):
+  ip netns exec os-ssh-demo sh -c '. ${home}/env; exec bash --norc'
+  $ run.js list
+  $ run.js connect t1-db
+To end it: npm run demo -- --down`)
+}
+
+let kept: Stage | undefined
+const options = process.argv.slice(2)
+if (options.includes('--down')) {
+  const old = JSON.parse(readFileSync(KEEP, 'utf8')) as Stage & {pid: number}
+  try {
+    process.kill(old.pid)
+  } catch {}
+  end(old)
+  process.exit()
+}
+let where = stage()
+let daemon: ChildProcess | undefined
+try {
+  const started = performance.now()
+  const {stage: ready, lab} = cloud(where)
+  where = ready
+  daemon = await service(where, lab)
+  const [gate] = lab.gates
+  if (!gate) throw new Error('the lab has no gate')
+  run(
+    where,
+    ['os-ssh', 'gate', 'add', 'gate1', '--server', gate.server_id, '--host', gate.host, '--shared'],
+    {OS_CLOUD: 'service'},
+  )
+  tenant(where, lab, 'tenant1', 't1')
+  tenant(where, lab, 'tenant2', 't2')
+  say(
+    `Done in ${((performance.now() - started) / 1000).toFixed(1)} s. Both tenants use the same addresses; one gate served them all.`,
+  )
+  if (options.includes('--keep')) {
+    kept = where
+    howToGoOn(where)
+    writeFileSync(KEEP, JSON.stringify({...where, pid: daemon.pid}))
+    daemon.unref()
+  } else say('To keep the cloud running and go on by hand: npm run demo -- --keep')
+} finally {
+  if (kept === undefined) end(where, daemon)
+}
+process.exit()

@@ -1,0 +1,237 @@
+import {type ChildProcess, spawn, spawnSync} from 'node:child_process'
+import {once} from 'node:events'
+import {cpSync, mkdirSync, mkdtempSync, openSync, readFileSync, rmSync} from 'node:fs'
+import {setTimeout as sleep} from 'node:timers/promises'
+
+import {type LabInfo, labDown, labUp} from '../../src/lab/index.ts'
+import {loadCloud, type OpenStack, openStack} from '../../src/openstack/index.ts'
+import type {Path, PathGrant, Problem} from '../../src/protocol/index.ts'
+import {generateKeyPair, type KeyPairText} from '../../src/ssh/keys.ts'
+
+export const root = new URL('../..', import.meta.url).pathname
+const node = process.execPath
+
+export interface Result {
+  readonly status: number | null
+  readonly stdout: string
+  readonly stderr: string
+}
+
+/** A process and what it printed; ends it by SIGKILL after `timeout` ms. */
+export async function run(
+  command: string,
+  args: readonly string[],
+  options: {env?: NodeJS.ProcessEnv; input?: string; timeout?: number; cwd?: string} = {},
+): Promise<Result> {
+  const {env = process.env, input, timeout = 60_000, cwd} = options
+  const child = spawn(command, args, {
+    env,
+    timeout,
+    killSignal: 'SIGKILL',
+    stdio: 'pipe',
+    ...(cwd ? {cwd} : {}),
+  })
+  const out = {stdout: '', stderr: ''}
+  child.stdout.on('data', chunk => {
+    out.stdout += chunk
+  })
+  child.stderr.on('data', chunk => {
+    out.stderr += chunk
+  })
+  child.stdin.on('error', () => undefined)
+  child.stdin.end(input ?? '')
+  const [status] = (await once(child, 'close')) as [number | null]
+  return {status, ...out}
+}
+
+/** A lab, a service and a user's home, in the network namespace that scripts/netns has made. */
+export class World {
+  readonly lab: LabInfo
+  readonly home: string
+  #service: ChildProcess | undefined
+  #options: readonly string[] = []
+
+  private constructor(lab: LabInfo, home: string) {
+    this.lab = lab
+    this.home = home
+  }
+
+  /** @param name of the lab; every test file has its own, so that what a killed run left behind is found and removed */
+  static async open(
+    name: string,
+    options: {account?: string; gate?: number; flags?: readonly string[]} = {},
+  ): Promise<World> {
+    const interfaces = spawnSync('ip', ['-br', 'link'], {encoding: 'utf8'}).stdout.trim().split('\n')
+    if (process.getuid?.() !== 0 || interfaces.some(line => !/^(lo|oslab)/.test(line)))
+      throw new Error('end-to-end tests run as root in a network namespace of their own: npm run e2e')
+    const home = mkdtempSync('/tmp/os-ssh-e2e-')
+    mkdirSync(`${home}/run`, {mode: 0o700})
+    mkdirSync(`${home}/.ssh`, {mode: 0o700})
+    await labDown({name})
+    const world = new World(await labUp({name, port: 0}), home)
+    for (const [user, key] of Object.entries(world.lab.user_keys)) {
+      cpSync(key, `${home}/.ssh/id_${user}`)
+      cpSync(`${key}.pub`, `${home}/.ssh/id_${user}.pub`)
+    }
+    await world.startService(options.account ?? 'service', options.flags)
+    await world.addGate(
+      options.gate ?? 0,
+      options.account === undefined ? 'shared' : 'project',
+      options.account,
+    )
+    return world
+  }
+
+  get env(): NodeJS.ProcessEnv {
+    const {PATH, LANG, DEBUG_NODE} = process.env
+    return {
+      PATH,
+      LANG,
+      DEBUG_NODE,
+      HOME: this.home,
+      XDG_RUNTIME_DIR: `${this.home}/run`,
+      OS_CLIENT_CONFIG_FILE: this.lab.clouds_yaml,
+      OS_SSH_KEYCHAIN: 'agent',
+      NO_COLOR: '1',
+    }
+  }
+
+  get log(): string {
+    return readFileSync(`${this.home}/service.log`, 'utf8')
+  }
+
+  async startService(account: string, flags: readonly string[] = this.#options): Promise<void> {
+    this.#options = flags
+    const {host} = new URL(this.lab.ssh_endpoint)
+    const words = [
+      'service',
+      'start',
+      '--os-cloud',
+      account,
+      '--state',
+      `${this.home}/service`,
+      '--listen',
+      host,
+    ]
+    const log = openSync(`${this.home}/service.log`, 'a')
+    this.#service = spawn(
+      node,
+      [`${root}bin/run.js`, ...words, '--management-key', this.lab.management_key, ...flags],
+      {
+        env: this.env,
+        stdio: ['ignore', log, log],
+      },
+    )
+    for (let n = 0; n < 300; n++) {
+      if (this.#service.exitCode !== null) break
+      const answer = await fetch(`${this.lab.ssh_endpoint}/healthz`).catch(() => undefined)
+      if (answer?.ok) return
+      await sleep(100)
+    }
+    throw new Error(`the service did not start:\n${this.log}`)
+  }
+
+  async stopService(signal: NodeJS.Signals = 'SIGTERM'): Promise<void> {
+    const service = this.#service
+    if (service === undefined || service.exitCode !== null || service.signalCode !== null) return
+    service.kill(signal)
+    await once(service, 'exit')
+  }
+
+  async addGate(index: number, scope: 'shared' | 'project', account = 'service'): Promise<void> {
+    const gate = this.lab.gates[index]
+    if (gate === undefined) throw new Error(`the lab has no gate ${index}`)
+    const body = {server_id: gate.server_id, name: gate.name, host: gate.host, scope}
+    await this.api(account, 'POST', '/v1/gates', body, 201)
+  }
+
+  /** The cloud as a user of clouds.yaml. */
+  async cloud(name: string): Promise<OpenStack> {
+    return openStack(await loadCloud({cloud: name, env: this.env, cwd: this.home}))
+  }
+
+  /** A call of the service with a fresh token of that user. */
+  async api<T>(
+    cloud: string,
+    method: string,
+    path: string,
+    body?: unknown,
+    expected?: number,
+  ): Promise<T & {status: number}> {
+    const token = await (await this.cloud(cloud)).identity.token()
+    const answer = await fetch(`${this.lab.ssh_endpoint}${path}`, {
+      method,
+      headers: {
+        'x-auth-token': token.id,
+        ...(body === undefined ? {} : {'content-type': 'application/json'}),
+      },
+      ...(body === undefined ? {} : {body: JSON.stringify(body)}),
+    })
+    const text = await answer.text()
+    if (expected !== undefined && answer.status !== expected)
+      throw new Error(`${method} ${path}: ${answer.status} ${text}`)
+    return {...(text === '' ? {} : JSON.parse(text)), status: answer.status}
+  }
+
+  server(name: string): string {
+    const found = this.lab.servers.find(server => server.name === name)
+    if (found === undefined) throw new Error(`the lab has no server ${name}`)
+    return found.id
+  }
+
+  /** Asks for a path at the API, without the CLI; with the key that opens it. */
+  async grant(
+    cloud: string,
+    server: string,
+    key: KeyPairText = generateKeyPair(cloud),
+  ): Promise<PathGrant & {key: KeyPairText}> {
+    const body = {server_id: this.server(server), public_key: key.publicKey}
+    return {...(await this.api<PathGrant>(cloud, 'POST', '/v1/paths', body, 201)), key}
+  }
+
+  async refusal(cloud: string, serverId: string): Promise<Problem> {
+    return this.api<Problem>(cloud, 'POST', '/v1/paths', {
+      server_id: serverId,
+      public_key: generateKeyPair(cloud).publicKey,
+    })
+  }
+
+  async paths(cloud: string): Promise<readonly Path[]> {
+    return (await this.api<{paths: Path[]}>(cloud, 'GET', '/v1/paths')).paths
+  }
+
+  /** os-ssh as that user of clouds.yaml. */
+  cli(
+    cloud: string,
+    args: readonly string[],
+    options: {env?: NodeJS.ProcessEnv; input?: string} = {},
+  ): Promise<Result> {
+    return run(node, [`${root}bin/run.js`, ...args], {
+      ...options,
+      cwd: this.home,
+      env: {...this.env, OS_CLOUD: cloud, ...options.env},
+    })
+  }
+
+  async close(): Promise<void> {
+    await this.stopService()
+    // The private ssh-agents that the CLI started live in this home's runtime directory.
+    spawnSync('pkill', ['-f', `ssh-agent.*${this.home}`])
+    await labDown({name: this.lab.name})
+    rmSync(this.home, {recursive: true, force: true})
+  }
+}
+
+/** Looks again until it is so, at most `timeout` ms. */
+export async function eventually<T>(
+  look: () => Promise<T>,
+  good: (value: T) => boolean,
+  timeout = 20_000,
+): Promise<T> {
+  const deadline = Date.now() + timeout
+  for (;;) {
+    const value = await look()
+    if (good(value) || Date.now() > deadline) return value
+    await sleep(200)
+  }
+}
