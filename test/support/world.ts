@@ -10,6 +10,8 @@ import {generateKeyPair, type KeyPairText} from '../../src/ssh/keys.ts'
 
 export const root = new URL('../..', import.meta.url).pathname
 const node = process.execPath
+/** bin/run.js is what users run; OS_SSH_ENTRY=bin/dev.js tries the sources without a build. */
+const entry = `${root}${process.env['OS_SSH_ENTRY'] ?? 'bin/run.js'}`
 
 export interface Result {
   readonly status: number | null
@@ -83,11 +85,10 @@ export class World {
   }
 
   get env(): NodeJS.ProcessEnv {
-    const {PATH, LANG, DEBUG_NODE} = process.env
+    const {PATH, LANG} = process.env
     return {
       PATH,
       LANG,
-      DEBUG_NODE,
       HOME: this.home,
       XDG_RUNTIME_DIR: `${this.home}/run`,
       OS_CLIENT_CONFIG_FILE: this.lab.clouds_yaml,
@@ -116,7 +117,7 @@ export class World {
     const log = openSync(`${this.home}/service.log`, 'a')
     this.#service = spawn(
       node,
-      [`${root}bin/run.js`, ...words, '--management-key', this.lab.management_key, ...flags],
+      [entry, ...words, '--management-key', this.lab.management_key, ...flags],
       {
         env: this.env,
         stdio: ['ignore', log, log],
@@ -206,7 +207,7 @@ export class World {
     args: readonly string[],
     options: {env?: NodeJS.ProcessEnv; input?: string} = {},
   ): Promise<Result> {
-    return run(node, [`${root}bin/run.js`, ...args], {
+    return run(node, [entry, ...args], {
       ...options,
       cwd: this.home,
       env: {...this.env, OS_CLOUD: cloud, ...options.env},

@@ -1,0 +1,85 @@
+import {afterAll, beforeAll, describe, expect, it, jest} from '@jest/globals'
+
+import {GateClient} from '../support/gate-client.ts'
+import {eventually, World} from '../support/world.ts'
+
+/* The service and a real gate, without the CLI: what a path is and does. */
+
+jest.setTimeout(120_000)
+
+let world: World
+beforeAll(async () => {
+  world = await World.open('e2e-paths')
+})
+afterAll(() => world?.close())
+
+const alice = () => `${world.home}/.ssh/id_alice`
+const bob = () => `${world.home}/.ssh/id_bob`
+
+describe('paths', () => {
+  it.each([
+    ['behind a router', 't1-web'],
+    ['on another network of that router', 't1-app'],
+    ['on a network that no router reaches', 't1-db'],
+    ['on an IPv6-only network', 't1-six'],
+  ])('leads to a VM %s', async (_, name) => {
+    const grant = await world.grant('tenant1', name)
+    expect(grant.host_keys.length).toBeGreaterThan(0)
+    const {stdout, stderr, status} = await new GateClient(world, grant).vm(alice(), ['uname', '-n'])
+    expect({status, stdout, stderr}).toMatchObject({status: 0, stdout: `${name}\n`})
+  })
+
+  it('goes through the router to the second network, and reuses the attachment', async () => {
+    const [web, app] = [await world.grant('tenant1', 't1-web'), await world.grant('tenant1', 't1-app')]
+    expect(new Set([web.route, app.route])).toEqual(new Set(['attached', 'routed']))
+  })
+
+  it('keeps two tenants with equal addresses apart', async () => {
+    const [one, two] = [await world.grant('tenant1', 't1-db'), await world.grant('tenant2', 't2-db')]
+    expect(one.address).toBe(two.address)
+    expect(one.gate.id).toBe(two.gate.id)
+    const answers = await Promise.all([
+      new GateClient(world, one).vm(alice(), ['uname', '-n']),
+      new GateClient(world, two).vm(bob(), ['uname', '-n']),
+    ])
+    expect(answers.map(answer => answer.stdout)).toEqual(['t1-db\n', 't2-db\n'])
+  })
+
+  it('answers twenty at once with one attachment', async () => {
+    const grants = await Promise.all(Array.from({length: 20}, () => world.grant('tenant1', 't1-web')))
+    expect(new Set(grants.map(grant => grant.alias)).size).toBe(20)
+    const {attachments} = await world.api<{attachments: {network_id: string}[]}>('service', 'GET', '/v1/attachments')
+    const networks = attachments.map(attachment => attachment.network_id)
+    expect(new Set(networks).size).toBe(networks.length)
+    const [last] = grants.slice(-1)
+    if (last) expect((await new GateClient(world, last).vm(alice(), ['true'])).status).toBe(0)
+  })
+})
+
+describe('revocation', () => {
+  it('cuts a live session within a second, and no other', async () => {
+    const [cut, other] = [await world.grant('tenant1', 't1-web'), await world.grant('tenant1', 't1-web')]
+    const [cutClient, otherClient] = [new GateClient(world, cut), new GateClient(world, other)]
+    const sleeping = cutClient.vm(alice(), ['echo', 'up;', 'sleep', '20'])
+    const staying = otherClient.vm(alice(), ['sleep', '4;', 'echo', 'still', 'here'])
+    await new Promise(resolve => setTimeout(resolve, 2500))
+    const asked = performance.now()
+    await world.api('tenant1', 'DELETE', `/v1/paths/${cut.id}`, undefined, 204)
+    expect((await sleeping).status).toBe(255)
+    expect(performance.now() - asked).toBeLessThan(3000)
+    expect(await staying).toMatchObject({status: 0, stdout: 'still here\n'})
+    expect((await cutClient.vm(alice(), ['true'])).status).toBe(255)
+  })
+
+  it('ends an expired path and lets its network go after the grace', async () => {
+    await world.stopService()
+    await world.startService('service', ['--max-life', '60', '--grace', '1'])
+    const paths = await world.paths('tenant1')
+    for (const path of paths) await world.api('tenant1', 'DELETE', `/v1/paths/${path.id}`, undefined, 204)
+    for (const path of await world.paths('tenant2')) await world.api('tenant2', 'DELETE', `/v1/paths/${path.id}`, undefined, 204)
+    const listing = () => world.api<{attachments: unknown[]}>('service', 'GET', '/v1/attachments')
+    expect(await eventually(listing, answer => answer.attachments.length === 0)).toMatchObject({attachments: []})
+    const cloud = await world.cloud('admin')
+    expect((await cloud.network.ports()).filter(port => port.name.startsWith('os-ssh-'))).toEqual([])
+  })
+})

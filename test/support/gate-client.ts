@@ -1,0 +1,81 @@
+import {mkdtempSync, writeFileSync} from 'node:fs'
+import {isIPv6} from 'node:net'
+
+import type {PathGrant} from '../../src/protocol/index.ts'
+import type {KeyPairText} from '../../src/ssh/keys.ts'
+import {type Result, run, type World} from './world.ts'
+
+/** An OpenSSH client with one path's certificate, for tests that do on purpose what os-ssh never would. */
+export class GateClient {
+  readonly grant: PathGrant
+  readonly directory: string
+  readonly #world: World
+
+  constructor(world: World, grant: PathGrant & {key: KeyPairText}, certificate = grant.certificate) {
+    this.#world = world
+    this.grant = grant
+    this.directory = mkdtempSync(`${world.home}/client-`)
+    const write = (name: string, text: string) => writeFileSync(`${this.directory}/${name}`, text, {mode: 0o600})
+    write('id', grant.key.privateKey)
+    write('id.pub', `${grant.key.publicKey}\n`)
+    write('id-cert.pub', `${certificate}\n`)
+    write('gate_known_hosts', `@cert-authority ${grant.gate.id} ${grant.host_ca}\n`)
+    write('vm_known_hosts', grant.host_keys.map(key => `${grant.server_id} ${key}\n`).join(''))
+  }
+
+  /** Options of the gate's hop. */
+  options(login = this.grant.login): string[] {
+    const {gate} = this.grant
+    const settings = {
+      BatchMode: 'yes',
+      IdentitiesOnly: 'yes',
+      IdentityFile: `${this.directory}/id`,
+      CertificateFile: `${this.directory}/id-cert.pub`,
+      UserKnownHostsFile: `${this.directory}/gate_known_hosts`,
+      StrictHostKeyChecking: 'yes',
+      HostKeyAlias: gate.id,
+      ConnectTimeout: '10',
+      ExitOnForwardFailure: 'yes',
+      User: login,
+      Port: String(gate.port),
+    }
+    return ['-F', 'none', ...Object.entries(settings).flatMap(([key, value]) => ['-o', `${key}=${value}`])]
+  }
+
+  /** ssh to the gate itself with these arguments around its address. */
+  gate(before: readonly string[], after: readonly string[] = [], login?: string): Promise<Result> {
+    const args = [...this.options(login), ...before, this.grant.gate.host, ...after]
+    return run('ssh', args, {env: this.#world.env, timeout: 15_000})
+  }
+
+  /** What a TCP service behind the gate says first: an SSH banner when the forward works. */
+  async banner(target: string): Promise<string> {
+    const {stdout, stderr} = await this.gate(['-W', target])
+    return stdout.startsWith('SSH-') ? stdout.split('\r\n')[0] ?? '' : stderr.trim()
+  }
+
+  get alias(): string {
+    const {alias, port} = this.grant
+    return isIPv6(alias) ? `[${alias}]:${port}` : `${alias}:${port}`
+  }
+
+  /** Arguments of ssh to the VM through the gate, as one user of the VM. */
+  vmArguments(identity: string, user = 'debian'): string[] {
+    const proxy = ['ssh', ...this.options(), '-W', this.alias, this.grant.gate.host].join(' ')
+    const settings = {
+      BatchMode: 'yes',
+      ProxyCommand: proxy,
+      HostKeyAlias: this.grant.server_id,
+      UserKnownHostsFile: `${this.directory}/vm_known_hosts`,
+      StrictHostKeyChecking: 'yes',
+      IdentitiesOnly: 'yes',
+      IdentityFile: identity,
+      User: user,
+    }
+    return ['-F', 'none', ...Object.entries(settings).flatMap(([key, value]) => ['-o', `${key}=${value}`]), 'vm']
+  }
+
+  vm(identity: string, command: readonly string[]): Promise<Result> {
+    return run('ssh', [...this.vmArguments(identity), ...command], {env: this.#world.env, timeout: 30_000})
+  }
+}
