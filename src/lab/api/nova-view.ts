@@ -1,0 +1,186 @@
+import {createHash} from 'node:crypto'
+import type {FastifyRequest} from 'fastify'
+import {novaFault} from '../fault.ts'
+import type {Cloud, KeyPairRecord, PortRecord, ServerRecord} from '../state.ts'
+import {type Caller, header} from './caller.ts'
+
+export const maxMinor = 93
+
+/** Minor of the asked microversion. @throws ApiFault 406 beyond 2.1 - 2.93, 400 for nonsense */
+export function microversion(request: FastifyRequest): number {
+  const modern = header(request, 'openstack-api-version')?.match(/^compute\s+(\S+)$/)?.[1]
+  const asked = modern ?? header(request, 'x-openstack-nova-api-version') ?? '2.1'
+  if (asked === 'latest') return maxMinor
+  const found = /^(\d+)\.(\d+)$/.exec(asked)
+  if (!found)
+    throw novaFault(
+      400,
+      `API Version String ${asked} is of invalid format. Must be of format MajorNum.MinorNum.`,
+    )
+  const minor = Number(found[2])
+  if (found[1] !== '2' || minor < 1 || minor > maxMinor) {
+    throw novaFault(
+      406,
+      `Version ${asked} is not supported by the API. Minimum is 2.1 and maximum is 2.${maxMinor}.`,
+    )
+  }
+  return minor
+}
+
+export function serverLinks(cloud: Cloud, id: string): {rel: string; href: string}[] {
+  return [
+    {rel: 'self', href: `${cloud.url}/compute/v2.1/servers/${id}`},
+    {rel: 'bookmark', href: `${cloud.url}/compute/servers/${id}`},
+  ]
+}
+
+export function addresses(cloud: Cloud, server: ServerRecord): Record<string, unknown[]> {
+  const all: Record<string, unknown[]> = {}
+  for (const id of server.ports) {
+    const port = cloud.ports.get(id)
+    const network = cloud.networks.get(port?.network_id ?? '')
+    if (!port || !network) continue
+    all[network.name] ??= []
+    for (const ip of port.fixed_ips) {
+      all[network.name]?.push({
+        version: ip.ip_address.includes(':') ? 6 : 4,
+        addr: ip.ip_address,
+        'OS-EXT-IPS:type': 'fixed',
+        'OS-EXT-IPS-MAC:mac_addr': port.mac_address,
+      })
+    }
+  }
+  return all
+}
+
+const powerStates: Readonly<Record<string, number>> = {ACTIVE: 1, SHUTOFF: 4}
+const vmStates: Readonly<Record<string, string>> = {
+  ACTIVE: 'active',
+  SHUTOFF: 'stopped',
+  BUILD: 'building',
+  ERROR: 'error',
+}
+
+function flavorView(cloud: Cloud, server: ServerRecord, minor: number): object {
+  const flavor = cloud.flavors.get(server.flavor_id)
+  if (minor < 47)
+    return {
+      id: server.flavor_id,
+      links: [{rel: 'bookmark', href: `${cloud.url}/compute/flavors/${server.flavor_id}`}],
+    }
+  return {
+    vcpus: flavor?.vcpus,
+    ram: flavor?.ram,
+    disk: flavor?.disk,
+    ephemeral: 0,
+    swap: 0,
+    original_name: flavor?.name,
+    extra_specs: {},
+  }
+}
+
+function adminFields(server: ServerRecord, minor: number): object {
+  return {
+    'OS-EXT-SRV-ATTR:host': server.host,
+    'OS-EXT-SRV-ATTR:instance_name': `instance-${server.number.toString(16).padStart(8, '0')}`,
+    'OS-EXT-SRV-ATTR:hypervisor_hostname': server.host,
+    ...(minor >= 3
+      ? {
+          'OS-EXT-SRV-ATTR:reservation_id': `r-${server.id.slice(0, 8)}`,
+          'OS-EXT-SRV-ATTR:launch_index': 0,
+          'OS-EXT-SRV-ATTR:kernel_id': '',
+          'OS-EXT-SRV-ATTR:ramdisk_id': '',
+          'OS-EXT-SRV-ATTR:root_device_name': '/dev/vda',
+          'OS-EXT-SRV-ATTR:user_data': server.user_data,
+          'OS-EXT-SRV-ATTR:hostname': server.hostname,
+        }
+      : {}),
+    ...(minor >= 16 ? {host_status: 'UP'} : {}),
+  }
+}
+
+function laterFields(server: ServerRecord, minor: number): object {
+  return {
+    ...(minor >= 9 ? {locked: false} : {}),
+    ...(minor >= 73 ? {locked_reason: null} : {}),
+    ...(minor >= 19 ? {description: server.name} : {}),
+    ...(minor >= 26 ? {tags: []} : {}),
+    ...(minor >= 63 ? {trusted_image_certificates: null} : {}),
+    ...(minor >= 90 ? {'OS-EXT-SRV-ATTR:hostname': server.hostname} : {}),
+  }
+}
+
+/** A server in full, as the caller may see it at that microversion. */
+export function serverView(cloud: Cloud, server: ServerRecord, who: Caller, minor: number): object {
+  const launched = server.launched_at === null ? null : server.launched_at.replace('Z', '.000000')
+  return {
+    id: server.id,
+    name: server.name,
+    status: server.status,
+    tenant_id: server.tenant_id,
+    user_id: server.user_id,
+    metadata: server.metadata,
+    hostId: createHash('sha224')
+      .update(server.tenant_id + server.host)
+      .digest('hex'),
+    image: {
+      id: server.image_id,
+      links: [{rel: 'bookmark', href: `${cloud.url}/compute/images/${server.image_id}`}],
+    },
+    flavor: flavorView(cloud, server, minor),
+    created: server.created,
+    updated: server.updated,
+    addresses: addresses(cloud, server),
+    accessIPv4: '',
+    accessIPv6: '',
+    links: serverLinks(cloud, server.id),
+    'OS-DCF:diskConfig': 'MANUAL',
+    ...(server.status === 'ACTIVE' || server.status === 'BUILD' ? {progress: 0} : {}),
+    ...(server.fault === null ? {} : {fault: {code: 500, created: server.updated, message: server.fault}}),
+    'OS-EXT-AZ:availability_zone': 'nova',
+    config_drive: '',
+    key_name: server.key_name,
+    'OS-SRV-USG:launched_at': launched,
+    'OS-SRV-USG:terminated_at': null,
+    ...(who.admin ? adminFields(server, minor) : {}),
+    security_groups: server.security_groups.map(name => ({name})),
+    'OS-EXT-STS:task_state': server.task_state,
+    'OS-EXT-STS:vm_state': vmStates[server.status] ?? 'active',
+    'OS-EXT-STS:power_state': powerStates[server.status] ?? 0,
+    'os-extended-volumes:volumes_attached': [],
+    ...laterFields(server, minor),
+  }
+}
+
+/** An entry of os-interface. */
+export function interfaceView(port: PortRecord): object {
+  return {
+    net_id: port.network_id,
+    port_id: port.id,
+    mac_addr: port.mac_address,
+    port_state: port.status,
+    fixed_ips: port.fixed_ips.map(({subnet_id, ip_address}) => ({subnet_id, ip_address})),
+  }
+}
+
+/** A key pair; the listing has less than the single one. */
+export function keyPairView(pair: KeyPairRecord, minor: number, single: boolean): object {
+  return {
+    keypair: {
+      name: pair.name,
+      public_key: pair.public_key,
+      fingerprint: pair.fingerprint,
+      ...(minor >= 2 ? {type: 'ssh'} : {}),
+      ...(single
+        ? {
+            user_id: pair.user_id,
+            deleted: false,
+            created_at: pair.created_at,
+            deleted_at: null,
+            updated_at: null,
+            id: 1,
+          }
+        : {}),
+    },
+  }
+}

@@ -1,0 +1,89 @@
+import {addresses} from './api/nova-view.ts'
+import {labFiles} from './paths.ts'
+import type {Cloud} from './state.ts'
+import {accounts, type Topology} from './topology.ts'
+
+/** A lab that is up; also in lab.json of its state folder. */
+export interface LabInfo {
+  readonly name: string
+  /** Keystone and the others are below: API/identity/v3, … */
+  readonly api: string
+  /** What the catalog says of the service of type `ssh`. */
+  readonly ssh_endpoint: string
+  readonly clouds_yaml: string
+  /** Private key that opens root on the gates. */
+  readonly management_key: string
+  /** Private keys of the tenants' Nova key pairs. */
+  readonly user_keys: {readonly alice: string; readonly bob: string}
+  readonly external_cidr: string
+  readonly gates: readonly {
+    readonly server_id: string
+    readonly name: string
+    readonly project_id: string
+    readonly host: string
+    readonly host_key: string
+  }[]
+  readonly servers: readonly {
+    readonly id: string
+    readonly name: string
+    readonly project: string
+    readonly status: string
+    /** Network name -> fixed addresses. */
+    readonly addresses: Readonly<Record<string, readonly string[]>>
+  }[]
+}
+
+/** What lab.json says. */
+export function labInfo(cloud: Cloud, dir: string, topology: Topology): LabInfo {
+  const files = labFiles(dir)
+  const fixed = (server: Topology['servers'][number]) =>
+    Object.fromEntries(
+      Object.entries(addresses(cloud, server)).map(([net, all]) => [
+        net,
+        all.map(one => (one as {addr: string}).addr),
+      ]),
+    )
+  return {
+    name: cloud.name,
+    api: cloud.url,
+    ssh_endpoint: cloud.ssh_endpoint,
+    clouds_yaml: files.clouds,
+    management_key: files.managementKey,
+    user_keys: {alice: files.userKey('alice'), bob: files.userKey('bob')},
+    external_cidr: topology.external_cidr,
+    gates: topology.gates.map(gate => ({
+      server_id: gate.id,
+      name: gate.name,
+      project_id: gate.tenant_id,
+      host: fixed(gate)['public']?.[0] ?? '',
+      host_key: gate.host_key,
+    })),
+    servers: topology.servers.map(server => ({
+      id: server.id,
+      name: server.name,
+      project: cloud.projects.get(server.tenant_id)?.name ?? '',
+      status: server.status,
+      addresses: fixed(server),
+    })),
+  }
+}
+
+/** clouds.yaml with one entry an account. JSON strings are YAML too: nothing needs quoting by hand. */
+export function cloudsYaml(cloud: Cloud, topology: Topology): string {
+  const lines = ['clouds:']
+  for (const [entry, [user, project]] of Object.entries(accounts)) {
+    lines.push(
+      `  ${entry}:`,
+      '    auth:',
+      `      auth_url: ${JSON.stringify(`${cloud.url}/identity/v3`)}`,
+      `      username: ${JSON.stringify(user)}`,
+      `      password: ${JSON.stringify(topology.users[user]?.password)}`,
+      `      project_name: ${JSON.stringify(project)}`,
+      '      user_domain_name: Default',
+      '      project_domain_name: Default',
+      `    region_name: ${cloud.region}`,
+      '    identity_api_version: "3"',
+    )
+  }
+  return `${lines.join('\n')}\n`
+}

@@ -1,0 +1,72 @@
+import {spawn} from 'node:child_process'
+
+/** A command of the machine that failed, with its own words. */
+export class CommandError extends Error {
+  readonly status: number | null
+  readonly stderr: string
+
+  constructor(argv: readonly string[], status: number | null, stderr: string) {
+    super(`${argv.slice(0, 6).join(' ')}: ${stderr.trim() || `exit status ${status}`}`)
+    this.name = 'CommandError'
+    this.status = status
+    this.stderr = stderr
+  }
+}
+
+/**
+ * Runs a command to its end and gives its standard output. Never a shell.
+ * @throws CommandError when it exits with anything but 0
+ */
+export function run(argv: readonly string[], options: {input?: string} = {}): Promise<string> {
+  return new Promise((resolve, reject) => {
+    const child = spawn(argv[0] ?? '', argv.slice(1), {stdio: ['pipe', 'pipe', 'pipe']})
+    let out = ''
+    let err = ''
+    child.stdout.setEncoding('utf8').on('data', chunk => {
+      out += chunk
+    })
+    child.stderr.setEncoding('utf8').on('data', chunk => {
+      err += chunk
+    })
+    child.on('error', reject)
+    child.stdin.on('error', () => undefined) // it may end before it has read everything
+    child.on('close', status =>
+      status === 0 ? resolve(out) : reject(new CommandError(argv, status, err || out)),
+    )
+    child.stdin.end(options.input ?? '')
+  })
+}
+
+/** Runs a command whose failure means that there was nothing to do. */
+export async function attempt(argv: readonly string[]): Promise<boolean> {
+  try {
+    await run(argv)
+    return true
+  } catch (error) {
+    if (error instanceof CommandError) return false
+    throw error
+  }
+}
+
+/** `ip -batch` in a network namespace (by its name), or in the current one when undefined. One process for many lines. */
+export async function ipBatch(netns: string | undefined, lines: readonly string[]): Promise<void> {
+  if (lines.length === 0) return
+  const argv = ['ip', ...(netns === undefined ? [] : ['-n', netns]), '-batch', '-']
+  await run(argv, {input: `${lines.join('\n')}\n`})
+}
+
+/** Loads an nft script in a network namespace. */
+export async function nft(netns: string, script: string): Promise<void> {
+  await run(['nsenter', `--net=/run/netns/${netns}`, 'nft', '-f', '-'], {input: script})
+}
+
+/** Sets sysctls of a network namespace; a key that this kernel lacks is passed over. */
+export async function sysctl(
+  netns: string,
+  values: Readonly<Record<string, string | number>>,
+): Promise<void> {
+  const input = Object.entries(values).map(([key, value]) => `${key} = ${value}`)
+  await run(['nsenter', `--net=/run/netns/${netns}`, 'sysctl', '-q', '-e', '-p', '-'], {
+    input: `${input.join('\n')}\n`,
+  })
+}
