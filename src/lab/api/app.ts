@@ -46,12 +46,10 @@ export function createLabApi(cloud: Cloud, fabric: Fabric): FastifyInstance {
         `${new Date().toISOString()} ${request.method} ${request.url}: ${(error as Error).stack}\n`,
       )
       const message = 'Unexpected API Error. This is a bug of the lab.'
-      return reply
-        .code(500)
-        .send({
-          computeFault: {code: 500, message},
-          error: {code: 500, message, title: 'Internal Server Error'},
-        })
+      return reply.code(500).send({
+        computeFault: {code: 500, message},
+        error: {code: 500, message, title: 'Internal Server Error'},
+      })
     }
     if (error.status === 401) void reply.header('www-authenticate', `Keystone uri="${cloud.url}/identity"`)
     if (typeof error.body === 'string') void reply.type('text/html; charset=UTF-8')

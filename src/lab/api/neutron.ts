@@ -5,10 +5,14 @@ import {range} from '../ops/addresses.ts'
 import {limits, used} from '../ops/quota.ts'
 import type {Cloud, SubnetRecord} from '../state.ts'
 import {callerOf} from './caller.ts'
+import {securityGroups} from './neutron-groups.ts'
 import {cut, listing, type Query} from './neutron-list.ts'
+import {networks} from './neutron-networks.ts'
+import {ports} from './neutron-ports.ts'
 import {type Resource, resources, show} from './neutron-resources.ts'
 import {routers} from './neutron-routers.ts'
-import {base, networks, ports, securityGroups, tags} from './neutron-write.ts'
+import {tags} from './neutron-tags.ts'
+import {base} from './neutron-write.ts'
 
 type Params = Record<string, string>
 
@@ -18,7 +22,7 @@ function reading(app: FastifyInstance, cloud: Cloud, resource: Resource): void {
     const rows = resource.rows(cloud).filter(row => resource.visible(cloud, who, row))
     const known = resource.known
     return listing(cloud, request.url, request.query, resource.plural, rows, known, row =>
-      show(resource, cloud, who, row),
+      show(resource, who, row),
     )
   })
   app.get<{Querystring: Query; Params: Params}>(`${base}/${resource.path}/:id`, request => {
@@ -30,7 +34,7 @@ function reading(app: FastifyInstance, cloud: Cloud, resource: Resource): void {
       // a quirk of real Neutron: the network's owner gets 404 with the whole port in the body
       throw new ApiFault(404, 'not found', {port: row})
     }
-    return {[resource.singular]: cut(show(resource, cloud, who, row), request.query)}
+    return {[resource.singular]: cut(show(resource, who, row), request.query)}
   })
 }
 

@@ -4,7 +4,7 @@ import {md5Fingerprint, newSshKey} from '../keys.ts'
 import {stamp} from '../make.ts'
 import {computeHosts} from '../ops/servers.ts'
 import type {Cloud, Flavor} from '../state.ts'
-import {type NovaContext, novaBase} from './nova.ts'
+import {type NovaContext, novaBase} from './nova-context.ts'
 import {keyPairView, microversion} from './nova-view.ts'
 
 type Params = Record<string, string>

@@ -4,7 +4,7 @@ import {attachPort, detachPort, novaPort} from '../ops/servers.ts'
 import type {PortRecord, ServerRecord} from '../state.ts'
 import type {Caller} from './caller.ts'
 import {faultOf} from './faults.ts'
-import {type NovaContext, novaBase} from './nova.ts'
+import {type NovaContext, novaBase} from './nova-context.ts'
 import {interfaceView} from './nova-view.ts'
 
 type Params = Record<string, string>

@@ -3,7 +3,7 @@ import {novaFault, novaForbidden} from '../fault.ts'
 import {bootServer, createServer, deleteServer, novaPort, stopServer} from '../ops/servers.ts'
 import type {Cloud, PortRecord, ServerRecord} from '../state.ts'
 import type {Caller} from './caller.ts'
-import {type NovaContext, novaBase} from './nova.ts'
+import {type NovaContext, novaBase} from './nova-context.ts'
 import {addresses, microversion, serverLinks, serverView} from './nova-view.ts'
 
 type Params = Record<string, string>

@@ -49,7 +49,7 @@ export function createBridges(cloud: Cloud, lab: string, index: number) {
   /** The network's namespace, made at the first call. */
   function ensure(networkId: string): Promise<string> {
     const known = made.get(networkId)
-    if (known) return known
+    if (known !== undefined) return known
     const network = cloud.networks.get(networkId)
     if (!network) return Promise.reject(new Error(`network ${networkId} is gone`))
     const making = make(network)
