@@ -35,8 +35,9 @@ export class OpenStackError extends Error {
   constructor(fault: OpenStackFault, message: string, details: OpenStackErrorDetails = {}) {
     super(message, details.cause === undefined ? undefined : {cause: details.cause})
     this.name = 'OpenStackError'
-    this.fault = fault
     const {cause: _, ...rest} = details
+    // Before the fault, which the details of another error would bring along.
     Object.assign(this, rest)
+    this.fault = fault
   }
 }
