@@ -15,7 +15,8 @@ export class GateClient {
     this.#world = world
     this.grant = grant
     this.directory = mkdtempSync(`${world.home}/client-`)
-    const write = (name: string, text: string) => writeFileSync(`${this.directory}/${name}`, text, {mode: 0o600})
+    const write = (name: string, text: string) =>
+      writeFileSync(`${this.directory}/${name}`, text, {mode: 0o600})
     write('id', grant.key.privateKey)
     write('id.pub', `${grant.key.publicKey}\n`)
     write('id-cert.pub', `${certificate}\n`)
@@ -51,7 +52,7 @@ export class GateClient {
   /** What a TCP service behind the gate says first: an SSH banner when the forward works. */
   async banner(target: string): Promise<string> {
     const {stdout, stderr} = await this.gate(['-W', target])
-    return stdout.startsWith('SSH-') ? stdout.split('\r\n')[0] ?? '' : stderr.trim()
+    return stdout.startsWith('SSH-') ? (stdout.split('\r\n')[0] ?? '') : stderr.trim()
   }
 
   get alias(): string {
@@ -72,7 +73,12 @@ export class GateClient {
       IdentityFile: identity,
       User: user,
     }
-    return ['-F', 'none', ...Object.entries(settings).flatMap(([key, value]) => ['-o', `${key}=${value}`]), 'vm']
+    return [
+      '-F',
+      'none',
+      ...Object.entries(settings).flatMap(([key, value]) => ['-o', `${key}=${value}`]),
+      'vm',
+    ]
   }
 
   vm(identity: string, command: readonly string[]): Promise<Result> {

@@ -115,14 +115,10 @@ export class World {
       host,
     ]
     const log = openSync(`${this.home}/service.log`, 'a')
-    this.#service = spawn(
-      node,
-      [entry, ...words, '--management-key', this.lab.management_key, ...flags],
-      {
-        env: this.env,
-        stdio: ['ignore', log, log],
-      },
-    )
+    this.#service = spawn(node, [entry, ...words, '--management-key', this.lab.management_key, ...flags], {
+      env: this.env,
+      stdio: ['ignore', log, log],
+    })
     for (let n = 0; n < 300; n++) {
       if (this.#service.exitCode !== null) break
       const answer = await fetch(`${this.lab.ssh_endpoint}/healthz`).catch(() => undefined)
