@@ -177,3 +177,21 @@ export async function forgetPath(directory: string, serverId: string): Promise<v
     await unlink(join(directory, `${serverId}${end}`)).catch(() => {})
   }
 }
+
+/**
+ * Revokes what `findPath` finds. When there is no path, but a pinned host key of that VM (its path ended long ago, the
+ * machine was rebuilt), that is forgotten. @returns what was done, for people
+ */
+export async function revokeByWord(session: Session, word: string): Promise<string> {
+  try {
+    const path = await findPath(session, word)
+    await revokePath(session, path)
+    return `revoked ${path.id} to ${path.server_id}`
+  } catch (error) {
+    if (!(error instanceof OsSshError) || error.code !== 'NOT_FOUND') throw error
+    if ((await pinnedKeys(word)).length === 0) throw error
+    await forgetKeys(word)
+    await forgetPath(session.directory, word)
+    return `there was no path to ${word}; its host key is forgotten`
+  }
+}

@@ -1,0 +1,38 @@
+import {Args, Flags} from '@oclif/core'
+
+import {connect} from '../src/access/connect.ts'
+import {become} from '../src/ssh/process.ts'
+import {connectWords} from '../src/ssh/words.ts'
+import {questions} from '../src/ui/prompts.ts'
+import {CloudCommand} from './base.ts'
+
+export default class Connect extends CloudCommand {
+  static override summary = 'open an SSH session to a VM, or run a command there'
+  static override description =
+    'Everything that is not listed here is given to ssh as it is. The exit status is that of the remote command.'
+  static override usage = 'connect VM [-l user] [-i key] [ssh options…] [-- command]'
+  static override examples = [
+    '<%= config.bin %> connect web1',
+    '<%= config.bin %> connect 3f2a -l debian -L 8080:localhost:80',
+    '<%= config.bin %> connect web1 -- uname -n',
+  ]
+  static override strict = false
+  static override args = {vm: Args.string({description: 'UUID, unique start of it, or name', required: true})}
+  static override flags = {
+    login: Flags.string({char: 'l', description: "user in the VM; the image's when absent"}),
+    identity: Flags.string({char: 'i', description: 'private key for the VM'}),
+  }
+
+  async run(): Promise<void> {
+    // Not oclif's parser: it refuses what is meant for ssh.
+    const words = connectWords(this.argv, ['os-cloud', 'keychain'])
+    const args = await connect({
+      ...words,
+      cloud: words.own['os-cloud'] ?? process.env['OS_CLOUD'],
+      keychain: words.own['keychain'],
+      ask: questions(),
+      say: line => this.logToStderr(`os-ssh: ${line}`),
+    })
+    await become('ssh', args)
+  }
+}

@@ -1,0 +1,28 @@
+import {listVms, type Vm} from '../src/access/listing.ts'
+import {type Column, outputFlags, render} from '../src/ui/output.ts'
+import {questions} from '../src/ui/prompts.ts'
+import {CloudCommand} from './base.ts'
+
+const columns: readonly Column<Vm>[] = [
+  {name: 'id', title: 'ID'},
+  {name: 'name', title: 'Name'},
+  {
+    name: 'status',
+    title: 'Status',
+    colour: vm => (vm.status === 'ACTIVE' ? 'green' : vm.status === 'ERROR' ? 'red' : 'yellow'),
+  },
+  {name: 'addresses', title: 'Addresses'},
+  {name: 'path_until', title: 'Path until'},
+]
+
+export default class List extends CloudCommand {
+  static override summary = 'list the VMs that you may see'
+  static override examples = ['<%= config.bin %> list', '<%= config.bin %> list -f value -c id']
+  static override flags = {...outputFlags}
+
+  async run(): Promise<void> {
+    const {flags} = await this.parse(List)
+    const vms = await listVms({cloud: flags['os-cloud'], keychain: flags.keychain, ask: questions()})
+    await render(vms, columns, flags)
+  }
+}

@@ -1,0 +1,18 @@
+import {login} from '../src/access/login.ts'
+import {questions} from '../src/ui/prompts.ts'
+import {CloudCommand} from './base.ts'
+
+export default class Login extends CloudCommand {
+  static override summary = 'log in to the cloud; asks for what clouds.yaml does not say'
+
+  async run(): Promise<void> {
+    const {flags} = await this.parse(Login)
+    const done = await login({
+      cloud: flags['os-cloud'],
+      keychain: flags.keychain,
+      ask: questions(),
+      say: line => this.logToStderr(`os-ssh: ${line}`),
+    })
+    this.log(`${done.user} in ${done.project ?? 'no project'} of ${done.cloud}, until ${done.until}`)
+  }
+}

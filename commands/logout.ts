@@ -1,0 +1,12 @@
+import {logout} from '../src/access/login.ts'
+import {CloudCommand} from './base.ts'
+
+export default class Logout extends CloudCommand {
+  static override summary = 'forget token, agent and paths on this machine'
+
+  async run(): Promise<void> {
+    const {flags} = await this.parse(Logout)
+    const {cloud} = await logout({cloud: flags['os-cloud'], keychain: flags.keychain})
+    this.log(`logged out of ${cloud}`)
+  }
+}

@@ -1,0 +1,21 @@
+import {Args} from '@oclif/core'
+
+import {findPath} from '../../src/access/paths.ts'
+import {withSession} from '../../src/access/session.ts'
+import {outputFlags, renderOne} from '../../src/ui/output.ts'
+import {pathColumns} from '../../src/ui/paths.ts'
+import {questions} from '../../src/ui/prompts.ts'
+import {CloudCommand} from '../base.ts'
+
+export default class PathsShow extends CloudCommand {
+  static override summary = 'show one path'
+  static override args = {path: Args.string({description: 'id of the path, or its VM', required: true})}
+  static override flags = {...outputFlags}
+
+  async run(): Promise<void> {
+    const {flags, args} = await this.parse(PathsShow)
+    const options = {cloud: flags['os-cloud'], keychain: flags.keychain, ask: questions()}
+    const path = await withSession(options, session => findPath(session, args.path))
+    await renderOne(path, pathColumns, flags)
+  }
+}

@@ -1,0 +1,18 @@
+import {Args} from '@oclif/core'
+
+import {proxy, proxyArguments} from '../src/access/proxy.ts'
+import {BaseCommand} from './base.ts'
+
+/** For help and bin/dev.js: bin/run.js answers `proxy` before oclif is loaded. */
+export default class ProxyCommand extends BaseCommand {
+  static override summary = "ssh's ProxyCommand: carries a connection to a VM through its gate"
+  static override args = {
+    cloud: Args.string({description: 'cloud of clouds.yaml', required: true}),
+    vm: Args.string({description: 'UUID', required: true}),
+    keychain: Args.string({description: 'system, agent or file'}),
+  }
+
+  async run(): Promise<void> {
+    await proxy(proxyArguments(this.argv), line => this.logToStderr(`os-ssh: ${line}`))
+  }
+}
