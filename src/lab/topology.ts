@@ -121,19 +121,24 @@ function network(
   return made
 }
 
-/** The project's group `ssh`: SSH and ping from everywhere. */
-function sshGroup(cloud: Cloud, owner: Project): string {
-  const group = createGroup(cloud, {project_id: owner.id, name: 'ssh'})
+/**
+ * The project's group `open`: everything from everywhere, so that it is never the group that keeps an attack of a test
+ * from its aim; and, for tests that want it, `ssh`: SSH and ping only.
+ */
+function groupsOf(cloud: Cloud, owner: Project): string {
+  const open = createGroup(cloud, {project_id: owner.id, name: 'open'})
+  const ssh = createGroup(cloud, {project_id: owner.id, name: 'ssh'})
   for (const ethertype of ['IPv4', 'IPv6'] as const) {
-    const base = {project_id: owner.id, security_group_id: group.id, direction: 'ingress' as const, ethertype}
+    const base = {project_id: owner.id, direction: 'ingress' as const, ethertype}
     for (const rule of [
-      makeRule({...base, protocol: 'tcp', port_range_min: 22, port_range_max: 22}),
-      makeRule({...base, protocol: ethertype === 'IPv4' ? 'icmp' : 'ipv6-icmp'}),
+      makeRule({...base, security_group_id: open.id}),
+      makeRule({...base, security_group_id: ssh.id, protocol: 'tcp', port_range_min: 22, port_range_max: 22}),
+      makeRule({...base, security_group_id: ssh.id, protocol: ethertype === 'IPv4' ? 'icmp' : 'ipv6-icmp'}),
     ]) {
       cloud.security_group_rules.set(rule.id, rule)
     }
   }
-  return group.id
+  return open.id
 }
 
 async function router(
@@ -189,7 +194,7 @@ export async function defaultTopology(cloud: Cloud, fabric: Fabric, index: numbe
     'provider:physical_network': 'external',
     'provider:segmentation_id': null,
   })
-  const groups = new Map(Object.values(projects).map(one => [one.id, sshGroup(cloud, one)]))
+  const groups = new Map(Object.values(projects).map(one => [one.id, groupsOf(cloud, one)]))
   const servers: ServerRecord[] = []
   const server = (
     owner: Project,
@@ -217,7 +222,7 @@ export async function defaultTopology(cloud: Cloud, fabric: Fabric, index: numbe
         flavor_id: '1',
         key_name: key,
         user_data,
-        security_groups: ['ssh'],
+        security_groups: ['open'],
       },
       ports,
     )

@@ -18,9 +18,7 @@ export function securityGroups(app: FastifyInstance, cloud: Cloud, fabric: Fabri
       project_id: projectId,
     })
     const rules = [...cloud.security_group_rules.values()].filter(rule => rule.security_group_id === group.id)
-    return reply
-      .code(201)
-      .send(answer(cloud, who, 'security_groups', {...group, security_group_rules: rules}))
+    return reply.code(201).send(answer(who, 'security_groups', {...group, security_group_rules: rules}))
   })
   app.delete(`${base}/security-groups/:id`, (request, reply) => {
     const {record} = writable(cloud, request, cloud.security_groups, 'SecurityGroup', 'delete_security_group')
@@ -56,8 +54,8 @@ export function securityGroups(app: FastifyInstance, cloud: Cloud, fabric: Fabri
       direction,
     })
     cloud.security_group_rules.set(rule.id, rule)
-    await fabric.syncSecurity([rule.security_group_id])
-    return reply.code(201).send(answer(cloud, who, 'security_group_rules', rule))
+    await fabric.syncSecurity()
+    return reply.code(201).send(answer(who, 'security_group_rules', rule))
   })
   app.delete(`${base}/security-group-rules/:id`, async (request, reply) => {
     const {record} = writable(
@@ -68,7 +66,7 @@ export function securityGroups(app: FastifyInstance, cloud: Cloud, fabric: Fabri
       'delete_security_group_rule',
     )
     cloud.security_group_rules.delete(record.id)
-    await fabric.syncSecurity([record.security_group_id])
+    await fabric.syncSecurity()
     return reply.code(204).send()
   })
 }

@@ -31,7 +31,7 @@ export function networks(app: FastifyInstance, cloud: Cloud, fabric: Fabric): vo
     const network = createNetwork(cloud, {...wanted, project_id: projectId} as Partial<NetworkRecord> & {
       project_id: string
     })
-    return reply.code(201).send(answer(cloud, who, 'networks', network))
+    return reply.code(201).send(answer(who, 'networks', network))
   })
   app.delete(`${base}/networks/:id`, async (request, reply) => {
     const {record} = writable(cloud, request, cloud.networks, 'Network', 'delete_network')
@@ -84,7 +84,7 @@ export function networks(app: FastifyInstance, cloud: Cloud, fabric: Fabric): vo
       network_id: network.id,
       cidr,
     })
-    return reply.code(201).send(answer(cloud, who, 'subnets', subnet))
+    return reply.code(201).send(answer(who, 'subnets', subnet))
   })
   app.delete(`${base}/subnets/:id`, (request, reply) => {
     const {record} = writable(cloud, request, cloud.subnets, 'Subnet', 'delete_subnet')

@@ -32,7 +32,7 @@ export function ports(app: FastifyInstance, cloud: Cloud, fabric: Fabric): void 
     ])
     const fixed_ips = given['fixed_ips'] as Partial<FixedIp>[] | undefined
     const port = createPort(cloud, {...wanted, project_id: projectId, network_id: networkId, fixed_ips})
-    return reply.code(201).send(answer(cloud, who, 'ports', port))
+    return reply.code(201).send(answer(who, 'ports', port))
   })
   app.put(`${base}/ports/:id`, async request => {
     const {who, record} = writable(cloud, request, cloud.ports, 'Port', 'update_port')
@@ -64,8 +64,8 @@ export function ports(app: FastifyInstance, cloud: Cloud, fabric: Fabric): void 
       ]),
     )
     touch(record)
-    await fabric.syncSecurity(record.security_groups)
-    return answer(cloud, who, 'ports', record)
+    await fabric.syncSecurity()
+    return answer(who, 'ports', record)
   })
   app.delete(`${base}/ports/:id`, async (request, reply) => {
     const {record} = writable(cloud, request, cloud.ports, 'Port', 'delete_port')

@@ -30,7 +30,7 @@ export function routers(app: FastifyInstance, cloud: Cloud, fabric: Fabric): voi
     })
     if (given['external_gateway_info'])
       await changeGateway(router, given['external_gateway_info'] as Gateway, who)
-    return reply.code(201).send(answer(cloud, who, 'routers', router))
+    return reply.code(201).send(answer(who, 'routers', router))
   })
   async function changeGateway(router: RouterRecord, wanted: Gateway, who: ReturnType<typeof callerOf>) {
     if (wanted && !networkVisible(cloud, who, wanted.network_id))
@@ -58,7 +58,7 @@ export function routers(app: FastifyInstance, cloud: Cloud, fabric: Fabric): voi
       ),
     )
     touch(record)
-    return answer(cloud, who, 'routers', record)
+    return answer(who, 'routers', record)
   })
   app.delete(`${base}/routers/:id`, async (request, reply) => {
     const {record} = writable(cloud, request, cloud.routers, 'Router', 'delete_router')

@@ -54,7 +54,7 @@ export function pick(given: Record<string, unknown>, keys: readonly string[]): R
 }
 
 /** The resource's view of a fresh or changed record. */
-export function answer(cloud: Cloud, who: Caller, plural: string, record: object): Record<string, unknown> {
+export function answer(who: Caller, plural: string, record: object): Record<string, unknown> {
   const resource = resources.find(one => one.plural === plural) as Resource
   return {[resource.singular]: show(resource, who, record as Record<string, unknown>)}
 }

@@ -73,9 +73,12 @@ function availability(app: FastifyInstance, cloud: Cloud): void {
     const {version, base: first, last} = range(subnet.cidr)
     return Number(last - first + (version === 4 ? 1n : 0n)) - (subnet.gateway_ip === null ? 0 : 1)
   }
-  const view = (networkId: string) => {
+  const view = (networkId: string, version?: string) => {
     const network = cloud.networks.get(networkId)
-    const subnets = [...cloud.subnets.values()].filter(subnet => subnet.network_id === networkId)
+    const subnets = [...cloud.subnets.values()].filter(
+      subnet =>
+        subnet.network_id === networkId && (version === undefined || String(subnet.ip_version) === version),
+    )
     const rows = subnets.map(subnet => ({
       subnet_id: subnet.id,
       ip_version: subnet.ip_version,
@@ -98,9 +101,11 @@ function availability(app: FastifyInstance, cloud: Cloud): void {
     }
   }
   app.get<{Querystring: Query}>(`${base}/network-ip-availabilities`, request => {
-    const rows = callerOf(cloud, request).admin ? [...cloud.networks.keys()].map(view) : []
-    const keys = new Set(['network_id', 'network_name', 'tenant_id', 'project_id', 'ip_version'])
-    return listing(cloud, request.url, request.query, 'network_ip_availabilities', rows, keys, row => row)
+    const {ip_version: version, ...query} = request.query
+    const asked = typeof version === 'string' ? version : undefined
+    const rows = callerOf(cloud, request).admin ? [...cloud.networks.keys()].map(id => view(id, asked)) : []
+    const keys = new Set(['network_id', 'network_name', 'tenant_id', 'project_id'])
+    return listing(cloud, request.url, query, 'network_ip_availabilities', rows, keys, row => row)
   })
   app.get<{Params: Params}>(`${base}/network-ip-availabilities/:id`, request => {
     const id = request.params['id'] ?? ''

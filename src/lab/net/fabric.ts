@@ -14,8 +14,8 @@ export interface Fabric {
   unplug(server: ServerRecord, port: PortRecord): Promise<void>
   /** Makes the router's namespace look like its record and ports; removes it when the record is gone. */
   syncRouter(routerId: string): Promise<void>
-  /** Applies changed security groups to the ports that have them. */
-  syncSecurity(groupIds: readonly string[]): Promise<void>
+  /** Applies changed security groups. */
+  syncSecurity(): Promise<void>
   /** Forgets a network's bridge, if there is one. */
   removeNetwork(networkId: string): Promise<void>
   console(server: ServerRecord): Promise<string>

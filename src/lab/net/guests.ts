@@ -9,6 +9,7 @@ import {attempt, ipBatch, run} from '../run.ts'
 import type {Cloud, PortRecord, ServerRecord} from '../state.ts'
 import type {Bridges} from './bridges.ts'
 import {consoleLog} from './fabric.ts'
+import type {Security} from './security.ts'
 
 interface Running {
   readonly netns: string
@@ -27,7 +28,7 @@ function admitsRoot(server: ServerRecord): boolean {
 }
 
 /** Guests: a set of namespaces each (net, mount, pid, uts) with Debian's stock sshd; PID 1 is templates/lab/guest-init. */
-export function createGuests(cloud: Cloud, lab: string, dir: string, bridges: Bridges) {
+export function createGuests(cloud: Cloud, lab: string, dir: string, bridges: Bridges, security: Security) {
   const running = new Map<string, Running>()
 
   async function seed(server: ServerRecord): Promise<string> {
@@ -94,6 +95,7 @@ export function createGuests(cloud: Cloud, lab: string, dir: string, bridges: Br
     guest.nics.set(port.id, device)
     try {
       await bridges.connect(port, guest.netns, device)
+      await security.sync(port.network_id)
     } catch (error) {
       guest.nics.delete(port.id)
       throw error

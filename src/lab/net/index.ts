@@ -3,6 +3,7 @@ import {createBridges} from './bridges.ts'
 import type {Fabric} from './fabric.ts'
 import {createGuests} from './guests.ts'
 import {createRouters} from './routers.ts'
+import {createSecurity} from './security.ts'
 
 /**
  * The lab's network and compute side in network namespaces of this machine. Needs root.
@@ -11,11 +12,12 @@ import {createRouters} from './routers.ts'
 export function namespaceFabric(cloud: Cloud, lab: string, dir: string, index: number): Fabric {
   const bridges = createBridges(cloud, lab, index)
   const routers = createRouters(cloud, lab, bridges)
-  const guests = createGuests(cloud, lab, dir, bridges)
+  const security = createSecurity(cloud, bridges)
+  const guests = createGuests(cloud, lab, dir, bridges, security)
   return {
     ...guests,
     syncRouter: routers.sync,
-    syncSecurity: async () => undefined,
+    syncSecurity: security.syncAll,
     removeNetwork: bridges.remove,
   }
 }
