@@ -103,10 +103,10 @@ function include(user: string): string {
 }
 
 function exclude(user: string): string {
-  return user.replace(new RegExp(`^${escape(includeLine())}(\\r?\\n|$)`, 'gm'), '')
+  return user.replace(new RegExp(`^${literal(includeLine())}(\\r?\\n|$)`, 'gm'), '')
 }
 
-const escape = (text: string) => text.replace(/[.*+?^${}()|[\]\\/~]/g, '\\$&')
+const literal = (text: string) => text.replace(/[.*+?^${}()|[\]\\/~]/g, '\\$&')
 
 function parse(own: string): Map<string, string> {
   const sections = new Map<string, string>()
