@@ -13,7 +13,7 @@ import {candidates, type Nic, nicsOf} from './planner/facts.ts'
 import {type Limits, type Plan, planNew, planReuse} from './planner/plan.ts'
 import {gateChoices} from './store/gates.ts'
 import type {Store} from './store/open.ts'
-import {aliasesInUse, endPaths, livePath, loginsInUse} from './store/paths.ts'
+import {endPaths, heldOnGate, livePath} from './store/paths.ts'
 import type {PathRow} from './store/schema.ts'
 
 /** Who asks, with what the cloud says about them. */
@@ -189,6 +189,7 @@ function insert(db: Store, plan: Plan, limits: Limits, path: NewPath): Promise<P
             .executeTakeFirst()
         : await newAttachment(tx, plan.gate_id, plan.attachment.create, path.created_at)
     if (attachment === undefined) throw new Error('attachment went away')
+    const held = await heldOnGate(tx, plan.gate_id)
     const family = path.address.includes(':') ? 6 : 4
     return tx
       .insertInto('paths')
@@ -196,8 +197,8 @@ function insert(db: Store, plan: Plan, limits: Limits, path: NewPath): Promise<P
         ...path,
         gate_id: plan.gate_id,
         attachment_id: attachment.id,
-        alias: freeAlias(attachment.slot, family, await aliasesInUse(tx, attachment.id)),
-        login: freeLogin(await loginsInUse(tx, plan.gate_id), limits.paths),
+        alias: freeAlias(attachment.slot, family, held.aliases),
+        login: freeLogin(held.logins, limits.paths),
         ended_at: null,
         killed_at: null,
         released_at: null,

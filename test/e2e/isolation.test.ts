@@ -1,4 +1,6 @@
-import {readFileSync} from 'node:fs'
+import {once} from 'node:events'
+import {existsSync, readFileSync} from 'node:fs'
+import {connect} from 'node:net'
 
 import {afterAll, beforeAll, describe, expect, it, jest} from '@jest/globals'
 
@@ -6,7 +8,7 @@ import type {PathGrant} from '../../src/protocol/index.ts'
 import {signUserCertificate} from '../../src/ssh/certificate.ts'
 import {generateKeyPair, type KeyPairText} from '../../src/ssh/keys.ts'
 import {GateClient} from '../support/gate-client.ts'
-import {run, World} from '../support/world.ts'
+import {eventually, run, World} from '../support/world.ts'
 
 /* With a valid certificate for one path, against the real sshd and kernel: what must not work, one attempt each. */
 
@@ -90,11 +92,22 @@ describe('a certificate for one path is not good for', () => {
     ['a remote dynamic forward', ['-N', '-R', '1081'], []],
     ['a remote stream-local forward', ['-N', '-R', '/tmp/os-ssh-e2e-remote:127.0.0.1:22'], []],
     ['a tunnel device', ['-N', '-w', '0:0', '-o', 'Tunnel=point-to-point'], []],
-    ['a stream-local target', ['-W', '/run/sshd.pid'], []],
   ] as [string, string[], string[]][])('%s', async (_, before, after) => {
     const {status, stdout} = await client.gate(before, after)
     expect(status).not.toBe(0)
     expect(stdout).not.toMatch(/uid=|SSH-/)
+  })
+
+  it('a stream-local forward', async () => {
+    const socket = `${client.directory}/local`
+    const tunnel = client.gate(['-N', '-L', `${socket}:/run/netns`], [], undefined, 4000)
+    await eventually(async () => existsSync(socket), Boolean)
+    const refused = connect(socket)
+    await once(
+      refused.on('error', () => undefined),
+      'close',
+    )
+    expect((await tunnel).stderr).toContain('administratively prohibited')
   })
 
   it.each(['root', 'debian', 'osp0031'])('the account %s', async login => {
@@ -132,11 +145,14 @@ describe('certificates refused by the gate', () => {
     expect(await banner(forged({}))).toMatch(/^SSH-/)
   })
 
+  it('and the CA signs none without a principal', () => {
+    expect(() => forged({principals: []})).toThrow()
+  })
+
   it.each([
     ['a foreign CA', () => forged({caPrivateKey: generateKeyPair('evil').privateKey})],
     ['the host CA', () => forged({caPrivateKey: hostCa()})],
     ['another principal', () => forged({principals: [`path-${sibling.id}`]})],
-    ['no principal', () => forged({principals: []})],
     [
       'an expired one',
       () => forged({validAfter: new Date(Date.now() - 9e6), validBefore: new Date(Date.now() - 5e3)}),

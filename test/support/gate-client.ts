@@ -44,9 +44,14 @@ export class GateClient {
   }
 
   /** ssh to the gate itself with these arguments around its address. */
-  gate(before: readonly string[], after: readonly string[] = [], login?: string): Promise<Result> {
+  gate(
+    before: readonly string[],
+    after: readonly string[] = [],
+    login?: string,
+    timeout = 15_000,
+  ): Promise<Result> {
     const args = [...this.options(login), ...before, this.grant.gate.host, ...after]
-    return run('ssh', args, {env: this.#world.env, timeout: 15_000})
+    return run('ssh', args, {env: this.#world.env, timeout})
   }
 
   /** What a TCP service behind the gate says first: an SSH banner when the forward works. */

@@ -101,25 +101,21 @@ export async function releasePaths(db: Store, before: number, now: number, gateI
     .execute()
 }
 
-/** Numbers in use of a column like `osp0012` or the last part of an alias, for the allocator. */
-export async function loginsInUse(db: Store, gateId: string): Promise<Set<string>> {
+/**
+ * What may not be given to a new path of this gate. Aliases too go by the gate and not by the attachment: a slot is taken
+ * by the next network while aliases of the last one still rest.
+ */
+export async function heldOnGate(
+  db: Store,
+  gateId: string,
+): Promise<{logins: Set<string>; aliases: Set<string>}> {
   const rows = await db
     .selectFrom('paths')
-    .select('login')
+    .select(['login', 'alias'])
     .where('gate_id', '=', gateId)
     .where('released_at', 'is', null)
     .execute()
-  return new Set(rows.map(row => row.login))
-}
-
-export async function aliasesInUse(db: Store, attachmentId: string): Promise<Set<string>> {
-  const rows = await db
-    .selectFrom('paths')
-    .select('alias')
-    .where('attachment_id', '=', attachmentId)
-    .where('released_at', 'is', null)
-    .execute()
-  return new Set(rows.map(row => row.alias))
+  return {logins: new Set(rows.map(row => row.login)), aliases: new Set(rows.map(row => row.alias))}
 }
 
 /** Live paths a gate, for the planner's choice and for /v1/gates. */

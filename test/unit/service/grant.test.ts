@@ -162,6 +162,13 @@ describe('wish', () => {
     })
   })
 
+  it('gives a new network no alias that still rests, though it takes the same slot', async () => {
+    const first = await ask(caller())
+    await endPaths(db, {ids: [first.id]}, now)
+    await db.deleteFrom('attachments').execute()
+    expect((await ask(caller())).alias).toBe('100.64.0.17')
+  })
+
   it.each([
     ['NOT_FOUND', 'unknown VM', caller({server: {...server, id: 'other'}})],
     ['DENIED', 'reader', caller({}, {roles: ['reader']})],
