@@ -111,7 +111,10 @@ function tenant(where: Stage, lab: LabInfo, name: string, login: string): void {
 
 function end({home, env}: Stage, service?: ChildProcess): void {
   if (service?.pid !== undefined && service.exitCode === null) process.kill(service.pid)
-  spawnSync(process.execPath, [osSsh, 'lab', 'down', '--name', 'demo'], {env, stdio: 'inherit'})
+  const quietly = (words: string[], extra = {}) =>
+    spawnSync(process.execPath, [osSsh, ...words], {env: {...env, ...extra}, stdio: 'ignore'})
+  for (const cloud of ['tenant1', 'tenant2', 'service']) quietly(['logout'], {OS_CLOUD: cloud})
+  quietly(['lab', 'down', '--name', 'demo'])
   rmSync(home, {recursive: true, force: true})
   rmSync(KEEP, {force: true})
 }

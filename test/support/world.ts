@@ -1,11 +1,21 @@
 import {type ChildProcess, spawn, spawnSync} from 'node:child_process'
 import {once} from 'node:events'
-import {cpSync, mkdirSync, mkdtempSync, openSync, readFileSync, rmSync} from 'node:fs'
+import {
+  cpSync,
+  existsSync,
+  mkdirSync,
+  mkdtempSync,
+  openSync,
+  readdirSync,
+  readFileSync,
+  rmSync,
+} from 'node:fs'
 import {setTimeout as sleep} from 'node:timers/promises'
 
 import {type LabInfo, labDown, labUp} from '../../src/lab/index.ts'
 import {loadCloud, type OpenStack, openStack} from '../../src/openstack/index.ts'
 import type {Path, PathGrant, Problem} from '../../src/protocol/index.ts'
+import {stopAgent} from '../../src/ssh/agent.ts'
 import {generateKeyPair, type KeyPairText} from '../../src/ssh/keys.ts'
 
 export const root = new URL('../..', import.meta.url).pathname
@@ -170,6 +180,17 @@ export class World {
     return {...(text === '' ? {} : JSON.parse(text)), status: answer.status}
   }
 
+  /** Puts a fault into the lab's API; see src/lab/api/faults.ts. Without one, takes all out again. */
+  async fault(fault?: object): Promise<void> {
+    const token = await (await this.cloud('admin')).identity.token()
+    const answer = await fetch(`${this.lab.api}/lab/faults`, {
+      method: fault === undefined ? 'DELETE' : 'POST',
+      headers: {'x-auth-token': token.id, ...(fault && {'content-type': 'application/json'})},
+      ...(fault && {body: JSON.stringify(fault)}),
+    })
+    if (!answer.ok) throw new Error(`fault: ${answer.status} ${await answer.text()}`)
+  }
+
   server(name: string): string {
     const found = this.lab.servers.find(server => server.name === name)
     if (found === undefined) throw new Error(`the lab has no server ${name}`)
@@ -212,8 +233,8 @@ export class World {
 
   async close(): Promise<void> {
     await this.stopService()
-    // The private ssh-agents that the CLI started live in this home's runtime directory.
-    spawnSync('pkill', ['-f', `ssh-agent.*${this.home}`])
+    const agents = `${this.home}/run/os-ssh`
+    for (const cloud of existsSync(agents) ? readdirSync(agents) : []) await stopAgent(`${agents}/${cloud}`)
     await labDown({name: this.lab.name})
     rmSync(this.home, {recursive: true, force: true})
   }

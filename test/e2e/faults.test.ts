@@ -1,0 +1,153 @@
+import {afterAll, afterEach, beforeAll, expect, it, jest} from '@jest/globals'
+
+import {eventually, run, World} from '../support/world.ts'
+
+/* Faults of the cloud and of the gate during a grant: a clear answer, and nothing left behind. */
+
+jest.setTimeout(180_000)
+
+let world: World
+beforeAll(async () => {
+  world = await World.open('e2e-faults', {flags: ['--grace', '1']})
+})
+afterAll(() => world?.close())
+afterEach(() => world.fault())
+
+const ask = (name = 't1-db') => world.refusal('tenant1', world.server(name))
+const portsLeft = async () =>
+  (await (await world.cloud('admin')).network.ports()).filter(port => port.name.startsWith('os-ssh-')).length
+
+it.each([
+  [
+    'the quota of ports is used up',
+    'QUOTA',
+    {
+      match: 'POST /network/v2.0/ports',
+      status: 409,
+      times: 1,
+      body: {
+        NeutronError: {type: 'OverQuota', message: "Quota exceeded for resources: ['port'].", detail: ''},
+      },
+    },
+  ],
+  [
+    'Neutron refuses the port',
+    'CLOUD_REFUSED',
+    {
+      match: 'POST /network/v2.0/ports',
+      status: 403,
+      times: 1,
+      body: {NeutronError: {type: 'PolicyNotAuthorized', message: 'disallowed by policy', detail: ''}},
+    },
+  ],
+  [
+    'Nova breaks while attaching',
+    'CLOUD_DOWN',
+    {match: 'POST /compute/v2.1/servers/*/os-interface', status: 500, times: 1},
+  ],
+])('%s', async (_, code, fault) => {
+  await world.fault(fault)
+  const problem = await ask()
+  expect(problem).toMatchObject({code, detail: expect.stringContaining('could not be plugged')})
+  expect(await eventually(portsLeft, count => count === 0)).toBe(0)
+  expect((await world.grant('tenant1', 't1-db')).state).toBe('active')
+})
+
+it('the answer to the port’s creation is lost', async () => {
+  for (const path of await world.paths('tenant1'))
+    await world.api('tenant1', 'DELETE', `/v1/paths/${path.id}`, undefined, 204)
+  await eventually(portsLeft, count => count === 0)
+  await world.fault({match: 'POST /network/v2.0/ports', effect: 'after', times: 1})
+  await ask()
+  expect(await eventually(portsLeft, count => count <= 1)).toBeLessThanOrEqual(1)
+  const {id} = await world.grant('tenant1', 't1-db')
+  await world.api('tenant1', 'DELETE', `/v1/paths/${id}`, undefined, 204)
+  expect(await eventually(portsLeft, count => count === 0)).toBe(0)
+})
+
+it.each([
+  ['an unknown VM', () => '00000000-0000-4000-8000-000000000000', 'NOT_FOUND', 404],
+  ['a VM of another project', () => world.server('t2-web'), 'NOT_FOUND', 404],
+  ['a VM that is off', () => world.server('t1-off'), 'VM_OFF', 409],
+  ['a VM without an address', () => world.server('t1-bare'), 'VM_NO_ADDRESS', 409],
+])('%s', async (_, server, code, status) => {
+  expect(await world.refusal('tenant1', server())).toMatchObject({
+    code,
+    status,
+    request_id: expect.stringMatching(/^req-/),
+  })
+})
+
+it('a reader is denied, and it is written down', async () => {
+  expect(await world.refusal('reader', world.server('t1-web'))).toMatchObject({code: 'DENIED', status: 403})
+  const {audit} = await world.api<{audit: {action: string; user_name: string; detail: string}[]}>(
+    'service',
+    'GET',
+    '/v1/audit',
+  )
+  expect(audit).toContainEqual(
+    expect.objectContaining({action: 'deny', user_name: 'carol', detail: 'DENIED'}),
+  )
+})
+
+it('a made-up token', async () => {
+  const answer = await fetch(`${world.lab.ssh_endpoint}/v1/paths`, {
+    headers: {'x-auth-token': 'gAAAAABnonsense-nonsense'},
+  })
+  expect(answer.status).toBe(401)
+  expect(answer.headers.get('content-type')).toContain('application/problem+json')
+})
+
+it('what is not asked for in the schema is refused', async () => {
+  const answer = await world.api('tenant1', 'POST', '/v1/paths', {
+    server_id: '../../etc/passwd',
+    public_key: 'x',
+  })
+  expect(answer).toMatchObject({status: 400, code: 'USAGE'})
+})
+
+it('a gate that is down, and up again', async () => {
+  const gate = world.lab.gates[0]
+  const admin = await world.cloud('admin')
+  const call = async (action: object) => {
+    const token = await admin.identity.token()
+    await fetch(`${world.lab.api}/compute/v2.1/servers/${gate?.server_id}/action`, {
+      method: 'POST',
+      headers: {'x-auth-token': token.id, 'content-type': 'application/json'},
+      body: JSON.stringify(action),
+    })
+  }
+  await call({'os-stop': null})
+  await eventually(
+    async () => (await admin.compute.server(gate?.server_id ?? '')).status,
+    status => status === 'SHUTOFF',
+  )
+  expect(await ask('t1-web')).toMatchObject({code: 'GATE_DOWN'})
+  await call({'os-start': null})
+  const state = async () =>
+    (await world.api<{gates: {state: string}[]}>('service', 'GET', '/v1/gates')).gates[0]?.state
+  expect(await eventually(state, text => text === 'ready', 40_000)).toBe('ready')
+  expect((await world.grant('tenant1', 't1-web')).state).toBe('active')
+})
+
+it('a gate whose host key has changed is not believed', async () => {
+  const gate = world.lab.gates[0]
+  const options = [
+    '-F',
+    'none',
+    '-i',
+    world.lab.management_key,
+    '-o',
+    'StrictHostKeyChecking=no',
+    '-o',
+    'UserKnownHostsFile=/dev/null',
+  ]
+  const command =
+    'rm /etc/ssh/ssh_host_ed25519_key*; ssh-keygen -qt ed25519 -N "" -f /etc/ssh/ssh_host_ed25519_key; kill -HUP $(cat /run/sshd.pid)'
+  await run('ssh', [...options, `root@${gate?.host}`, command])
+  await world.stopService()
+  await world.startService('service')
+  const reason = async () =>
+    (await world.api<{gates: {reason?: string}[]}>('service', 'GET', '/v1/gates')).gates[0]?.reason ?? ''
+  expect(await eventually(reason, text => text.includes('host key'))).toContain('not the pinned one')
+})
