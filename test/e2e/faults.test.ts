@@ -17,6 +17,12 @@ const ask = (name = 't1-db') => world.refusal('tenant1', world.server(name))
 const portsLeft = async () =>
   (await (await world.cloud('admin')).network.ports()).filter(port => port.name.startsWith('os-ssh-')).length
 
+async function giveBack(): Promise<void> {
+  for (const path of await world.paths('tenant1'))
+    await world.api('tenant1', 'DELETE', `/v1/paths/${path.id}`, undefined, 204)
+  await eventually(portsLeft, count => count === 0)
+}
+
 it.each([
   [
     'the quota of ports is used up',
@@ -46,6 +52,7 @@ it.each([
     {match: 'POST /compute/v2.1/servers/*/os-interface', status: 500, times: 1},
   ],
 ])('%s', async (_, code, fault) => {
+  await giveBack()
   await world.fault(fault)
   const problem = await ask()
   expect(problem).toMatchObject({code, detail: expect.stringContaining('could not be plugged')})
@@ -54,9 +61,7 @@ it.each([
 })
 
 it('the answer to the port’s creation is lost', async () => {
-  for (const path of await world.paths('tenant1'))
-    await world.api('tenant1', 'DELETE', `/v1/paths/${path.id}`, undefined, 204)
-  await eventually(portsLeft, count => count === 0)
+  await giveBack()
   await world.fault({match: 'POST /network/v2.0/ports', effect: 'after', times: 1})
   await ask()
   expect(await eventually(portsLeft, count => count <= 1)).toBeLessThanOrEqual(1)
