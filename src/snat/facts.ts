@@ -50,7 +50,7 @@ const FIELDS = {
   subnetPools: ['id', 'address_scope_id'],
 } as const
 
-/** Ports a page: an answer of 100,000 ports at once would be 40 MB of text in memory, and minutes in one request. */
+/** Rows a page: 100,000 ports in one answer would be 40 MB of text in memory, and minutes in one request. */
 const PAGE = 5000
 
 export type RouterFact = Pick<Router, 'id' | 'name' | 'project_id' | 'external_gateway_info'> &
@@ -106,39 +106,56 @@ export const NO_FACTS: Facts = {
   gaps: [],
 }
 
+/** What a question needs beside the rest: the free addresses cost Neutron a count over all allocations. */
+export interface Wants {
+  readonly availabilities?: boolean
+}
+
 /**
- * Reads the listings of a cloud, all at once; subnet pools only when a subnet comes from one.
+ * Reads the listings of a cloud, all at once; free addresses (when wanted) of the external networks alone, as soon as
+ * the routers name them, and subnet pools only when a subnet comes from one.
  * A listing that is refused, missing or fails leaves a gap; without the routers there is nothing to say, so their
  * error, and one that concerns the account as a whole (401), is thrown.
  * @throws OpenStackError
  */
-export async function gather(network: Networking): Promise<Facts> {
+export async function gather(network: Networking, wants: Wants = {}): Promise<Facts> {
   const gaps: Gap[] = []
   const ask = <T>(listing: ListingName, answer: Promise<readonly T[]>) =>
     answer.catch((error: unknown): readonly T[] => {
       gaps.push(gapOf(listing, error))
       return []
     })
-  const subnets = ask('subnets', network.subnets({fields: FIELDS.subnets}))
-  const [routers, ...rest] = await Promise.all([
-    network.routers({fields: FIELDS.routers}),
+  const page = {limit: PAGE}
+  const routers = network.routers({fields: FIELDS.routers, ...page})
+  const subnets = ask('subnets', network.subnets({fields: FIELDS.subnets, ...page}))
+  const [
+    routerRows,
+    extensions,
+    ports,
+    agents,
+    floatingIps,
+    networks,
+    subnetRows,
+    subnetPools,
+    availabilities,
+  ] = await Promise.all([
+    routers,
     ask('extensions', network.extensions()),
-    ask('ports', network.ports({fields: FIELDS.ports, limit: PAGE})),
+    ask('ports', network.ports({fields: FIELDS.ports, ...page})),
     ask('agents', network.agents({fields: FIELDS.agents})),
-    ask('floatingIps', network.floatingIps({fields: FIELDS.floatingIps})),
-    ask('networks', network.networks({fields: FIELDS.networks})),
-    ask('availabilities', network.ipAvailabilities({fields: FIELDS.availabilities})),
+    ask('floatingIps', network.floatingIps({fields: FIELDS.floatingIps, ...page})),
+    ask('networks', network.networks({fields: FIELDS.networks, ...page})),
     subnets,
     subnets.then(rows =>
       rows.some(s => s.subnetpool_id)
         ? ask('subnetPools', network.subnetPools({fields: FIELDS.subnetPools}))
         : [],
     ),
+    wants.availabilities ? routers.then(rows => ask('availabilities', freeAddresses(network, rows))) : [],
   ])
-  const [extensions, ports, agents, floatingIps, networks, availabilities, subnetRows, subnetPools] = rest
   gaps.sort((a, b) => (a.listing < b.listing ? -1 : 1))
   return {
-    routers,
+    routers: routerRows,
     extensions,
     ports,
     agents,
@@ -149,6 +166,20 @@ export async function gather(network: Networking): Promise<Facts> {
     subnetPools,
     gaps,
   }
+}
+
+async function freeAddresses(
+  network: Networking,
+  routers: readonly RouterFact[],
+): Promise<readonly AvailabilityFact[]> {
+  const external = new Set<string>()
+  for (const router of routers) {
+    for (const gateway of [router.external_gateway_info, ...(router.external_gateways ?? [])]) {
+      if (gateway?.network_id) external.add(gateway.network_id)
+    }
+  }
+  if (external.size === 0) return []
+  return network.ipAvailabilities({network_id: [...external], fields: FIELDS.availabilities})
 }
 
 /** @throws the error itself when it is not about this one listing */

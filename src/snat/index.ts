@@ -5,6 +5,17 @@ export {compareSvg} from './compare-svg.ts'
 export {type Facts, type Gap, gather, isPartial, NO_FACTS} from './facts.ts'
 export {grow, measure, parseGrowth, type Quantities} from './measure.ts'
 export {MODES, type Mode, RULES} from './modes.ts'
+export {
+  COMPARE_DATA,
+  COMPARE_TABLE,
+  COMPARISON_DATA,
+  compareSummary,
+  DETAIL_DATA,
+  detailParts,
+  HOP_TABLE,
+  TRACE_DATA,
+  traceSummary,
+} from './parts.ts'
 export {prometheus} from './prometheus.ts'
 export {
   type CompareOptions,

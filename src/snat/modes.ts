@@ -235,10 +235,15 @@ export function explain(seen: Observed): readonly Step[] {
       mode: rule.mode,
       when: rule.when,
       holds,
-      seen: rule.reads.map(key => `${key}=${seen[key] ?? '?'}`),
+      seen: rule.reads.map(key => `${key}=${shown(key, seen[key])}`),
     })
     // The carrier of an overlay is part of the answer: go on to the first rule that is none.
     if (holds && !rule.overlay) break
   }
   return steps
+}
+
+/** No flavor is an answer; anything else that is null was not shown. */
+function shown(key: keyof Observed, value: Observed[keyof Observed]): string {
+  return value === null ? (key === 'flavor_id' ? 'none' : '?') : String(value)
 }

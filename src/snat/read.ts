@@ -2,7 +2,7 @@ import {isIP} from 'node:net'
 
 import {type OpenStack, OpenStackError, type RouterAgent} from '../openstack/index.ts'
 import {type AlternativeRow, compare} from './compare.ts'
-import {type Facts, gather, isPartial} from './facts.ts'
+import {gather, isPartial} from './facts.ts'
 import {grow, measure, parseGrowth, type Quantities} from './measure.ts'
 import {pick} from './pick.ts'
 import {type Detail, show} from './show.ts'
@@ -42,7 +42,7 @@ export async function readStatus(
  * @throws OpenStackError, OsSshError NOT_FOUND and AMBIGUOUS
  */
 export async function readDetail(cloud: Cloud, word: string): Promise<Read<Detail>> {
-  const facts = await gather(cloud.network)
+  const facts = await gather(cloud.network, {availabilities: true})
   const router = pick('router', word, facts.routers)
   const first = show(facts, router.id)
   const [agents, names] = await Promise.all([
@@ -85,7 +85,7 @@ export interface CompareOptions {
 export async function readComparison({network}: Cloud, options: CompareOptions): Promise<Read<Comparison>> {
   // What is wrong on the command line is said before the cloud is asked for everything.
   const growth = options.growth === undefined ? undefined : parseGrowth(options.growth)
-  const facts = await gather(network)
+  const facts = await gather(network, {availabilities: true})
   const now = measure(
     facts,
     options.router === undefined ? undefined : pick('router', options.router, facts.routers).id,
@@ -125,5 +125,3 @@ async function optional<T>(answer: Promise<T>): Promise<T | undefined> {
     throw error
   }
 }
-
-export type {Facts}

@@ -191,9 +191,8 @@ function path(hops: readonly Hop[], spots: ReadonlyMap<string, Spot>, barY: numb
   }
   hops.forEach((hop, index) => {
     const spot = spots.get(keyOf(hop))
-    if (!spot) return
-    if (hop.host === null) return go(points.at(-1)?.[0] ?? spot.x, barY)
-    for (const y of levels(spot, hops, index, spots)) go(laneOf(spot), y)
+    if (spot && hop.host === null) go(points.at(-1)?.[0] ?? spot.x, barY)
+    else if (spot) for (const y of levels(spot, hops, index, spots)) go(laneOf(spot), y)
   })
   if (points.length < 2) return ''
   const d = points.map(([x, y], i) => `${i === 0 ? 'M' : 'L'}${round(x)} ${round(y)}`).join(' ')
