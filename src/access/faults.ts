@@ -16,7 +16,11 @@ const codes: Readonly<Record<OpenStackFault, ErrorCode>> = {
 /** The cloud's fault as one of ours; anything else comes back as it was. */
 export function translate(error: unknown): unknown {
   if (!(error instanceof OpenStackError)) return error
-  return new OsSshError(codes[error.fault], error.message, {cause: error})
+  // Nothing is wrong with a file that just does not hold the cloud: then another hint helps.
+  const code = /^(no cloud is configured|there is no cloud)/.test(error.message)
+    ? 'NO_CLOUD'
+    : codes[error.fault]
+  return new OsSshError(code, error.message, {cause: error})
 }
 
 /** Runs `work` with the cloud's faults translated. @throws OsSshError, or whatever `work` threw */

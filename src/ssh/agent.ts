@@ -39,7 +39,9 @@ export async function ensureAgent(directory: string): Promise<Agent> {
   return {
     socket,
     async keys() {
-      const {stdout} = await sshAdd(socket, ['-L'])
+      const {status, stdout} = await sshAdd(socket, ['-L'])
+      // Without keys it says so in words, on standard output.
+      if (status !== 0) return []
       return stdout.split('\n').flatMap(line => /^(\S+ \S+)(?: |$)/.exec(line)?.[1] ?? [])
     },
     async add(privateKey, life) {
