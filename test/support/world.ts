@@ -107,6 +107,10 @@ export class World {
     }
   }
 
+  get servicePid(): number | undefined {
+    return this.#service?.pid
+  }
+
   get log(): string {
     return readFileSync(`${this.home}/service.log`, 'utf8')
   }

@@ -1,0 +1,37 @@
+import {parseArgs} from 'node:util'
+
+import {type Bench, type Measured, row} from './measure.ts'
+import {service} from './service.ts'
+import {snat} from './snat.ts'
+import {ssh} from './ssh.ts'
+import {start} from './start.ts'
+
+/* npm run bench [-- --only NAME…] [--json]: paired runs on one lab, medians, ratios. */
+
+const {values, positionals} = parseArgs({
+  options: {only: {type: 'string', multiple: true}, json: {type: 'boolean'}, runs: {type: 'string'}},
+  allowPositionals: true,
+})
+const wanted = [...(values.only ?? []), ...positionals]
+const groups: readonly Bench[] = [start, ssh, service, snat]
+const known = groups.flatMap(group => group.names)
+const unknown = wanted.filter(name => !known.includes(name))
+if (unknown.length > 0) {
+  process.stderr.write(`no benchmark ${unknown.join(', ')}; there are: ${known.join(', ')}\n`)
+  process.exit(64)
+}
+const results: Measured[] = []
+for (const group of groups) {
+  const names = group.names.filter(name => wanted.length === 0 || wanted.includes(name))
+  if (names.length > 0) results.push(...(await group.run(names, Number(values.runs ?? 15))))
+}
+if (values.json) process.stdout.write(`${JSON.stringify(results, null, 2)}\n`)
+else {
+  const lines = [['name', 'ours', 'baseline', 'ratio', 'aim', 'runs'], ...results.map(row)]
+  const widths = [0, 1, 2, 3, 4, 5].map(n => Math.max(...lines.map(line => line[n]?.length ?? 0)))
+  for (const line of lines)
+    process.stdout.write(
+      `${line.map((text, n) => (n === 0 ? text.padEnd(widths[0] ?? 0) : text.padStart(widths[n] ?? 0))).join('  ')}\n`,
+    )
+}
+process.exit()
