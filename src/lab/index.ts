@@ -22,7 +22,6 @@ import {labDir, labFiles, marker, stateRoot} from './paths.ts'
 import {members, sweep} from './sweep.ts'
 
 export type {LabInfo} from './info.ts'
-export type {Cloud, Seed} from './state.ts'
 
 export interface LabOptions {
   readonly name: string

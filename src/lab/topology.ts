@@ -9,6 +9,7 @@ import {
   createPort,
   createRouter,
   createSubnet,
+  defaultGroup,
   setGateway,
 } from './ops/networks.ts'
 import {bootServer, computeHosts, createServer} from './ops/servers.ts'
@@ -126,6 +127,7 @@ function network(
  * from its aim; and, for tests that want it, `ssh`: SSH and ping only.
  */
 function groupsOf(cloud: Cloud, owner: Project): string {
+  defaultGroup(cloud, owner.id)
   const open = createGroup(cloud, {project_id: owner.id, name: 'open'})
   const ssh = createGroup(cloud, {project_id: owner.id, name: 'ssh'})
   for (const ethertype of ['IPv4', 'IPv6'] as const) {
