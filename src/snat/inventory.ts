@@ -161,6 +161,9 @@ export function backendOf(inv: Inventory, view: RouterView): Backend | null {
   if (ovsOnly) return 'ovs'
   if (l3Agents.size > 0 && chassis.size > 0) {
     const host = view.gateways[0]?.['binding:host_id'] ?? ''
+    // Both kinds of agents, as in a migration: the agent-based plug-in shows an admin both attributes, always.
+    const {distributed, ha} = view.router
+    if (host === '' && distributed === undefined && ha === undefined) return 'ovn'
     return chassis.has(host) && !l3Agents.has(host) ? 'ovn' : l3Agents.has(host) ? 'ovs' : null
   }
   if (l3Agents.size > 0) return 'ovs'

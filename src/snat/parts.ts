@@ -59,6 +59,7 @@ export const TRACE_DATA = data<Trace>([
   'kind',
   'why',
   'source_ip',
+  'gateway_host',
   'inter_host_hops',
   'hops',
   'notes',

@@ -40,7 +40,8 @@ type Attributes = Readonly<Record<string, string | number>>
 /** An element with its attributes, and text or elements inside. */
 export function tag(name: string, attributes: Attributes, inside = ''): string {
   const pairs = Object.entries(attributes).map(
-    ([key, value]) => ` ${key}="${typeof value === 'number' ? round(value) : xml(value)}"`,
+    ([key, value]) =>
+      ` ${key}="${typeof value === 'number' ? round(value) : xml(value, Number.POSITIVE_INFINITY)}"`,
   )
   return inside === '' ? `<${name}${pairs.join('')}/>` : `<${name}${pairs.join('')}>${inside}</${name}>`
 }

@@ -10,13 +10,15 @@ import type {Trace} from './trace.ts'
 
 const COLUMN = 196
 const BOX = 168
-const SMALL = 46
+const SMALL = 64
+/** Where the path runs in a box: under its words. */
+const LANE = 48
 const MARGIN = 28
 const TOP = 96
 const ROWS = [40, 130, 220, 310] as const
-const HOST = {width: 2 * COLUMN + 24, height: 350, gap: 72}
+const HOST = {width: 2 * COLUMN + 24, height: 394, gap: 72}
 /** How far apart the way into a box and the way back out of it are. */
-const TURN = 10
+const TURN = 7
 
 interface Spot {
   readonly x: number
@@ -31,7 +33,7 @@ type Point = readonly [x: number, y: number]
 /** The picture of a trace as an SVG document. */
 export function traceSvg(trace: Trace): string {
   const hosts = [...new Set(trace.hops.flatMap(hop => hop.host ?? []))]
-  const width = 2 * MARGIN + Math.max(1, hosts.length) * (HOST.width + HOST.gap) - HOST.gap
+  const width = 2 * MARGIN + Math.max(2, hosts.length) * (HOST.width + HOST.gap) - HOST.gap
   const barY = TOP + HOST.height + 40
   const spots = placeAll(trace.hops, hosts, barY)
   const legendY = barY + 78
@@ -41,6 +43,7 @@ export function traceSvg(trace: Trace): string {
     label(MARGIN, 34, title, {size: 17, weight: 'bold', max: 70}),
     label(MARGIN, 55, subtitle(trace), {fill: INK.faint, size: 12, max: 130}),
     ...hosts.map((host, index) => hostBox(host, index)),
+    ...bypassed(trace, hosts),
     ...(trace.hops.length > 1 ? [bar(trace, width, barY)] : []),
     ...[...spots.values()].map(box),
     ...fabric(trace.hops, spots),
@@ -78,6 +81,34 @@ function hostBox(host: string, index: number): string {
       anchor: index === 0 ? 'start' : 'end',
     }),
   ].join('\n')
+}
+
+/** The gateway host that the path does not need: what the picture of a bypass is about. */
+function bypassed({gateway_host: gateway, kind}: Trace, hosts: readonly string[]): string[] {
+  if (hosts.length !== 1 || gateway === null || hosts[0] === gateway || !kind.endsWith('-local')) return []
+  const x = hostX(1)
+  const frame = {x, y: TOP, width: HOST.width, height: HOST.height, rx: 8, fill: 'none', stroke: INK.line}
+  const middle = x + HOST.width / 2
+  return [
+    tag('rect', {...frame, 'stroke-dasharray': '4 4'}),
+    label(x + HOST.width - 14, TOP + 22, gateway, {
+      weight: 'bold',
+      size: 13,
+      max: 36,
+      anchor: 'end',
+      fill: INK.faint,
+    }),
+    label(middle, TOP + HOST.height / 2, 'gateway host of the router:', {
+      anchor: 'middle',
+      fill: INK.faint,
+      size: 12,
+    }),
+    label(middle, TOP + HOST.height / 2 + 18, 'not on this path', {
+      anchor: 'middle',
+      fill: INK.faint,
+      size: 12,
+    }),
+  ]
 }
 
 function bar(trace: Trace, width: number, y: number): string {
@@ -123,7 +154,7 @@ function spotOf(hop: Hop, host: number, spots: ReadonlyMap<string, Spot>, number
   const x = (column: number) => hostX(host) + 12 + column * COLUMN + COLUMN / 2
   const at = (column: number, row: number, tall = false): Spot => ({
     x: x(column),
-    y: TOP + (ROWS[row] ?? 0) + SMALL / 2,
+    y: TOP + (ROWS[row] ?? 0) + LANE,
     tall,
     hop,
     numbers: [number],
@@ -148,17 +179,17 @@ const FILL: Readonly<Record<Hop['kind'], string>> = {
 function box({x, y, tall, hop}: Spot): string {
   if (hop.host === null) return ''
   const height = tall ? SMALL + (ROWS[2] - ROWS[1]) : SMALL
-  const top = y - SMALL / 2
+  const top = y - LANE
   const [name, detail] = words(hop)
-  const middle = tall ? top + height / 2 : y
+  const first = tall ? top + height / 2 - 2 : top + (detail ? 19 : 24)
   const shape = {x: x - BOX / 2, y: top, width: BOX, height, fill: FILL[hop.kind], stroke: INK.line}
   const dashed = hop.kind === 'namespace' ? {'stroke-dasharray': '5 3'} : {}
   // The line of the path runs down the middle of a tall box: its words stand at the side.
   const left = x - BOX / 2 + 10
   return [
     tag('rect', {...shape, rx: hop.kind === 'vm' ? 12 : 4, ...dashed}),
-    label(left, middle - (detail ? 3 : -4), name, {size: 12, weight: 'bold', max: 22}),
-    detail ? label(left, middle + 13, detail, {size: 10, mono: true, max: 27}) : '',
+    label(left, first, name, {size: 12, weight: 'bold', max: 22}),
+    detail ? label(left, first + 15, detail, {size: 10, mono: true, max: 27}) : '',
   ].join('\n')
 }
 
@@ -236,7 +267,7 @@ function levels(
 
 function badges({x, y, tall, hop, numbers}: Spot): string {
   if (hop.host === null) return ''
-  const top = y - SMALL / 2
+  const top = y - LANE
   return numbers
     .map((number, index) => badge(x - BOX / 2 + index * 22 + (tall ? 14 : 14), top, number))
     .join('\n')

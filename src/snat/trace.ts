@@ -23,6 +23,8 @@ export interface Trace {
   readonly why: string
   /** The address that the other side sees. */
   readonly source_ip: string | null
+  /** Where the router's SNAT is, whether this packet passes it or not; null when unknown. */
+  readonly gateway_host: string | null
   /** Hosts crossed between the VM's own and the outside. */
   readonly inter_host_hops: number
   readonly hops: readonly Hop[]
@@ -75,6 +77,7 @@ function nowhere(port: PortFact) {
     router_id: null,
     router: null,
     mode: null,
+    gateway_host: null,
     kind: 'none' as const,
     why: 'no router is the gateway of any network of this VM (or you may not see it)',
     source_ip: null,
@@ -90,6 +93,7 @@ function along(inv: Inventory, {port, about, out}: Route, vm: string, to: string
     router_id: view.router.id,
     router: nameOf(view.router),
     mode: verdict.mode,
+    gateway_host: about.place.hosts?.[0] ?? null,
   }
   const inside = to === null ? undefined : insideOf(inv, view, to)
   if (inside) {
