@@ -162,8 +162,63 @@ async function router(
   return made
 }
 
-/** Names and addresses of the tenants' VMs: network -> fixed address. Equal in both tenants on purpose. */
+/** NICs of a server: network and fixed address. */
 type Nics = readonly (readonly [NetworkRecord, string?])[]
+
+/** The Nova key pairs of the gates' accounts and the tenants. */
+function keyPairs(cloud: Cloud, users: Record<string, User>) {
+  const keys = {management: newSshKey('management'), alice: newSshKey('alice'), bob: newSshKey('bob')}
+  const owners = {svc: 'management', 'svc-t1': 'management', alice: 'alice', bob: 'bob'} as const
+  for (const [owner, name] of Object.entries(owners)) {
+    const user_id = users[owner]?.id ?? ''
+    const {public_key} = keys[name]
+    const fingerprint = md5Fingerprint(public_key)
+    cloud.keypairs.set(`${user_id}/${name}`, {name, user_id, public_key, fingerprint, created_at: stamp()})
+  }
+  return keys
+}
+
+type Boot = (
+  owner: Project,
+  user: string,
+  name: string,
+  key: string,
+  nics: Nics,
+  user_data?: string,
+) => ServerRecord
+
+/** Makes the records of servers, collected in `all`. */
+function booter(
+  cloud: Cloud,
+  {projects, users}: ReturnType<typeof people>,
+  image_id: string,
+  all: ServerRecord[],
+): Boot {
+  const groups = new Map(Object.values(projects).map(one => [one.id, groupsOf(cloud, one)]))
+  return (owner, user, name, key_name, nics, user_data) => {
+    const base = {project_id: owner.id, security_groups: [groups.get(owner.id) ?? '']}
+    const ports = nics.map(([net, address]) =>
+      createPort(cloud, {
+        ...base,
+        network_id: net.id,
+        ...(address ? {fixed_ips: [{ip_address: address}]} : {}),
+      }),
+    )
+    const spec = {
+      name,
+      tenant_id: owner.id,
+      user_id: users[user]?.id ?? '',
+      image_id,
+      flavor_id: '1',
+      key_name,
+      user_data: user_data ?? null,
+      security_groups: ['open'],
+    }
+    const made = createServer(cloud, spec, ports)
+    all.push(made)
+    return made
+  }
+}
 
 /**
  * Fills the cloud with the default topology and boots its guests, all at once.
@@ -172,22 +227,7 @@ type Nics = readonly (readonly [NetworkRecord, string?])[]
 export async function defaultTopology(cloud: Cloud, fabric: Fabric, index: number): Promise<Topology> {
   const {projects, users} = people(cloud)
   const image_id = hardware(cloud, projects.admin)
-  const keys = {management: newSshKey('management'), alice: newSshKey('alice'), bob: newSshKey('bob')}
-  const keyPair = (owner: string, name: string, key: SshKeyPair) => {
-    const user_id = users[owner]?.id ?? ''
-    const fingerprint = md5Fingerprint(key.public_key)
-    cloud.keypairs.set(`${user_id}/${name}`, {
-      name,
-      user_id,
-      public_key: key.public_key,
-      fingerprint,
-      created_at: stamp(),
-    })
-  }
-  keyPair('svc', 'management', keys.management)
-  keyPair('svc-t1', 'management', keys.management)
-  keyPair('alice', 'alice', keys.alice)
-  keyPair('bob', 'bob', keys.bob)
+  const keys = keyPairs(cloud, users)
   const external_cidr = `172.24.${index}.0/24`
   const external = network(cloud, projects.admin, 'public', external_cidr, {
     'router:external': true,
@@ -196,43 +236,10 @@ export async function defaultTopology(cloud: Cloud, fabric: Fabric, index: numbe
     'provider:physical_network': 'external',
     'provider:segmentation_id': null,
   })
-  const groups = new Map(Object.values(projects).map(one => [one.id, groupsOf(cloud, one)]))
   const servers: ServerRecord[] = []
-  const server = (
-    owner: Project,
-    user: string,
-    name: string,
-    key: string,
-    nics: Nics,
-    user_data: string | null = null,
-  ) => {
-    const ports = nics.map(([net, address]) =>
-      createPort(cloud, {
-        project_id: owner.id,
-        network_id: net.id,
-        security_groups: [groups.get(owner.id) ?? ''],
-        ...(address ? {fixed_ips: [{ip_address: address}]} : {}),
-      }),
-    )
-    const made = createServer(
-      cloud,
-      {
-        name,
-        tenant_id: owner.id,
-        user_id: users[user]?.id ?? '',
-        image_id,
-        flavor_id: '1',
-        key_name: key,
-        user_data,
-        security_groups: ['open'],
-      },
-      ports,
-    )
-    servers.push(made)
-    return made
-  }
+  const server = booter(cloud, {projects, users}, image_id, servers)
   const ext = (last: number) => `172.24.${index}.${last}`
-  const routers = await tenants(cloud, fabric, projects, external, server, ext)
+  const routers = tenants(cloud, fabric, projects, external, server, ext)
   const gates = [
     server(projects.infra, 'svc', 'gate1', 'management', [[external, ext(21)]], rootLogin),
     server(projects.tenant1, 'svc-t1', 'gate-t1', 'management', [[external, ext(22)]], rootLogin),
@@ -247,9 +254,8 @@ export async function defaultTopology(cloud: Cloud, fabric: Fabric, index: numbe
   return {projects, users, keys, external_cidr, servers, gates}
 }
 
-type Boot = (owner: Project, user: string, name: string, key: string, nics: Nics) => ServerRecord
-
-async function tenants(
+/** Both tenants' networks and VMs, with equal addresses on purpose; gives what makes their routers. */
+function tenants(
   cloud: Cloud,
   fabric: Fabric,
   projects: Topology['projects'],

@@ -49,6 +49,10 @@ export function networks(app: FastifyInstance, cloud: Cloud, fabric: Fabric): vo
     await fabric.removeNetwork(record.id)
     return reply.code(204).send()
   })
+  subnets(app, cloud)
+}
+
+function subnets(app: FastifyInstance, cloud: Cloud): void {
   app.post(`${base}/subnets`, (request, reply) => {
     const given = bodyOf(request, 'subnet')
     const {who, projectId} = creator(cloud, request, 'subnet', given)
