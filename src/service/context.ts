@@ -23,8 +23,6 @@ export interface ServiceContext {
   fail(pathIds: readonly string[], fault: OsSshError): Promise<void>
   /** Tells who waits that this path is no longer pending. */
   settled(pathId: string): void
-  /** Runs the probe of a path unless one is under way. */
-  probing(pathId: string, probe: () => Promise<void>): void
   /** Detaches and deletes the port of an attachment that the gate has forgotten, and then its row. */
   unplug(row: AttachmentRow): void
 }

@@ -15,7 +15,7 @@ const TICK_MS = 1000
 const RESYNC_MS = 60_000
 
 export interface ReconcilerOptions {
-  readonly context: Omit<ServiceContext, 'wakeLater' | 'fail' | 'settled' | 'probing' | 'unplug'>
+  readonly context: Omit<ServiceContext, 'wakeLater' | 'fail' | 'settled' | 'unplug'>
   /** How long an attachment without live paths stays, ms. */
   readonly grace: number
 }
@@ -42,7 +42,6 @@ export class Reconciler {
       wakeLater: (gateId, ms) => this.#later(ms, () => this.wake(gateId)),
       fail: (ids, fault) => this.#fail(ids, fault),
       settled: id => this.#settled.emit(id),
-      probing: (id, probe) => this.#once(`probe ${id}`, probe),
       unplug: row => this.#once(`port ${row.id}`, () => this.#unplug(row)),
     }
   }

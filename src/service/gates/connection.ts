@@ -1,3 +1,5 @@
+import {createInterface} from 'node:readline'
+
 import {type AlgorithmList, Client, type ServerHostKeyAlgorithm} from 'ssh2'
 
 import {OsSshError} from '../../errors.ts'
@@ -38,16 +40,17 @@ export class GateConnection {
   /**
    * Runs a POSIX shell script as root, given by standard input: nothing of it shows in a process list.
    *
+   * @param onLine hears each line of standard output as soon as it is there
    * @throws OsSshError GATE_DOWN, HOST_KEY
    */
-  async run(script: string): Promise<ScriptResult> {
+  async run(script: string, onLine?: (line: string) => void): Promise<ScriptResult> {
     this.#client ??= this.#connect()
     const opening = this.#client
     const client = await opening.catch(error => {
       if (this.#client === opening) this.#client = undefined
       throw error
     })
-    return this.#exec(client, script)
+    return this.#exec(client, script, onLine)
   }
 
   close(): void {
@@ -99,7 +102,7 @@ export class GateConnection {
     })
   }
 
-  #exec(client: Client, script: string): Promise<ScriptResult> {
+  #exec(client: Client, script: string, onLine?: (line: string) => void): Promise<ScriptResult> {
     const command = this.#address.login === 'root' ? 'sh -s' : 'sudo -n sh -s'
     return new Promise((resolve, reject) => {
       const late = setTimeout(() => {
@@ -124,6 +127,7 @@ export class GateConnection {
           if (out[name].length < MAX_OUTPUT) out[name] += chunk.toString('utf8')
         }
         channel.on('data', collect('stdout'))
+        if (onLine !== undefined) createInterface({input: channel}).on('line', onLine)
         channel.stderr.on('data', collect('stderr'))
         channel.on('close', (code: number | null) => {
           settle()

@@ -151,3 +151,14 @@ export function renderGate(desired: DesiredGate): string {
 export function renderAccounts(logins: readonly string[]): string {
   return render('accounts.sh.eta', {group: GROUP, logins})
 }
+
+/** How long a VM has to answer a probe, s. */
+export const PROBE_S = 5
+
+/** The script that tries these paths' VMs and prints `probe PATH STATUS` for each; 124 is a time-out. */
+export function renderProbes(paths: readonly PathRow[]): string {
+  return render('probe.sh.eta', {
+    seconds: PROBE_S,
+    paths: paths.map(path => ({id: strict(path.id, /^[0-9a-f-]{36}$/), alias: address(path.alias)})),
+  })
+}

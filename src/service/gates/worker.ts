@@ -1,9 +1,10 @@
 import {OsSshError} from '../../errors.ts'
 import type {ServiceContext} from '../context.ts'
-import {activatePaths, markKilled, pathsOfGate, releasePaths} from '../store/paths.ts'
+import {markKilled, pathsOfGate, releasePaths} from '../store/paths.ts'
 import type {AttachmentRow, GateRow, PathRow} from '../store/schema.ts'
 import {login} from './addresses.ts'
 import {GateConnection} from './connection.ts'
+import {Prober} from './prober.ts'
 import {LOGIN_GRACE, renderAccounts, renderGate} from './render.ts'
 
 /** Accounts made at a time, and how many free ones there should always be. */
@@ -14,8 +15,6 @@ const NIC_MS = 20_000
 const NIC_POLL_MS = 100
 /** An account and an alias rest this long after the kill; longer than a login may take, ms. */
 export const QUARANTINE_MS = (LOGIN_GRACE + 5) * 1000
-/** How long we try to reach the VM's sshd from the gate before we say so, s. */
-const PROBE_S = 5
 
 /**
  * Makes one gate what the database says, again and again. `wake()` as often as you like: rounds never overlap, and all
@@ -29,12 +28,14 @@ export class GateWorker {
   #again = false
   /** What this connection has seen applied; empty after a loss, so that everything is sent anew. */
   #applied = {base: '', attachments: new Map<string, string>(), accounts: 0}
+  readonly #prober: Prober
   readonly #nicSince = new Map<string, number>()
   #closed = false
 
   constructor(gateId: string, context: ServiceContext) {
     this.gateId = gateId
     this.#context = context
+    this.#prober = new Prober(context)
   }
 
   /** Asks for a round that begins after this call; resolves when it has ended. Never rejects: faults go to the paths. */
@@ -194,24 +195,7 @@ export class GateWorker {
       path => path.state === 'pending' && ready.has(path.attachment_id) && admitted(path),
     )
     // A VM that does not answer must not hold up the others: the round ends without waiting for the probes.
-    for (const path of pending) this.#context.probing(path.id, () => this.#probe(link, path))
-  }
-
-  /** The first packet waits for ARP here and not in the user's ssh; a filter in the way is named now and not by a hang. */
-  async #probe(link: GateConnection, path: PathRow): Promise<void> {
-    const {db} = this.#context
-    const script = `exec timeout ${PROBE_S} bash -c '</dev/tcp/${path.alias}/22'\n`
-    const result = await link.run(script)
-    if (result.status === 0) {
-      await activatePaths(db, [path.id])
-      this.#context.settled(path.id)
-      return
-    }
-    const why = result.status === 124 ? 'does not answer' : 'refuses the connection'
-    await this.#context.fail(
-      [path.id],
-      new OsSshError('VM_UNREACHABLE', `the VM ${why} on ${path.address}, TCP port 22, from its own network`),
-    )
+    this.#prober.probe(link, pending)
   }
 
   async #release(ended: readonly PathRow[], pushedAt: number): Promise<void> {

@@ -3,7 +3,7 @@ import {spawnSync} from 'node:child_process'
 import {describe, expect, it} from '@jest/globals'
 import fc from 'fast-check'
 
-import {type DesiredGate, renderAccounts, renderGate} from '../../../src/service/gates/render.ts'
+import {type DesiredGate, renderAccounts, renderGate, renderProbes} from '../../../src/service/gates/render.ts'
 import type {AttachmentRow, PathRow} from '../../../src/service/store/schema.ts'
 import {expectGolden} from '../../support/golden.ts'
 
@@ -79,11 +79,13 @@ const isShell = (script: string) => spawnSync('sh', ['-n'], {input: script}).sta
 describe('the script of a gate', () => {
   it('reads as it always did', () => {
     expectGolden('gate/apply.sh', renderGate(desired))
+    expectGolden('gate/probe.sh', renderProbes([path]))
     expectGolden('gate/accounts.sh', renderAccounts(['osp0000', 'osp0001']))
   })
 
   it('is shell', () => {
     expect(isShell(renderGate(desired))).toBe(true)
+    expect(isShell(renderProbes(desired.paths))).toBe(true)
   })
 
   it('lets an expired path in nowhere, even before it is marked ended', () => {
