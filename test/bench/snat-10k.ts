@@ -9,7 +9,7 @@ import {Writable} from 'node:stream'
 import {fileURLToPath} from 'node:url'
 
 import {loadCloud, openStack} from '../../src/openstack/index.ts'
-import {columnsFor, gather, STATUS_DATA, STATUS_TABLE, status} from '../../src/snat/index.ts'
+import {columnsFor, readStatus, STATUS_DATA, STATUS_TABLE} from '../../src/snat/index.ts'
 import {render} from '../../src/ui/output.ts'
 
 const ROUTERS = 10_000
@@ -53,7 +53,7 @@ async function ours(url: string): Promise<Result> {
   const cloud = await open(url)
   const nowhere = new Writable({write: (_chunk, _encoding, done) => done()})
   const result = await measured(async () => {
-    const {rows} = status(await gather(cloud.network))
+    const {rows} = (await readStatus(cloud, [], {})).answer
     if (rows.length !== ROUTERS) throw new Error(`${rows.length} routers`)
     await render(rows, columnsFor('json', undefined, STATUS_TABLE, STATUS_DATA), {format: 'json'}, nowhere)
     return cloud.calls

@@ -15,7 +15,7 @@ it('the lab’s paper routers show every mode that an admin can see, and every f
     routers: [...cloud.routers.values()] as unknown as Facts['routers'],
     ports: [...cloud.ports.values()],
     agents: [...cloud.agents.values()],
-    floatingIps: [...cloud.floatingips.values()],
+    floatingIps: [...cloud.floatingips.values()] as unknown as Facts['floatingIps'],
     networks: [...cloud.networks.values()],
     subnets: [...cloud.subnets.values()],
     subnetPools: [...cloud.subnetpools.values()],
