@@ -78,7 +78,11 @@ export class GateConnection {
           )
       }
       client
-        .on('ready', () => resolve(client))
+        .on('ready', () => {
+          // Small writes that wait for each other's acknowledgement made an exec take 130 ms instead of 15.
+          client.setNoDelay(true)
+          resolve(client)
+        })
         .on('error', fail)
         .on('close', () => {
           fail(new Error('connection closed'))
