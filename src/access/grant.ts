@@ -36,7 +36,7 @@ export function checkGrant(answer: unknown, serverId: string): PathGrant {
   const grant = (answer ?? {}) as PathGrant
   const wrong =
     Object.entries(checks).find(([name, good]) => !good(grant[name as keyof PathGrant]))?.[0] ??
-    Object.entries(gateChecks).find(([name, good]) => !good((grant.gate ?? {})[name as never]))?.[0]
+    Object.entries(gateChecks).find(([name, good]) => !good(grant.gate?.[name as never]))?.[0]
   if (wrong !== undefined || grant.server_id !== serverId) {
     throw new OsSshError('SERVICE_DOWN', `the SSH service answered nonsense: ${wrong ?? 'server_id'}`, {
       hint: 'is OS_SSH_ENDPOINT an os-ssh service of a fitting version?',

@@ -1,0 +1,48 @@
+import {PassThrough} from 'node:stream'
+import {text} from 'node:stream/consumers'
+
+import {expect, test} from '@jest/globals'
+
+import {translate} from '../../../src/access/faults.ts'
+import {OsSshError} from '../../../src/errors.ts'
+import {OpenStackError} from '../../../src/openstack/errors.ts'
+import {printFault, report} from '../../../src/ui/faults.ts'
+
+const print = async (error: unknown, json = false) => {
+  const stream = new PassThrough()
+  await printFault(report(error), json, stream)
+  stream.end()
+  return text(stream)
+}
+
+test('a fault is a sentence and what to do next; hostile text in it is harmless', async () => {
+  expect(await print(new OsSshError('VM_OFF', 'the VM \u001b[2J is off\nreally', {hint: 'start it'}))).toBe(
+    'error: the VM \\u001b[2J is off\n       really\nhint:  start it\n',
+  )
+})
+
+test('for programs it is one JSON object with a stable code', async () => {
+  expect(JSON.parse(await print(new OsSshError('AMBIGUOUS', 'two'), true))).toEqual({
+    error: {code: 'AMBIGUOUS', message: 'two', hint: expect.any(String), exit: 65},
+  })
+})
+
+test('what nobody expected is our bug', () => {
+  expect(report(new TypeError('x is not a function'))).toMatchObject({code: 'BUG', exit: 70})
+  expect(report('thrown text')).toMatchObject({code: 'BUG', message: 'thrown text'})
+})
+
+test('Ctrl-C at a prompt is 130', () => {
+  expect(report(Object.assign(new Error('x'), {name: 'ExitPromptError'})).exit).toBe(130)
+})
+
+test.each([
+  ['unauthorized', 78],
+  ['forbidden', 77],
+  ['not-found', 66],
+  ['unreachable', 69],
+  ['quota', 75],
+  ['config', 64],
+] as const)('the cloud’s %s ends with %i', (fault, exit) => {
+  expect(report(translate(new OpenStackError(fault, 'said')))).toMatchObject({exit, message: 'said'})
+})

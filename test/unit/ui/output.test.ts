@@ -1,0 +1,96 @@
+import {PassThrough} from 'node:stream'
+import {text} from 'node:stream/consumers'
+
+import {expect, test} from '@jest/globals'
+import {parse} from 'yaml'
+
+import {type Column, type OutputFlags, render, renderOne} from '../../../src/ui/output.ts'
+import type {Screen} from '../../../src/ui/terminal.ts'
+
+interface Row {
+  id: string
+  names: readonly string[]
+  at: Date | null
+}
+const columns: readonly Column<Row>[] = [
+  {name: 'id', title: 'ID', colour: () => 'green'},
+  {name: 'names', title: 'Names'},
+  {name: 'at', title: 'At'},
+]
+const rows: readonly Row[] = [
+  {id: 'a', names: ['x', 'y'], at: new Date(0)},
+  {id: 'b"', names: [], at: null},
+]
+const print = async (flags: OutputFlags, screen: Partial<Screen> = {}, data = rows) => {
+  const stream = Object.assign(new PassThrough(), screen)
+  await render(data, columns, flags, stream)
+  stream.end()
+  return text(stream)
+}
+
+test('a table looks like those of the OpenStack clients', async () => {
+  expect(await print({format: 'table', column: ['Names', 'id']})).toBe(
+    '+----+-------+\n| ID | Names |\n+----+-------+\n| a  | x, y  |\n| b" |       |\n+----+-------+\n',
+  )
+})
+
+test('JSON and YAML keep types, CSV quotes, value is bare', async () => {
+  const data = [
+    {id: 'a', names: ['x', 'y'], at: '1970-01-01T00:00:00.000Z'},
+    {id: 'b"', names: [], at: null},
+  ]
+  expect(JSON.parse(await print({format: 'json'}))).toEqual(data)
+  expect(parse(await print({format: 'yaml'}))).toEqual(data)
+  expect(await print({format: 'csv', column: ['id', 'names']})).toBe('id,names\na,"x, y"\n"b""",\n')
+  expect(await print({format: 'value', column: ['ID']})).toBe('a\nb"\n')
+})
+
+test('no rows: nothing but an empty list where a program reads', async () => {
+  expect(await print({format: 'table'}, {}, [])).toBe('')
+  expect(await print({format: 'json'}, {}, [])).toBe('[]\n')
+})
+
+test('an unknown column is USAGE and names those there are', async () => {
+  await expect(print({format: 'table', column: ['nope']})).rejects.toMatchObject({
+    code: 'USAGE',
+    suggestions: ['columns: id, names, at'],
+  })
+})
+
+test('what a hostile VM is called reaches no terminal', async () => {
+  const evil = [{id: '\u001b[31m\u009b\u202e\nx', names: [], at: null}]
+  for (const format of ['table', 'csv', 'value', 'json']) {
+    // biome-ignore lint/suspicious/noControlCharactersInRegex: these are what must not be there
+    expect(await print({format}, {}, evil)).not.toMatch(/[\u001b\u009b\u202e]/)
+  }
+  expect(JSON.parse(await print({format: 'json', column: ['id']}, {}, evil))).toEqual([{id: evil[0]?.id}])
+})
+
+test('colours on a terminal only; a narrow one gets lines', async () => {
+  const terminal = {isTTY: true, columns: 200}
+  const before = {...process.env}
+  delete process.env['NO_COLOR']
+  process.env['TERM'] = 'xterm'
+  try {
+    expect(await print({format: 'table'}, terminal)).toContain('\u001b[32ma')
+    expect(await print({format: 'table'})).not.toContain('\u001b')
+    expect(await print({format: 'json'}, terminal)).not.toContain('\u001b')
+    process.env['NO_COLOR'] = '1'
+    expect(await print({format: 'table'}, terminal)).not.toContain('\u001b')
+    expect(await print({format: 'table'}, {isTTY: true, columns: 20})).toBe(
+      'ID:    a\nNames: x, y\nAt:    1970-01-01T00:00:00.000Z\n\nID:    b"\nNames:\nAt:\n',
+    )
+  } finally {
+    process.env = before
+  }
+})
+
+test('one record is an object for programs and Field, Value for people', async () => {
+  const stream = new PassThrough()
+  await renderOne(rows[0] as Row, columns, {format: 'json', column: ['id']}, stream)
+  await renderOne(rows[0] as Row, columns, {format: 'table', column: ['id']}, stream)
+  stream.end()
+  expect(await text(stream)).toBe(
+    '{\n  "id": "a"\n}\n+-------+-------+\n| Field | Value |\n+-------+-------+\n| id    | a     |\n+-------+-------+\n',
+  )
+})
