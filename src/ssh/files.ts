@@ -71,14 +71,19 @@ export async function runtimeDirectory(cloud: string, env?: NodeJS.ProcessEnv): 
   return privateDirectory(join(root, cloud))
 }
 
-/** ~/.ssh and its subdirectory of ours; the home of $HOME, as shells and editors understand it. */
-export function sshDirectory(): string {
-  return join(homedir(), '.ssh')
+/** $HOME, as shells and editors understand it; without one, that of the password file. */
+export function home(env: NodeJS.ProcessEnv = process.env): string {
+  return (process.platform !== 'win32' && env['HOME']) || homedir()
+}
+
+/** ~/.ssh of the user. */
+export function sshDirectory(env?: NodeJS.ProcessEnv): string {
+  return join(home(env), '.ssh')
 }
 
 /** Where what must survive a reboot lies: $XDG_STATE_HOME/os-ssh. */
 export function stateDirectory(env: NodeJS.ProcessEnv = process.env): string {
-  return join(env['XDG_STATE_HOME'] || join(homedir(), '.local', 'state'), 'os-ssh')
+  return join(env['XDG_STATE_HOME'] || join(home(env), '.local', 'state'), 'os-ssh')
 }
 
 /**

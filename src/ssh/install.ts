@@ -1,9 +1,9 @@
 import {chmod, copyFile, mkdir, unlink} from 'node:fs/promises'
-import {homedir, userInfo} from 'node:os'
+import {userInfo} from 'node:os'
 import {join} from 'node:path'
 
 import {OsSshError} from '../errors.ts'
-import {readIfThere, sshDirectory, withLock, writeAtomic} from './files.ts'
+import {home, readIfThere, sshDirectory, withLock, writeAtomic} from './files.ts'
 import {run} from './process.ts'
 import {configPath} from './quote.ts'
 
@@ -24,9 +24,7 @@ const userConfig = () => join(sshDirectory(), 'config')
 
 /** The line that the user's file gets. `~` is ssh's idea of home, from the password file; $HOME may differ. */
 function includeLine(): string {
-  return userInfo().homedir === homedir()
-    ? 'Include ~/.ssh/os-ssh/config'
-    : `Include ${configPath(ownConfig())}`
+  return userInfo().homedir === home() ? 'Include ~/.ssh/os-ssh/config' : `Include ${configPath(ownConfig())}`
 }
 
 /**

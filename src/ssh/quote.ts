@@ -6,7 +6,6 @@ import {OsSshError} from '../errors.ts'
  */
 export function configPath(path: string): string {
   const text = process.platform === 'win32' ? path.replaceAll('\\', '/') : path
-  // biome-ignore lint/suspicious/noTemplateCurlyInString: it is OpenSSH's own syntax
   if (/["\\\p{Cc}]/u.test(text) || text.includes('${') || text.startsWith('$')) {
     throw new OsSshError('USAGE', `ssh_config cannot hold the path ${JSON.stringify(path)}`)
   }
