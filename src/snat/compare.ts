@@ -50,7 +50,8 @@ export function compare(q: Quantities, portsPerVm = DEFAULT_PORTS_PER_VM): Alter
 function central(q: Quantities): AlternativeRow {
   return row(q, {
     alternative: 'central SNAT (DVR), as today',
-    addresses_max: plus(q.routers, times(q.nodes, q.external_networks)),
+    // DVR's gateway addresses for floating IPs are on its network nodes too: there may be more than N a network.
+    addresses_max: plus(q.routers, atLeast(times(q.nodes, q.external_networks), q.fip_gateways)),
     addresses_lazy: q.routers + q.fip_gateways,
     addresses_extra: 0,
     nat_layers: '1',
@@ -193,6 +194,10 @@ function share(vms: number | null): number | null {
 
 function times(a: number | null, b: number): number | null {
   return a === null ? null : a * b
+}
+
+function atLeast(a: number | null, least: number): number | null {
+  return a === null ? null : Math.max(a, least)
 }
 
 function plus(a: number, b: number | null): number | null {

@@ -131,7 +131,7 @@ function rowNotes(inv: Inventory, view: RouterView, seen: Observed, verdict: Ver
   const hidden = verdict.unseen.filter(
     key => key === 'ha' || key === 'distributed' || key === 'external_type',
   )
-  if (hidden.length > 0) notes.push(`${hidden.join(', ')} ${inv.seesHosts ? 'not shown' : 'need admin'}`)
+  if (hidden.length > 0) notes.push(`${hidden.join(', ')}: ${inv.seesHosts ? 'not shown' : 'needs admin'}`)
   if (seen.same_scope === 'some') notes.push('some subnets without NAT')
   if (seen.central_fips === 'some') notes.push('some floating IPs are central')
   const {status: state, admin_state_up: up} = view.router

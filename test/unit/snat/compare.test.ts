@@ -190,3 +190,8 @@ describe('what is shown', () => {
     expect(compareSvg(q, 1024)).toContain('needs admin')
   })
 })
+
+it('DVR has gateways for floating IPs on network nodes too: at most is never less than today (seen on a real Zed)', () => {
+  const q = {...measure(factsOf('zed-ovs')), fip_gateways: 3}
+  expect(compare(q)[0]).toMatchObject({addresses_max: 5, addresses_lazy: 5})
+})
