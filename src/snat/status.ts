@@ -95,7 +95,7 @@ export function statusRow(inv: Inventory, {view, seen, verdict, place: at}: Deci
     mode: verdict.mode,
     carrier: verdict.carrier,
     snat_ips:
-      seen.enable_snat === false
+      seen.enable_snat === false || verdict.mode === 'no-nat'
         ? []
         : gatewaysOf(view).flatMap(g => g.external_fixed_ips.map(ip => ip.ip_address)),
     hosts: at.hosts,

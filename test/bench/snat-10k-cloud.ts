@@ -1,11 +1,13 @@
 /*
  * A cloud of 10,000 routers and 100,000 ports, served on a loopback port by a process of its own: Keystone as far as a
  * password goes, and Neutron's listings with `fields`, `limit` and `marker`. Prints its address when it is ready.
+ * A listing named by a third word answers 503, or the status behind a colon.
  */
 import {createServer} from 'node:http'
 
 const ROUTERS = Number(process.argv[2] ?? 10_000)
 const PORTS = Number(process.argv[3] ?? 100_000)
+const [BROKEN, BROKEN_STATUS = '503'] = (process.argv[4] ?? '').split(':')
 const COMPUTES = 200
 const GATEWAYS = 20
 
@@ -263,7 +265,8 @@ function token(base: string): unknown {
 const server = createServer((request, response) => {
   const base = `http://${request.headers.host}`
   request.resume().on('end', () => {
-    const status = request.method === 'POST' ? 201 : 200
+    const broken = BROKEN !== '' && request.url?.split(/[?]/)[0] === `/v2.0/${BROKEN}`
+    const status = broken ? Number(BROKEN_STATUS) : request.method === 'POST' ? 201 : 200
     response.writeHead(status, {'content-type': 'application/json', 'x-subject-token': 'bench'})
     response.end(JSON.stringify(answer(request.method ?? 'GET', new URL(request.url ?? '/', base), base)))
   })
