@@ -3,7 +3,6 @@ import {Flags} from '@oclif/core'
 import {OsSshError} from '../errors.ts'
 import {escapeCharacter, plain, type Screen, wantsColour} from './terminal.ts'
 
-export type Format = 'table' | 'json' | 'yaml' | 'csv' | 'value'
 export type Colour = 'green' | 'yellow' | 'red' | 'gray'
 
 /** One column of a listing, or one field of a record. */

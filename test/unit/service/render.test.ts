@@ -3,7 +3,12 @@ import {spawnSync} from 'node:child_process'
 import {describe, expect, it} from '@jest/globals'
 import fc from 'fast-check'
 
-import {type DesiredGate, renderAccounts, renderGate, renderProbes} from '../../../src/service/gates/render.ts'
+import {
+  type DesiredGate,
+  renderAccounts,
+  renderGate,
+  renderProbes,
+} from '../../../src/service/gates/render.ts'
 import type {AttachmentRow, PathRow} from '../../../src/service/store/schema.ts'
 import {expectGolden} from '../../support/golden.ts'
 
