@@ -1,11 +1,10 @@
 import {Args, Flags} from '@oclif/core'
 
-import {connect} from '../src/access/connect.ts'
-import {become} from '../src/ssh/process.ts'
-import {connectWords} from '../src/ssh/words.ts'
+import {connectMain} from '../src/access/connect.ts'
 import {questions} from '../src/ui/prompts.ts'
 import {CloudCommand} from './base.ts'
 
+/** For help and bin/dev.js: bin/run.js answers `connect` before oclif is loaded. */
 export default class Connect extends CloudCommand {
   static override summary = 'open an SSH session to a VM, or run a command there'
   static override description =
@@ -25,14 +24,6 @@ export default class Connect extends CloudCommand {
 
   async run(): Promise<void> {
     // Not oclif's parser: it refuses what is meant for ssh.
-    const words = connectWords(this.argv, ['os-cloud', 'keychain'])
-    const args = await connect({
-      ...words,
-      cloud: words.own['os-cloud'] ?? process.env['OS_CLOUD'],
-      keychain: words.own['keychain'],
-      ask: questions(),
-      say: line => this.logToStderr(`os-ssh: ${line}`),
-    })
-    await become('ssh', args)
+    await connectMain(this.argv, {ask: questions(), say: line => this.logToStderr(`os-ssh: ${line}`)})
   }
 }

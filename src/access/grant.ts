@@ -3,11 +3,11 @@ import {isIP} from 'node:net'
 import {OsSshError} from '../errors.ts'
 import type {PathGrant} from '../protocol/index.ts'
 import {parsePublicKey} from '../ssh/keys.ts'
+import {isUuid} from './words.ts'
 
-const UUID = /^[0-9a-f]{8}(-?[0-9a-f]{4}){3}-?[0-9a-f]{12}$/
 const checks: Readonly<Record<string, (value: unknown) => boolean>> = {
   id: matches(/^[\w-]{1,64}$/),
-  server_id: matches(UUID),
+  server_id: value => isUuid(String(value)),
   alias: value => isIP(String(value)) !== 0,
   port: isPort,
   login: matches(/^[a-z_][a-z0-9_-]{0,31}$/),
@@ -24,9 +24,6 @@ const gateChecks: typeof checks = {
     isIP(String(value)) !== 0 || matches(/^[A-Za-z0-9]([A-Za-z0-9.-]{0,251}[A-Za-z0-9])?$/)(value),
   port: isPort,
 }
-
-/** Whether a text is a UUID, with dashes or (Keystone's way) without. */
-export const isUuid = (text: string) => UUID.test(text)
 
 /**
  * A grant whose every field that goes into a file or an argument is what it should be. The service is trusted with

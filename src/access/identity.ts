@@ -4,7 +4,8 @@ import {join} from 'node:path'
 import {ensureAgent} from '../ssh/agent.ts'
 import {readIfThere, withLock, writeAtomic} from '../ssh/files.ts'
 import {generateKeyPair, parsePrivateKey} from '../ssh/keys.ts'
-import {type Session, slug} from './session.ts'
+import type {Session} from './session.ts'
+import {slug} from './words.ts'
 
 /** How long the agent remembers the key, s. */
 const AGENT_LIFE = 24 * 3600

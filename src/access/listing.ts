@@ -1,5 +1,5 @@
 import {knownIdentity} from './identity.ts'
-import {readPath} from './paths.ts'
+import {readPath} from './path-file.ts'
 import {listServers} from './servers.ts'
 import {type SessionOptions, withSession} from './session.ts'
 

@@ -4,7 +4,8 @@ import {join} from 'node:path'
 import {stopAgent} from '../ssh/agent.ts'
 import {run} from '../ssh/process.ts'
 import {ensureIdentity} from './identity.ts'
-import {forgetPath, readPath} from './paths.ts'
+import {readPath} from './path-file.ts'
+import {forgetPath} from './paths.ts'
 import {type SessionOptions, withSession} from './session.ts'
 
 export interface LoggedIn {

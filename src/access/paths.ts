@@ -4,14 +4,15 @@ import {setTimeout as sleep} from 'node:timers/promises'
 
 import {OsSshError} from '../errors.ts'
 import type {Path, PathGrant, PathRequest} from '../protocol/index.ts'
-import {agentSocket, ensureAgent} from '../ssh/agent.ts'
-import {readIfThere, withLock, writeAtomic} from '../ssh/files.ts'
+import {agentSocket} from '../ssh/agent.ts'
+import {withLock, writeAtomic} from '../ssh/files.ts'
 import {forgetKeys, pinKeys, pinnedKeys} from '../ssh/known-hosts.ts'
 import {configPath} from '../ssh/quote.ts'
 import {template} from '../ssh/template.ts'
 import {learnHostKey} from '../ssh/trust.ts'
 import {checkGrant} from './grant.ts'
 import {ensureIdentity, type Identity} from './identity.ts'
+import {freshPath, type PathFile, readPath} from './path-file.ts'
 import type {Session} from './session.ts'
 
 /** How long the service may take to make a path, ms. */
@@ -21,36 +22,7 @@ const LAST_MOMENT = 30
 /** Longest directory below which ssh's control socket (%C and a temporary suffix) fits into sun_path. */
 const MAX_CONTROL_DIRECTORY = 104 - 60
 
-/** A path as bin/proxy reads it: one line `until alias port gate expires id`. */
-export interface PathFile {
-  /** Until when to use it without asking the service, epoch s: two thirds of its life. */
-  readonly until: number
-  readonly alias: string
-  readonly port: number
-  readonly gate: string
-  readonly expires: number
-  readonly id: string
-  /** ssh_config of the gate's hop. */
-  readonly config: string
-}
-
 const now = () => Math.floor(Date.now() / 1000)
-
-/** The path to a VM that earlier commands left, however old. */
-export async function readPath(directory: string, serverId: string): Promise<PathFile | undefined> {
-  const text = await readIfThere(join(directory, `${serverId}.path`))
-  const [until, alias, port, gate, expires, id] = text?.trim().split(' ') ?? []
-  if (!until || !alias || !port || !gate || !expires || !id) return undefined
-  const config = join(directory, `${serverId}.conf`)
-  return {until: Number(until), alias, port: Number(port), gate, expires: Number(expires), id, config}
-}
-
-/** Whether a path can be used as it is, without a word to anybody: it is young, and the agent is there. */
-export async function freshPath(directory: string, serverId: string): Promise<PathFile | undefined> {
-  const path = await readPath(directory, serverId)
-  if (!path || path.until <= now()) return undefined
-  return (await (await ensureAgent(directory)).keys()).length > 0 ? path : undefined
-}
 
 /**
  * A usable path to a VM: the one there is while it is young, else a renewed or new one from the service. Ten callers at

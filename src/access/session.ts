@@ -9,6 +9,7 @@ import type {Token} from '../openstack/types.ts'
 import {readIfThere, runtimeDirectory, stateDirectory, writeAtomic} from '../ssh/files.ts'
 import {translated} from './faults.ts'
 import {type Service, serviceClient} from './service.ts'
+import {slug} from './words.ts'
 
 /** How to ask the user; a command on a terminal has all of these, the proxy none. */
 export interface Questions {
@@ -44,12 +45,6 @@ export interface Session {
   /** Forgets the kept token. */
   forget(): Promise<void>
   close(): Promise<void>
-}
-
-/** A cloud's name as a file name: itself when that is harmless, else a hash of it. */
-export function slug(cloud: string): string {
-  if (/^[A-Za-z0-9_][\w.-]{0,31}$/.test(cloud)) return cloud
-  return `x-${createHash('sha256').update(cloud).digest('hex').slice(0, 16)}`
 }
 
 /** Opens a cloud as the user configured it, with the token of an earlier command if it lives. @throws OsSshError */

@@ -4,7 +4,8 @@ import {join} from 'node:path'
 
 import {afterAll, afterEach, beforeEach, expect, test} from '@jest/globals'
 
-import {ensurePath, findPath, readPath, revokeByWord} from '../../../src/access/paths.ts'
+import {readPath} from '../../../src/access/path-file.ts'
+import {ensurePath, findPath, revokeByWord} from '../../../src/access/paths.ts'
 import type {Session} from '../../../src/access/session.ts'
 import {OsSshError} from '../../../src/errors.ts'
 import type {Path, PathRequest} from '../../../src/protocol/index.ts'

@@ -2,7 +2,8 @@ import {expect, test} from '@jest/globals'
 
 import {loginOf} from '../../../src/access/hosts.ts'
 import {findServer} from '../../../src/access/servers.ts'
-import {type Session, slug} from '../../../src/access/session.ts'
+import type {Session} from '../../../src/access/session.ts'
+import {slug} from '../../../src/access/words.ts'
 import {OpenStackError} from '../../../src/openstack/errors.ts'
 
 const uuid = (start: string) => `${start}-0000-4000-8000-000000000001`

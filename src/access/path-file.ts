@@ -1,0 +1,35 @@
+import {join} from 'node:path'
+
+import {ensureAgent} from '../ssh/agent.ts'
+import {readIfThere} from '../ssh/files.ts'
+
+/** A path as bin/proxy reads it: one line `until alias port gate expires id`. */
+export interface PathFile {
+  /** Until when to use it without asking the service, epoch s: two thirds of its life. */
+  readonly until: number
+  readonly alias: string
+  readonly port: number
+  readonly gate: string
+  readonly expires: number
+  readonly id: string
+  /** ssh_config of the gate's hop. */
+  readonly config: string
+}
+
+const now = () => Math.floor(Date.now() / 1000)
+
+/** The path to a VM that earlier commands left, however old. */
+export async function readPath(directory: string, serverId: string): Promise<PathFile | undefined> {
+  const text = await readIfThere(join(directory, `${serverId}.path`))
+  const [until, alias, port, gate, expires, id] = text?.trim().split(' ') ?? []
+  if (!until || !alias || !port || !gate || !expires || !id) return undefined
+  const config = join(directory, `${serverId}.conf`)
+  return {until: Number(until), alias, port: Number(port), gate, expires: Number(expires), id, config}
+}
+
+/** Whether a path can be used as it is, without a word to anybody: it is young, and the agent is there. */
+export async function freshPath(directory: string, serverId: string): Promise<PathFile | undefined> {
+  const path = await readPath(directory, serverId)
+  if (!path || path.until <= now()) return undefined
+  return (await (await ensureAgent(directory)).keys()).length > 0 ? path : undefined
+}
