@@ -18,7 +18,9 @@ export default class ServiceStart extends CloudCommand {
     state: Flags.string({
       description: 'directory of the CA keys and the database',
       env: 'OS_SSH_SERVICE_STATE',
-      default: join(homedir(), '.local', 'state', 'os-ssh', 'service'),
+      // Not in the manifest: it is another directory for everybody.
+      default: async () => join(homedir(), '.local', 'state', 'os-ssh', 'service'),
+      noCacheDefault: true,
     }),
     database: Flags.string({description: 'SQLite file or postgres:// URL', env: 'OS_SSH_DATABASE'}),
     'management-key': Flags.string({
