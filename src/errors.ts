@@ -8,7 +8,10 @@ export const catalogue = {
   // 64: the command line or a file the user wrote
   USAGE: {exit: 64, hint: 'see `os-ssh help`'},
   CLOUDS_YAML: {exit: 64, hint: 'mend the file; the format is described in the openstacksdk documentation'},
-  NO_CLOUD: {exit: 64, hint: 'name a cloud of clouds.yaml by --os-cloud or OS_CLOUD, or set OS_AUTH_URL and its companions'},
+  NO_CLOUD: {
+    exit: 64,
+    hint: 'name a cloud of clouds.yaml by --os-cloud or OS_CLOUD, or set OS_AUTH_URL and its companions',
+  },
   NOT_ROOT: {exit: 64, hint: 'run it as root on Linux'},
   // 65, 66: what was named
   AMBIGUOUS: {exit: 65, hint: 'use the UUID, or more of it'},
@@ -16,7 +19,10 @@ export const catalogue = {
   // 69: somebody else is not there
   SERVICE_DOWN: {exit: 69, hint: 'is the SSH service running? OS_SSH_ENDPOINT overrides the catalog'},
   CLOUD_DOWN: {exit: 69, hint: 'the cloud did not answer; try again, or ask its operator'},
-  NO_KEYCHAIN: {exit: 69, hint: 'choose one explicitly: --keychain agent (forgets at logout) or --keychain file'},
+  NO_KEYCHAIN: {
+    exit: 69,
+    hint: 'choose one explicitly: --keychain agent (forgets at logout) or --keychain file',
+  },
   // 70: ours
   BUG: {exit: 70, hint: 'please report it with what you typed'},
   // 75: worth another try
@@ -31,7 +37,10 @@ export const catalogue = {
   VM_NO_ADDRESS: {exit: 75, hint: 'give it an interface: openstack server add network VM NETWORK'},
   VM_UNREACHABLE: {exit: 75, hint: 'is sshd running in the VM, and does a security group admit TCP port 22?'},
   // 76: trust
-  HOST_KEY: {exit: 76, hint: 'if the machine was rebuilt on purpose, forget the old key: os-ssh paths revoke VM'},
+  HOST_KEY: {
+    exit: 76,
+    hint: 'if the machine was rebuilt on purpose, forget the old key: os-ssh paths revoke VM',
+  },
   // 77, 78: who you are
   DENIED: {exit: 77, hint: 'this needs the member role in the project of the VM'},
   NOT_LOGGED_IN: {exit: 78, hint: 'log in: os-ssh login'},
