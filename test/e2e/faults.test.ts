@@ -111,6 +111,28 @@ it('what is not asked for in the schema is refused', async () => {
   expect(answer).toMatchObject({status: 400, code: 'USAGE'})
 })
 
+it('an interface that Nova calls attached and that never appears', async () => {
+  await giveBack()
+  await world.fault({match: 'POST /compute/v2.1/servers/*/os-interface', effect: 'no-nic', times: 1})
+  expect(await ask()).toMatchObject({code: 'NIC_MISSING'})
+  expect(await eventually(portsLeft, count => count === 0)).toBe(0)
+  expect((await world.grant('tenant1', 't1-db')).state).toBe('active')
+})
+
+it('tokens that have expired, the service’s own too', async () => {
+  const old = (await (await world.cloud('tenant1')).identity.token()).id
+  const admin = await (await world.cloud('admin')).identity.token()
+  const expired = await fetch(`${world.lab.api}/lab/expire`, {
+    method: 'POST',
+    headers: {'x-auth-token': admin.id},
+  })
+  expect(expired.status).toBe(204)
+  const answer = await fetch(`${world.lab.ssh_endpoint}/v1/paths`, {headers: {'x-auth-token': old}})
+  expect(answer.status).toBe(401)
+  await giveBack()
+  expect((await world.grant('tenant1', 't1-db')).state).toBe('active')
+})
+
 it('a gate that is down, and up again', async () => {
   const gate = world.lab.gates[0]
   const admin = await world.cloud('admin')
