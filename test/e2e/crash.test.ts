@@ -3,7 +3,7 @@ import {afterAll, beforeAll, expect, it, jest} from '@jest/globals'
 import type {PathGrant} from '../../src/protocol/index.ts'
 import {generateKeyPair} from '../../src/ssh/keys.ts'
 import {GateClient} from '../support/gate-client.ts'
-import {eventually, run, World} from '../support/world.ts'
+import {eventually, World} from '../support/world.ts'
 
 /* kill -9 of the service while it makes a path, earlier and later: the next start finishes or removes everything. */
 
@@ -16,22 +16,7 @@ beforeAll(async () => {
 })
 afterAll(() => world?.close())
 
-async function onGate(command: string): Promise<string> {
-  const gate = world.lab.gates[0]
-  const options = [
-    '-F',
-    'none',
-    '-i',
-    world.lab.management_key,
-    '-o',
-    'StrictHostKeyChecking=no',
-    '-o',
-    'UserKnownHostsFile=/dev/null',
-    '-o',
-    'LogLevel=ERROR',
-  ]
-  return (await run('ssh', [...options, `root@${gate?.host}`, command])).stdout.trim()
-}
+const onGate = async (command: string) => (await world.onGate(command)).stdout.trim()
 
 /** Everything that a path leaves anywhere. */
 async function traces() {

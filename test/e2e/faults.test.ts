@@ -1,6 +1,6 @@
 import {afterAll, afterEach, beforeAll, expect, it, jest} from '@jest/globals'
 
-import {eventually, run, World} from '../support/world.ts'
+import {eventually, World} from '../support/world.ts'
 
 /* Faults of the cloud and of the gate during a grant: a clear answer, and nothing left behind. */
 
@@ -158,20 +158,9 @@ it('a gate that is down, and up again', async () => {
 })
 
 it('a gate whose host key has changed is not believed', async () => {
-  const gate = world.lab.gates[0]
-  const options = [
-    '-F',
-    'none',
-    '-i',
-    world.lab.management_key,
-    '-o',
-    'StrictHostKeyChecking=no',
-    '-o',
-    'UserKnownHostsFile=/dev/null',
-  ]
   const command =
     'rm /etc/ssh/ssh_host_ed25519_key*; ssh-keygen -qt ed25519 -N "" -f /etc/ssh/ssh_host_ed25519_key; kill -HUP $(cat /run/sshd.pid)'
-  await run('ssh', [...options, `root@${gate?.host}`, command])
+  await world.onGate(command)
   await world.stopService()
   await world.startService('service')
   const reason = async () =>

@@ -8,7 +8,7 @@ import type {PathGrant} from '../../src/protocol/index.ts'
 import {signUserCertificate} from '../../src/ssh/certificate.ts'
 import {generateKeyPair, type KeyPairText} from '../../src/ssh/keys.ts'
 import {GateClient} from '../support/gate-client.ts'
-import {eventually, run, World} from '../support/world.ts'
+import {eventually, World} from '../support/world.ts'
 
 /* With a valid certificate for one path, against the real sshd and kernel: what must not work, one attempt each. */
 
@@ -29,23 +29,6 @@ beforeAll(async () => {
   client = new GateClient(world, mine)
 })
 afterAll(() => world?.close())
-
-/** Shell of the gate as its root, to look from inside; not something a user has. */
-const onGate = async (...command: string[]) =>
-  run('ssh', [
-    '-F',
-    'none',
-    '-i',
-    world.lab.management_key,
-    '-o',
-    'StrictHostKeyChecking=no',
-    '-o',
-    'UserKnownHostsFile=/dev/null',
-    '-o',
-    'LogLevel=ERROR',
-    `root@${mine.gate.host}`,
-    ...command,
-  ])
 
 it('opens its own alias', async () => {
   expect(await client.banner(client.alias)).toMatch(/^SSH-2\.0-OpenSSH/)
@@ -171,14 +154,14 @@ describe('certificates refused by the gate', () => {
 describe('the walls behind sshd', () => {
   it('the group’s sockets reach the aliases’ SSH port and nothing else', async () => {
     const reach = (target: string) =>
-      onGate(`su -s /bin/bash ${mine.login} -c 'timeout 3 bash -c "echo > /dev/tcp/${target}"'`)
+      world.onGate(`su -s /bin/bash ${mine.login} -c 'timeout 3 bash -c "echo > /dev/tcp/${target}"'`)
     expect((await reach(`${mine.alias}/22`)).status).toBe(0)
     for (const target of [`${mine.alias}/80`, '127.0.0.1/22', `${mine.gate.host}/22`, '172.24.0.1/53'])
       expect((await reach(target)).status).not.toBe(0)
   })
 
   it('nothing is forwarded between the gate and the tenants', async () => {
-    expect((await onGate('cat /proc/sys/net/ipv4/ip_forward')).stdout).toBe('0\n')
+    expect((await world.onGate('cat /proc/sys/net/ipv4/ip_forward')).stdout).toBe('0\n')
   })
 
   it('a tenant’s VM reaches nothing of the gate', async () => {

@@ -222,6 +222,19 @@ export class World {
     return (await this.api<{paths: Path[]}>(cloud, 'GET', '/v1/paths')).paths
   }
 
+  /** A command of the gate's root, to look from inside; not something a user has. */
+  onGate(command: string): Promise<Result> {
+    const settings = ['StrictHostKeyChecking=no', 'UserKnownHostsFile=/dev/null', 'LogLevel=ERROR']
+    const options = [
+      '-F',
+      'none',
+      '-i',
+      this.lab.management_key,
+      ...settings.flatMap(setting => ['-o', setting]),
+    ]
+    return run('ssh', [...options, `root@${this.lab.gates[0]?.host}`, command])
+  }
+
   /** os-ssh as that user of clouds.yaml. */
   cli(
     cloud: string,
