@@ -72,6 +72,7 @@ test('a page of a proxy, a cut connection and silence are SERVICE_DOWN', async (
     const client = await fake(listener)
     await expect(client().request('GET', '/v1/paths')).rejects.toMatchObject({code: 'SERVICE_DOWN', exit: 69})
     server?.closeAllConnections()
+    server?.close()
   }
 })
 
