@@ -81,15 +81,25 @@ describe('a certificate for one path is not good for', () => {
     expect(stdout).not.toMatch(/uid=|SSH-/)
   })
 
-  it('a stream-local forward', async () => {
+  it('a stream-local forward, though somebody listens there', async () => {
+    const perl = 'perl -MIO::Socket::UNIX -e'
+    const serve = `umask(0); alarm(60); $s = IO::Socket::UNIX->new(Local => "/run/e2e", Listen => 5); while ($c = $s->accept) { print $c "reached"; close $c }`
+    await world.onGate(`setsid ${perl} '${serve}' >/dev/null 2>&1 </dev/null &`)
+    const inside = () => world.onGate(`${perl} '$c = IO::Socket::UNIX->new(Peer => "/run/e2e"); print <$c>'`)
+    expect(await eventually(inside, answer => answer.stdout === 'reached')).toMatchObject({stdout: 'reached'})
+
     const socket = `${client.directory}/local`
-    const tunnel = client.gate(['-N', '-L', `${socket}:/run/netns`], [], undefined, 4000)
+    const tunnel = client.gate(['-N', '-L', `${socket}:/run/e2e`], [], undefined, 4000)
     await eventually(async () => existsSync(socket), Boolean)
-    const refused = connect(socket)
+    let heard = ''
+    const forwarded = connect(socket).on('data', chunk => {
+      heard += chunk
+    })
     await once(
-      refused.on('error', () => undefined),
+      forwarded.on('error', () => undefined),
       'close',
     )
+    expect(heard).toBe('')
     expect((await tunnel).stderr).toMatch(/open failed/)
   })
 
