@@ -234,6 +234,7 @@ async function newAttachment(
       addresses: '[]',
       groups: '[]',
       state: 'wanted',
+      wired_at: null,
       idle_since: null,
       created_at: now,
     })

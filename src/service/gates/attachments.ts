@@ -1,16 +1,20 @@
 import {isIPv4} from 'node:net'
 import {setTimeout as sleep} from 'node:timers/promises'
 
+import ipaddr from 'ipaddr.js'
+
 import {OsSshError} from '../../errors.ts'
 import {OpenStackError, type Port} from '../../openstack/index.ts'
 import type {ServiceContext} from '../context.ts'
 import {LIVE} from '../store/paths.ts'
-import type {AttachmentRow, GateRow} from '../store/schema.ts'
+import type {AttachmentRow, GateRow, Reach} from '../store/schema.ts'
 
 const DETACH_MS = 30_000
-const DETACH_POLL_MS = 300
+/** How long a port that Nova calls attached may take to be ACTIVE, ms; some back ends never say so. */
+const WIRE_MS = 20_000
+const POLL_MS = 300
 
-type Plugging = Pick<ServiceContext, 'db' | 'cloud' | 'log'>
+type Plugging = Pick<ServiceContext, 'db' | 'cloud' | 'log' | 'clock'>
 
 /** By this name a port is found again when we died between making it and writing it down. */
 const portName = (row: AttachmentRow) => `os-ssh-${row.id}`
@@ -59,27 +63,23 @@ export async function plug(context: Plugging, row: AttachmentRow, gate: GateRow)
   const same = JSON.stringify(groups) === row.groups
   if (row.state !== 'wanted' && same) return false
 
-  const port = (await findPort(context, row)) ?? (await createPort(context, row, gate, groups))
+  const port = (await findPort(context, row)) ?? (await createPort(context, row, gate))
   if (port.project_id !== gate.project_id)
     throw new OsSshError(
       'CLOUD_REFUSED',
       'the port of the attachment belongs to another project than the gate',
     )
-  const missing = groups.some(group => !port.security_groups.includes(group))
-  if (missing) await cloud.network.updatePort(port.id, {security_groups: groups})
+  if (groups.some(group => !port.security_groups.includes(group)))
+    await cloud.network.updatePort(port.id, {security_groups: groups})
   if (port.device_id === '') await cloud.compute.attachPort(gate.server_id, port.id)
   else if (port.device_id !== gate.server_id)
     throw new OsSshError('CLOUD_REFUSED', 'the port of the attachment is plugged into another server')
+  await becomes(context, port.id, WIRE_MS, now => now?.status === 'ACTIVE')
 
-  const subnets = await cloud.network.subnets({network_id: row.network_id})
-  const addresses = port.fixed_ips.flatMap(ip => {
-    const length = subnets.find(subnet => subnet.id === ip.subnet_id)?.cidr.split('/')[1]
-    return length === undefined ? [] : [`${ip.ip_address}/${length}`]
-  })
-  const plugged = {mac: port.mac_address, addresses: JSON.stringify(addresses.sort(byFamily))}
+  const plugged = {mac: port.mac_address, addresses: JSON.stringify(addressesOf(port, row))}
   await db
     .updateTable('attachments')
-    .set({...plugged, port_id: port.id, groups: JSON.stringify(groups)})
+    .set({...plugged, port_id: port.id, groups: JSON.stringify(groups), wired_at: context.clock()})
     .where('id', '=', row.id)
     .execute()
   await db
@@ -91,21 +91,53 @@ export async function plug(context: Plugging, row: AttachmentRow, gate: GateRow)
   return true
 }
 
+/** The port's addresses with the length of their subnets, IPv4 first. The subnets are those that the user saw when planning. */
+function addressesOf(port: Port, row: AttachmentRow): string[] {
+  const cidrs = (JSON.parse(row.reach) as Reach[])
+    .filter(reach => reach.via === null)
+    .map(reach => reach.cidr)
+  const addresses = port.fixed_ips.map(({ip_address}) => {
+    const cidr = cidrs.find(one => contains(one, ip_address))
+    if (cidr === undefined)
+      throw new OsSshError(
+        'CLOUD_REFUSED',
+        `the port got ${ip_address}, which is in none of its network's subnets`,
+      )
+    return `${ip_address}/${cidr.split('/')[1]}`
+  })
+  return addresses.sort(byFamily)
+}
+
+function contains(cidr: string, address: string): boolean {
+  const [base, length] = ipaddr.parseCIDR(cidr)
+  const one = ipaddr.parse(address)
+  return one.kind() === base.kind() && one.match(base, length)
+}
+
 const byFamily = (a: string, b: string) =>
   Number(isIPv4(b.split('/')[0] ?? '')) - Number(isIPv4(a.split('/')[0] ?? ''))
 
-async function createPort(
-  {cloud, db, log}: Plugging,
-  row: AttachmentRow,
-  gate: GateRow,
-  groups: readonly string[],
-): Promise<Port> {
+/** Looks at the port until it is so, or has gone, or the time (ms) is over. */
+async function becomes(
+  {cloud}: Plugging,
+  portId: string,
+  within: number,
+  so: (port: Port | undefined) => boolean,
+): Promise<void> {
+  for (const end = Date.now() + within; ; await sleep(POLL_MS)) {
+    const port = await cloud.network.port(portId).catch(gone)
+    if (port === undefined || so(port) || Date.now() > end) return
+  }
+}
+
+async function createPort({cloud, db, log}: Plugging, row: AttachmentRow, gate: GateRow): Promise<Port> {
   const own = (await cloud.identity.token()).project?.id === gate.project_id
   const port = await cloud.network.createPort({
     network_id: row.network_id,
     name: portName(row),
     description: `os-ssh: gate ${gate.name}`,
-    security_groups: groups,
+    // Its groups come by an update: only an admin may create a port in the groups of another project, while an
+    // update by whoever sees them is let through (neutron/db/securitygroups_db.py, _get_security_groups_on_port).
     // Only an admin may make a port for another project, so a member does not even say whose it is.
     ...(own ? {} : {project_id: gate.project_id}),
   })
@@ -126,19 +158,10 @@ export async function unplug(context: Plugging, row: AttachmentRow, gate: GateRo
   if (port !== undefined) {
     if (port.device_id !== '') {
       await cloud.compute.detachPort(gate.server_id, port.id).catch(gone)
-      await detached(context, port.id)
+      // Nova detaches in its own time and Neutron would refuse to delete a port in use.
+      await becomes(context, port.id, DETACH_MS, now => now?.device_id === '')
     }
     await cloud.network.deletePort(port.id).catch(gone)
   }
   await db.deleteFrom('attachments').where('id', '=', row.id).where('state', '=', 'removing').execute()
-}
-
-/** Nova detaches in its own time and Neutron would refuse to delete a port in use. */
-async function detached({cloud}: Plugging, portId: string): Promise<void> {
-  const deadline = Date.now() + DETACH_MS
-  while (Date.now() < deadline) {
-    const port = await cloud.network.port(portId).catch(gone)
-    if (port === undefined || port.device_id === '') return
-    await sleep(DETACH_POLL_MS)
-  }
 }

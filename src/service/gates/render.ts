@@ -152,13 +152,19 @@ export function renderAccounts(logins: readonly string[]): string {
   return render('accounts.sh.eta', {group: GROUP, logins})
 }
 
-/** How long a VM has to answer a probe, s. */
-export const PROBE_S = 5
+/** A path to be tried, and how long its VM has to answer, s. */
+export interface Probe {
+  readonly path: PathRow
+  readonly seconds: number
+}
 
-/** The script that tries these paths' VMs and prints `probe PATH STATUS` for each; 124 is a time-out. */
-export function renderProbes(paths: readonly PathRow[]): string {
+/** The script that tries these paths' VMs and prints `probe PATH STATUS` for each: 1 is refused, 124 no answer. */
+export function renderProbes(probes: readonly Probe[]): string {
   return render('probe.sh.eta', {
-    seconds: PROBE_S,
-    paths: paths.map(path => ({id: strict(path.id, /^[0-9a-f-]{36}$/), alias: address(path.alias)})),
+    probes: probes.map(({path, seconds}) => ({
+      id: strict(path.id, /^[0-9a-f-]{36}$/),
+      alias: address(path.alias),
+      seconds: strict(String(seconds), /^\d{1,3}$/),
+    })),
   })
 }

@@ -4,7 +4,7 @@ import {markKilled, pathsOfGate, releasePaths} from '../store/paths.ts'
 import type {AttachmentRow, GateRow, PathRow} from '../store/schema.ts'
 import {login} from './addresses.ts'
 import {GateConnection} from './connection.ts'
-import {Prober} from './prober.ts'
+import {Prober, patience} from './prober.ts'
 import {LOGIN_GRACE, renderAccounts, renderGate} from './render.ts'
 
 /** Accounts made at a time, and how many free ones there should always be. */
@@ -187,15 +187,16 @@ export class GateWorker {
         this.#nicSince.delete(row.id)
       }
     }
-    const groups = new Map(attachments.map(row => [row.id, JSON.parse(row.groups) as string[]]))
-    const admitted = (path: PathRow) =>
-      (JSON.parse(path.groups) as string[]).every(group => groups.get(path.attachment_id)?.includes(group))
-    const ready = new Set(this.#applied.attachments.keys())
-    const pending = paths.filter(
-      path => path.state === 'pending' && ready.has(path.attachment_id) && admitted(path),
+    const ready = new Map(
+      attachments.filter(row => this.#applied.attachments.has(row.id)).map(row => [row.id, row]),
     )
+    const probes = paths.flatMap(path => {
+      const attachment = path.state === 'pending' ? ready.get(path.attachment_id) : undefined
+      if (attachment === undefined || !admits(attachment, path)) return []
+      return [{path, seconds: patience(attachment, clock())}]
+    })
     // A VM that does not answer must not hold up the others: the round ends without waiting for the probes.
-    this.#prober.probe(link, pending)
+    this.#prober.probe(link, probes)
   }
 
   async #release(ended: readonly PathRow[], pushedAt: number): Promise<void> {
@@ -234,6 +235,12 @@ export class GateWorker {
     )
     this.#context.wakeLater(this.gateId, 5000)
   }
+}
+
+/** Is the attachment's port in all groups of the VM? */
+function admits({groups}: AttachmentRow, path: PathRow): boolean {
+  const has = new Set(JSON.parse(groups) as string[])
+  return (JSON.parse(path.groups) as string[]).every(group => has.has(group))
 }
 
 /** Changes whenever the script for this attachment would. */

@@ -75,5 +75,10 @@ async function createPaths(db: Kysely<unknown>, dialect: Dialect): Promise<void>
 
 /** Every change of the tables since the beginning, in order; an ended one is never edited. */
 export function migrations(dialect: Dialect): Record<string, Migration> {
-  return {'2026-11-23-first': {up: db => createTables(db as Kysely<unknown>, dialect)}}
+  return {
+    '2026-11-23-first': {up: db => createTables(db as Kysely<unknown>, dialect)},
+    '2026-11-24-wired-at': {
+      up: db => db.schema.alterTable('attachments').addColumn('wired_at', 'bigint').execute(),
+    },
+  }
 }

@@ -46,6 +46,8 @@ export interface AttachmentRow {
   /** JSON `string[]`: security groups that the port has. */
   readonly groups: string
   readonly state: AttachmentState
+  /** When Neutron last said that the port is as we want it; its agents follow some seconds later. */
+  readonly wired_at: number | null
   readonly idle_since: number | null
   readonly created_at: number
 }

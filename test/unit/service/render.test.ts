@@ -31,6 +31,7 @@ const attachment: AttachmentRow = {
   addresses: '["10.0.0.5/24","fd00:10::5/64"]',
   groups: '[]',
   state: 'plugged',
+  wired_at: null,
   idle_since: null,
   created_at: NOW,
 }
@@ -84,13 +85,13 @@ const isShell = (script: string) => spawnSync('sh', ['-n'], {input: script}).sta
 describe('the script of a gate', () => {
   it('reads as it always did', () => {
     expectGolden('gate/apply.sh', renderGate(desired))
-    expectGolden('gate/probe.sh', renderProbes([path]))
+    expectGolden('gate/probe.sh', renderProbes([{path, seconds: 5}]))
     expectGolden('gate/accounts.sh', renderAccounts(['osp0000', 'osp0001']))
   })
 
   it('is shell', () => {
     expect(isShell(renderGate(desired))).toBe(true)
-    expect(isShell(renderProbes(desired.paths))).toBe(true)
+    expect(isShell(renderProbes(desired.paths.map(path => ({path, seconds: 20}))))).toBe(true)
   })
 
   it('lets an expired path in nowhere, even before it is marked ended', () => {
