@@ -74,7 +74,13 @@ export function neutronNotFound(kind: string, id: string): ApiFault {
   return neutronFault(404, `${kind}NotFound`, text)
 }
 
-/** Glance answers HTML. */
+/** Glance (webob) for those who accept JSON. */
+export function glanceProblem(status: number, text: string): ApiFault {
+  const title = titles[status] ?? 'Error'
+  return new ApiFault(status, text, {message: `${text}<br /><br />\n\n\n`, code: `${status} ${title}`, title})
+}
+
+/** Glance for those who do not: HTML. */
 export function glanceFault(status: number, text: string): ApiFault {
   const title = `${status} ${titles[status] ?? 'Error'}`
   return new ApiFault(

@@ -1,6 +1,7 @@
 /** Records of the lab cloud, under the API's own field names (samples of a real Zed cloud were the model). */
 
-export type RoleName = 'admin' | 'member' | 'reader'
+/** `advsvc` is Neutron's own role for advanced services: it sees and updates what belongs to others. */
+export type RoleName = 'admin' | 'member' | 'reader' | 'advsvc'
 
 export interface Project {
   readonly id: string

@@ -51,15 +51,15 @@ function people(cloud: Cloud) {
     tenant2: project('tenant2'),
   }
   const users: Record<string, User> = {}
-  const user = (name: string, home: Project, role: RoleName) => {
+  const user = (name: string, home: Project, ...roles: RoleName[]) => {
     const made = {
       id: hexId(),
       name,
       password: randomBytes(18).toString('base64url'),
-      default_project_id: home.id,
+      default_project_id: null,
     }
     cloud.users.set(made.id, made)
-    cloud.assignments.push({user_id: made.id, project_id: home.id, role})
+    for (const role of roles) cloud.assignments.push({user_id: made.id, project_id: home.id, role})
     users[name] = made
     return made
   }
@@ -70,7 +70,8 @@ function people(cloud: Cloud) {
   user('alice', projects.tenant1, 'member')
   user('bob', projects.tenant2, 'member')
   user('carol', projects.tenant1, 'reader')
-  user('svc', projects.infra, 'admin')
+  // docs/service-account.md: no admin of anything
+  user('svc', projects.infra, 'member', 'advsvc')
   user('svc-t1', projects.tenant1, 'member')
   return {projects, users}
 }
@@ -126,7 +127,7 @@ function network(
  * The project's group `open`: everything from everywhere, so that it is never the group that keeps an attack of a test
  * from its aim; and, for tests that want it, `ssh`: SSH and ping only.
  */
-function groupsOf(cloud: Cloud, owner: Project): string {
+function groupsOf(cloud: Cloud, owner: Project): void {
   defaultGroup(cloud, owner.id)
   const open = createGroup(cloud, {project_id: owner.id, name: 'open'})
   const ssh = createGroup(cloud, {project_id: owner.id, name: 'ssh'})
@@ -140,7 +141,6 @@ function groupsOf(cloud: Cloud, owner: Project): string {
       cloud.security_group_rules.set(rule.id, rule)
     }
   }
-  return open.id
 }
 
 async function router(
@@ -184,7 +184,7 @@ type Boot = (
   name: string,
   key: string,
   nics: Nics,
-  user_data?: string,
+  more?: {user_data?: string; groups?: readonly string[]},
 ) => ServerRecord
 
 /** Makes the records of servers, collected in `all`. */
@@ -194,9 +194,11 @@ function booter(
   image_id: string,
   all: ServerRecord[],
 ): Boot {
-  const groups = new Map(Object.values(projects).map(one => [one.id, groupsOf(cloud, one)]))
-  return (owner, user, name, key_name, nics, user_data) => {
-    const base = {project_id: owner.id, security_groups: [groups.get(owner.id) ?? '']}
+  for (const one of Object.values(projects)) groupsOf(cloud, one)
+  const group = (project: string, name: string) =>
+    [...cloud.security_groups.values()].find(one => one.project_id === project && one.name === name)?.id ?? ''
+  return (owner, user, name, key_name, nics, {user_data, groups = ['open']} = {}) => {
+    const base = {project_id: owner.id, security_groups: groups.map(one => group(owner.id, one))}
     const ports = nics.map(([net, address]) =>
       createPort(cloud, {
         ...base,
@@ -212,7 +214,7 @@ function booter(
       flavor_id: '1',
       key_name,
       user_data: user_data ?? null,
-      security_groups: ['open'],
+      security_groups: groups,
     }
     const made = createServer(cloud, spec, ports)
     all.push(made)
@@ -241,8 +243,10 @@ export async function defaultTopology(cloud: Cloud, fabric: Fabric, index: numbe
   const ext = (last: number) => `172.24.${index}.${last}`
   const routers = tenants(cloud, fabric, projects, external, server, ext)
   const gates = [
-    server(projects.infra, 'svc', 'gate1', 'management', [[external, ext(21)]], rootLogin),
-    server(projects.tenant1, 'svc-t1', 'gate-t1', 'management', [[external, ext(22)]], rootLogin),
+    server(projects.infra, 'svc', 'gate1', 'management', [[external, ext(21)]], {user_data: rootLogin}),
+    server(projects.tenant1, 'svc-t1', 'gate-t1', 'management', [[external, ext(22)]], {
+      user_data: rootLogin,
+    }),
   ]
   await Promise.all([
     routers(),
@@ -274,6 +278,9 @@ function tenants(
   server(tenant1, 'alice', 't1-app', 'alice', [[app1, '10.0.2.10']])
   server(tenant1, 'alice', 't1-db', 'alice', [[iso1, '10.0.1.10']])
   server(tenant1, 'alice', 't1-six', 'alice', [[six1, 'fd00:10::10']])
+  const shut = {groups: ['default']}
+  server(tenant1, 'alice', 't1-default', 'alice', [[iso1, '10.0.1.12']], shut)
+  server(tenant1, 'alice', 't1-default2', 'alice', [[app1, '10.0.2.12']], shut)
   server(tenant1, 'alice', 't1-off', 'alice', [[net1, '10.0.0.11']])
   server(tenant1, 'alice', 't1-bare', 'alice', [])
   server(tenant1, 'alice', 't1-jump', 'alice', [

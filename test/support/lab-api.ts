@@ -37,7 +37,7 @@ export async function paperLab() {
       headers: {...headers, ...(body === undefined ? {} : {'content-type': 'application/json'})},
       ...(body === undefined ? {} : {payload: JSON.stringify(body)}),
     })
-    const json = String(reply.headers['content-type']).includes('json')
+    const json = reply.body !== '' && String(reply.headers['content-type']).includes('json')
     return {status: reply.statusCode, body: json ? reply.json() : reply.body, headers: reply.headers}
   }
   const login = async (entry: keyof typeof accounts) => {

@@ -11,6 +11,8 @@ export interface Caller {
   readonly projectId: string
   /** Role admin: sees and may do everything. */
   readonly admin: boolean
+  /** To Neutron: sees all networks, ports and groups, and may update ports of others. */
+  readonly advsvc: boolean
   /** May change things in the own project. */
   readonly member: boolean
 }
@@ -19,6 +21,7 @@ const implied: Readonly<Record<RoleName, readonly RoleName[]>> = {
   admin: ['admin', 'reader', 'member'],
   member: ['reader', 'member'],
   reader: ['reader'],
+  advsvc: ['advsvc'],
 }
 
 /** Roles of a user in a project, the implied ones included. */
@@ -50,6 +53,7 @@ export function callerOf(cloud: Cloud, request: FastifyRequest): Caller {
     project: cloud.projects.get(token.project_id ?? ''),
     projectId: token.project_id ?? '',
     admin: token.roles.includes('admin'),
+    advsvc: token.roles.includes('advsvc'),
     member: token.roles.includes('member'),
   }
 }

@@ -1,5 +1,5 @@
 import type {FastifyInstance, FastifyRequest} from 'fastify'
-import {ApiFault, glanceFault} from '../fault.ts'
+import {ApiFault, glanceFault, glanceProblem} from '../fault.ts'
 import type {Cloud, ImageRecord} from '../state.ts'
 import {callerOf} from './caller.ts'
 
@@ -25,6 +25,7 @@ function view(image: ImageRecord): object {
     created_at: image.created_at,
     updated_at: image.created_at,
     tags: [],
+    stores: 'fs',
     self: `/v2/images/${image.id}`,
     file: `/v2/images/${image.id}/file`,
     schema: '/v2/schemas/image',
@@ -64,7 +65,11 @@ export function glance(app: FastifyInstance, cloud: Cloud): void {
   app.get<{Params: {id: string}}>('/image/v2/images/:id', request => {
     check(request)
     const image = cloud.images.get(request.params.id)
-    if (!image) throw glanceFault(404, `No image found with ID ${request.params.id.replace(/[^\w-]/g, '')}`)
+    const sentence = `No image found with ID ${request.params.id.replace(/[^\w-]/g, '')}`
+    if (!image)
+      throw request.headers.accept?.includes('json')
+        ? glanceProblem(404, sentence)
+        : glanceFault(404, sentence)
     return view(image)
   })
 }

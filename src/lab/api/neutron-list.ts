@@ -111,11 +111,13 @@ export function listing(
     found = found.slice(0, limit)
     const link = (rel: string, id: unknown) => {
       const href = new URL(cloud.url + url)
-      href.searchParams.set('marker', String(id))
+      if (id === undefined) href.searchParams.delete('marker')
+      else href.searchParams.set('marker', String(id))
+      if (rel === 'previous') href.searchParams.set('page_reverse', 'True')
       links.push({rel, href: href.href})
     }
     if (found.length === limit) link('next', found.at(-1)?.['id'])
-    if (marker !== undefined && found.length > 0) link('previous', found[0]?.['id'])
+    if (marker !== undefined) link('previous', found[0]?.['id'])
   }
   return {
     [plural]: found.map(row => cut(show(row), query)),

@@ -5,11 +5,12 @@ import {allocate} from '../ops/addresses.ts'
 import {createPort, touch} from '../ops/networks.ts'
 import type {Cloud, FixedIp, PortRecord} from '../state.ts'
 import type {Caller} from './caller.ts'
-import {networkVisible} from './neutron-resources.ts'
+import {networkVisible, ownsNetworkOf} from './neutron-resources.ts'
 import {answer, base, bodyOf, checkGroups, creator, pick, writable} from './neutron-write.ts'
 
 /** Ports: created, changed, deleted. */
 export function ports(app: FastifyInstance, cloud: Cloud, fabric: Fabric): void {
+  const onOwn = (who: Caller, port: PortRecord) => ownsNetworkOf(cloud, who, port)
   app.post(`${base}/ports`, (request, reply) => {
     const given = bodyOf(request, 'port')
     const {who, projectId} = creator(cloud, request, 'port', given)
@@ -35,10 +36,10 @@ export function ports(app: FastifyInstance, cloud: Cloud, fabric: Fabric): void 
     return reply.code(201).send(answer(who, 'ports', port))
   })
   app.put(`${base}/ports/:id`, async request => {
-    const {who, record} = writable(cloud, request, cloud.ports, 'Port', 'update_port')
+    const {who, record} = writable(cloud, request, cloud.ports, 'Port', 'update_port', onOwn)
     const given = bodyOf(request, 'port')
     checkAdminFields(who, given)
-    checkGroups(cloud, who, given['security_groups'])
+    checkGroups(cloud, who, given['security_groups'], who.admin || who.advsvc)
     if (given['fixed_ips'] !== undefined) {
       const mine = record.fixed_ips
       record.fixed_ips = []
@@ -68,7 +69,7 @@ export function ports(app: FastifyInstance, cloud: Cloud, fabric: Fabric): void 
     return answer(who, 'ports', record)
   })
   app.delete(`${base}/ports/:id`, async (request, reply) => {
-    const {record} = writable(cloud, request, cloud.ports, 'Port', 'delete_port')
+    const {record} = writable(cloud, request, cloud.ports, 'Port', 'delete_port', onOwn)
     await removePort(cloud, fabric, record)
     return reply.code(204).send()
   })

@@ -31,7 +31,11 @@ export interface Resource {
 const own = (_: Cloud, who: Caller, row: Row) => who.admin || row['project_id'] === who.projectId
 const seesNetwork = (who: Caller, network: NetworkRecord | undefined) =>
   network !== undefined &&
-  (who.admin || network.project_id === who.projectId || network.shared || network['router:external'])
+  (who.admin ||
+    who.advsvc ||
+    network.project_id === who.projectId ||
+    network.shared ||
+    network['router:external'])
 const p = {project_id: 'p'}
 
 function known(sample: object, ...more: string[]): ReadonlySet<string> {
@@ -44,8 +48,9 @@ export function networkVisible(cloud: Cloud, who: Caller, id: string): boolean {
 }
 
 /** Does the caller own the network that the port is on? Owners see others' ports in their listings. */
-export function ownsNetworkOf(cloud: Cloud, who: Caller, row: Row): boolean {
-  return cloud.networks.get(String(row['network_id']))?.project_id === who.projectId && who.projectId !== ''
+export function ownsNetworkOf(cloud: Cloud, who: Caller, port: {network_id?: unknown}): boolean {
+  const {projectId} = who
+  return projectId !== '' && cloud.networks.get(String(port.network_id))?.project_id === projectId
 }
 
 const list = <T extends object>(map: Map<string, T>) => [...map.values()] as unknown as Row[]
@@ -79,7 +84,7 @@ export const resources: readonly Resource[] = [
     path: 'ports',
     kind: 'Port',
     rows: cloud => list(cloud.ports),
-    visible: (cloud, who, row) => own(cloud, who, row) || ownsNetworkOf(cloud, who, row),
+    visible: (cloud, who, row) => who.advsvc || own(cloud, who, row) || ownsNetworkOf(cloud, who, row),
     adminOnly: ['binding:host_id', 'binding:vif_type', 'binding:vif_details', 'binding:profile'],
     known: known(makePort({...p, network_id: ''}), 'ip_allocation'),
   },

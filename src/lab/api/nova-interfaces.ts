@@ -4,6 +4,7 @@ import {attachPort, detachPort, novaPort} from '../ops/servers.ts'
 import type {PortRecord, ServerRecord} from '../state.ts'
 import type {Caller} from './caller.ts'
 import {faultOf} from './faults.ts'
+import {networkVisible} from './neutron-resources.ts'
 import {type NovaContext, novaBase} from './nova-context.ts'
 import {interfaceView} from './nova-view.ts'
 
@@ -23,20 +24,14 @@ function wantedPort(
   const asked = body?.interfaceAttachment ?? {}
   if (asked.port_id !== undefined) {
     const port = cloud.ports.get(asked.port_id)
-    const visible = port && (who.admin || port.project_id === who.projectId)
+    const visible = port && (who.admin || who.advsvc || port.project_id === who.projectId)
     if (!visible) throw novaFault(404, `Port id ${asked.port_id} could not be found.`)
     if (port.project_id !== server.tenant_id) {
       throw novaFault(400, `Port ${port.id} not usable for instance ${server.id}.`)
     }
     if (port.device_id !== '') throw novaFault(409, `Port ${port.id} is still in use.`)
     const network = cloud.networks.get(port.network_id)
-    if (
-      !who.admin &&
-      network &&
-      network.project_id !== who.projectId &&
-      !network.shared &&
-      !network['router:external']
-    ) {
+    if (network && !networkVisible(cloud, who, network.id)) {
       // seen on a real cloud: the port's own project may not plug into a network that it does not see
       throw novaFault(500, `Failed to attach network adapter device to ${server.id}`)
     }
@@ -50,11 +45,13 @@ function wantedPort(
   return novaPort(cloud, server, {network_id: network.id, ...fixed})
 }
 
-function attached({cloud}: NovaContext, server: ServerRecord, id: string | undefined): PortRecord {
+function attached(
+  {cloud}: NovaContext,
+  server: ServerRecord,
+  id: string | undefined,
+): PortRecord | undefined {
   const port = cloud.ports.get(id ?? '')
-  if (!port || !server.ports.includes(port.id))
-    throw novaFault(404, `No interface with id ${id} on instance ${server.id}`)
-  return port
+  return port && server.ports.includes(port.id) ? port : undefined
 }
 
 /** os-interface: hot-plugging. */
@@ -69,7 +66,9 @@ export function novaInterfaces(app: FastifyInstance, nova: NovaContext): void {
   })
   app.get<{Params: Params}>(`${path}/:port`, request => {
     const found = server(request, nova.caller(request, 'os-attach-interfaces:show'))
-    return {interfaceAttachment: interfaceView(attached(nova, found, request.params['port']))}
+    const port = attached(nova, found, request.params['port'])
+    if (!port) throw novaFault(404, `No interface with id ${request.params['port']} on instance ${found.id}`)
+    return {interfaceAttachment: interfaceView(port)}
   })
   app.post<{Body: AttachBody}>(path, async request => {
     const who = nova.writer(request, 'os-attach-interfaces:create')
@@ -91,7 +90,9 @@ export function novaInterfaces(app: FastifyInstance, nova: NovaContext): void {
   app.delete<{Params: Params}>(`${path}/:port`, async (request, reply) => {
     const who = nova.writer(request, 'os-attach-interfaces:delete')
     const target = server(request, who)
-    await detachPort(cloud, fabric, target, attached(nova, target, request.params['port']))
-    return reply.code(202).send()
+    // Nova hands it on to the compute node without a look: 202 for what is not there, too.
+    const port = attached(nova, target, request.params['port'])
+    if (port) await detachPort(cloud, fabric, target, port)
+    return reply.code(202).type('application/json').send()
   })
 }

@@ -218,7 +218,7 @@ export function novaServers(app: FastifyInstance, nova: NovaContext): void {
     const server = nova.server(who, request.params['id'])
     if (!who.admin && !who.member) throw novaForbidden('servers:delete')
     await deleteServer(cloud, fabric, server)
-    return reply.code(204).send()
+    return reply.code(204).type('application/json').send()
   })
   app.post<{Params: Params; Body: Record<string, {length?: number | string} | null>}>(
     `${novaBase}/servers/:id/action`,

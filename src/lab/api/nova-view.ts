@@ -110,6 +110,12 @@ function laterFields(server: ServerRecord, minor: number): object {
   }
 }
 
+/** Asked of Neutron with the caller's token, which shows groups to their own project only; absent when there are none. */
+function groupNames(server: ServerRecord, who: Caller): object {
+  if (server.ports.length === 0 || server.tenant_id !== who.projectId) return {}
+  return {security_groups: server.security_groups.map(name => ({name}))}
+}
+
 /** A server in full, as the caller may see it at that microversion. */
 export function serverView(cloud: Cloud, server: ServerRecord, who: Caller, minor: number): object {
   const launched = server.launched_at === null ? null : server.launched_at.replace('Z', '.000000')
@@ -143,7 +149,7 @@ export function serverView(cloud: Cloud, server: ServerRecord, who: Caller, mino
     'OS-SRV-USG:launched_at': launched,
     'OS-SRV-USG:terminated_at': null,
     ...(who.admin ? adminFields(server, minor) : {}),
-    security_groups: server.security_groups.map(name => ({name})),
+    ...groupNames(server, who),
     'OS-EXT-STS:task_state': server.task_state,
     'OS-EXT-STS:vm_state': vmStates[server.status] ?? 'active',
     'OS-EXT-STS:power_state': powerStates[server.status] ?? 0,

@@ -81,6 +81,8 @@ test('pages by marker until there is no next link', async () => {
     't1-app',
     't1-bare',
     't1-db',
+    't1-default',
+    't1-default2',
     't1-jump',
     't1-off',
     't1-six',
