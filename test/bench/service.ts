@@ -47,7 +47,7 @@ export const service: Bench = {
 async function grant(world: World, token: string, name: string): Promise<{id: string; took: number}> {
   const body = JSON.stringify({server_id: world.server(name), public_key: generateKeyPair('bench').publicKey})
   const begun = performance.now()
-  const answer = await fetch(`${world.lab.ssh_endpoint}/v1/paths`, {
+  const answer = await fetch(`${world.site.ssh_endpoint}/v1/paths`, {
     method: 'POST',
     headers: {'x-auth-token': token, 'content-type': 'application/json'},
     body,

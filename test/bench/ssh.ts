@@ -23,7 +23,7 @@ async function measure(world: World, names: readonly string[], runs: number): Pr
   const vm = world.server('t1-web')
   const config = `${world.home}/config`
   writeFileSync(config, (await world.cli('tenant1', ['config', '--all'])).stdout, {mode: 0o600})
-  const jump = world.lab.servers.find(server => server.name === 't1-jump')
+  const jump = world.site.servers.find(server => server.name === 't1-jump')
   const outside =
     Object.values(jump?.addresses ?? {})
       .flat()

@@ -21,7 +21,7 @@ const onGate = async (command: string) => (await world.onGate(command)).stdout.t
 /** Everything that a path leaves anywhere. */
 async function traces() {
   const cloud = await world.cloud('admin')
-  const gate = world.lab.gates[0]
+  const gate = world.site.gates[0]
   const ports = await cloud.network.ports()
   return {
     ports: ports.filter(port => port.name.startsWith('os-ssh-')).map(port => port.name),

@@ -96,7 +96,7 @@ it('a reader is denied, and it is written down', async () => {
 })
 
 it('a made-up token', async () => {
-  const answer = await fetch(`${world.lab.ssh_endpoint}/v1/paths`, {
+  const answer = await fetch(`${world.site.ssh_endpoint}/v1/paths`, {
     headers: {'x-auth-token': 'gAAAAABnonsense-nonsense'},
   })
   expect(answer.status).toBe(401)
@@ -122,23 +122,23 @@ it('an interface that Nova calls attached and that never appears', async () => {
 it('tokens that have expired, the service’s own too', async () => {
   const old = (await (await world.cloud('tenant1')).identity.token()).id
   const admin = await (await world.cloud('admin')).identity.token()
-  const expired = await fetch(`${world.lab.api}/lab/expire`, {
+  const expired = await fetch(`${world.site.api}/lab/expire`, {
     method: 'POST',
     headers: {'x-auth-token': admin.id},
   })
   expect(expired.status).toBe(204)
-  const answer = await fetch(`${world.lab.ssh_endpoint}/v1/paths`, {headers: {'x-auth-token': old}})
+  const answer = await fetch(`${world.site.ssh_endpoint}/v1/paths`, {headers: {'x-auth-token': old}})
   expect(answer.status).toBe(401)
   await giveBack()
   expect((await world.grant('tenant1', 't1-db')).state).toBe('active')
 })
 
 it('a gate that is down, and up again', async () => {
-  const gate = world.lab.gates[0]
+  const gate = world.site.gates[0]
   const admin = await world.cloud('admin')
   const call = async (action: object) => {
     const token = await admin.identity.token()
-    await fetch(`${world.lab.api}/compute/v2.1/servers/${gate?.server_id}/action`, {
+    await fetch(`${world.site.api}/compute/v2.1/servers/${gate?.server_id}/action`, {
       method: 'POST',
       headers: {'x-auth-token': token.id, 'content-type': 'application/json'},
       body: JSON.stringify(action),

@@ -1,4 +1,4 @@
-import {type ChildProcess, spawn, spawnSync} from 'node:child_process'
+import {type ChildProcess, spawn} from 'node:child_process'
 import {once} from 'node:events'
 import {
   cpSync,
@@ -12,11 +12,12 @@ import {
 } from 'node:fs'
 import {setTimeout as sleep} from 'node:timers/promises'
 
-import {type LabInfo, labDown, labUp} from '../../src/lab/index.ts'
 import {loadCloud, type OpenStack, openStack} from '../../src/openstack/index.ts'
 import type {Path, PathGrant, Problem} from '../../src/protocol/index.ts'
 import {stopAgent} from '../../src/ssh/agent.ts'
 import {generateKeyPair, type KeyPairText} from '../../src/ssh/keys.ts'
+import {needOwnNetns} from './netns.ts'
+import {closeSite, openSite, type Site} from './site.ts'
 
 export const root = new URL('../..', import.meta.url).pathname
 const node = process.execPath
@@ -56,32 +57,29 @@ export async function run(
   return {status, ...out}
 }
 
-/** A lab, a service and a user's home, in the network namespace that scripts/netns has made. */
+/** A cloud, a service and a user's home, in a network namespace that is not the machine's. */
 export class World {
-  readonly lab: LabInfo
+  readonly site: Site
   readonly home: string
   #service: ChildProcess | undefined
   #options: readonly string[] = []
 
-  private constructor(lab: LabInfo, home: string) {
-    this.lab = lab
+  private constructor(site: Site, home: string) {
+    this.site = site
     this.home = home
   }
 
-  /** @param name of the lab; every test file has its own, so that what a killed run left behind is found and removed */
+  /** @param name see openSite */
   static async open(
     name: string,
     options: {account?: string; gate?: number; flags?: readonly string[]} = {},
   ): Promise<World> {
-    const interfaces = spawnSync('ip', ['-br', 'link'], {encoding: 'utf8'}).stdout.trim().split('\n')
-    if (process.getuid?.() !== 0 || interfaces.some(line => !/^(lo|oslab)/.test(line)))
-      throw new Error('end-to-end tests run as root in a network namespace of their own: npm run e2e')
+    needOwnNetns()
     const home = mkdtempSync('/tmp/os-ssh-e2e-')
     mkdirSync(`${home}/run`, {mode: 0o700})
     mkdirSync(`${home}/.ssh`, {mode: 0o700})
-    await labDown({name})
-    const world = new World(await labUp({name, port: 0}), home)
-    for (const [user, key] of Object.entries(world.lab.user_keys)) {
+    const world = new World(await openSite(name), home)
+    for (const [user, key] of Object.entries(world.site.user_keys)) {
       cpSync(key, `${home}/.ssh/id_${user}`)
       cpSync(`${key}.pub`, `${home}/.ssh/id_${user}.pub`)
     }
@@ -101,7 +99,7 @@ export class World {
       LANG,
       HOME: this.home,
       XDG_RUNTIME_DIR: `${this.home}/run`,
-      OS_CLIENT_CONFIG_FILE: this.lab.clouds_yaml,
+      OS_CLIENT_CONFIG_FILE: this.site.clouds_yaml,
       OS_SSH_KEYCHAIN: 'agent',
       NO_COLOR: '1',
     }
@@ -117,7 +115,7 @@ export class World {
 
   async startService(account: string, flags: readonly string[] = this.#options): Promise<void> {
     this.#options = flags
-    const {host} = new URL(this.lab.ssh_endpoint)
+    const {host} = new URL(this.site.ssh_endpoint)
     const words = [
       'service',
       'start',
@@ -129,13 +127,13 @@ export class World {
       host,
     ]
     const log = openSync(`${this.home}/service.log`, 'a')
-    this.#service = spawn(node, [entry, ...words, '--management-key', this.lab.management_key, ...flags], {
+    this.#service = spawn(node, [entry, ...words, '--management-key', this.site.management_key, ...flags], {
       env: this.env,
       stdio: ['ignore', log, log],
     })
     for (let n = 0; n < 300; n++) {
       if (this.#service.exitCode !== null) break
-      const answer = await fetch(`${this.lab.ssh_endpoint}/healthz`).catch(() => undefined)
+      const answer = await fetch(`${this.site.ssh_endpoint}/healthz`).catch(() => undefined)
       if (answer?.ok) return
       await sleep(100)
     }
@@ -150,8 +148,8 @@ export class World {
   }
 
   async addGate(index: number, scope: 'shared' | 'project', account = 'service'): Promise<void> {
-    const gate = this.lab.gates[index]
-    if (gate === undefined) throw new Error(`the lab has no gate ${index}`)
+    const gate = this.site.gates[index]
+    if (gate === undefined) throw new Error(`the cloud has no gate ${index}`)
     const body = {server_id: gate.server_id, name: gate.name, host: gate.host, scope}
     await this.api(account, 'POST', '/v1/gates', body, 201)
   }
@@ -170,7 +168,7 @@ export class World {
     expected?: number,
   ): Promise<T & {status: number}> {
     const token = await (await this.cloud(cloud)).identity.token()
-    const answer = await fetch(`${this.lab.ssh_endpoint}${path}`, {
+    const answer = await fetch(`${this.site.ssh_endpoint}${path}`, {
       method,
       headers: {
         'x-auth-token': token.id,
@@ -187,7 +185,7 @@ export class World {
   /** Puts a fault into the lab's API; see src/lab/api/faults.ts. Without one, takes all out again. */
   async fault(fault?: object): Promise<void> {
     const token = await (await this.cloud('admin')).identity.token()
-    const answer = await fetch(`${this.lab.api}/lab/faults`, {
+    const answer = await fetch(`${this.site.api}/lab/faults`, {
       method: fault === undefined ? 'DELETE' : 'POST',
       headers: {'x-auth-token': token.id, ...(fault && {'content-type': 'application/json'})},
       ...(fault && {body: JSON.stringify(fault)}),
@@ -196,8 +194,8 @@ export class World {
   }
 
   server(name: string): string {
-    const found = this.lab.servers.find(server => server.name === name)
-    if (found === undefined) throw new Error(`the lab has no server ${name}`)
+    const found = this.site.servers.find(server => server.name === name)
+    if (found === undefined) throw new Error(`the cloud has no server ${name}`)
     return found.id
   }
 
@@ -229,10 +227,10 @@ export class World {
       '-F',
       'none',
       '-i',
-      this.lab.management_key,
+      this.site.management_key,
       ...settings.flatMap(setting => ['-o', setting]),
     ]
-    return run('ssh', [...options, `root@${this.lab.gates[0]?.host}`, command])
+    return run('ssh', [...options, `root@${this.site.gates[0]?.host}`, command])
   }
 
   /** os-ssh as that user of clouds.yaml. */
@@ -252,7 +250,9 @@ export class World {
     await this.stopService()
     const agents = `${this.home}/run/os-ssh`
     for (const cloud of existsSync(agents) ? readdirSync(agents) : []) await stopAgent(`${agents}/${cloud}`)
-    await labDown({name: this.lab.name})
+    if (process.env['KEEPLOG'])
+      (await import('node:fs')).copyFileSync(`${this.home}/service.log`, process.env['KEEPLOG'])
+    await closeSite(this.site)
     rmSync(this.home, {recursive: true, force: true})
   }
 }
