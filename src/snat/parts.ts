@@ -148,7 +148,7 @@ export function traceSummary(trace: Trace): string[] {
   const seen = trace.source_ip === null ? '' : `, seen as ${trace.source_ip}`
   const target = trace.to ?? 'the outside'
   return [
-    `${tidy(trace.vm, 60)} (${trace.fixed_ip ?? 'no address'}) to ${target} by ${via}${seen}; hosts crossed: ${trace.inter_host_hops}`,
+    `${tidy(trace.vm, 60)} (${trace.fixed_ip ?? 'no address'}) to ${target} by ${via}${seen}; hosts crossed: ${trace.inter_host_hops ?? '?'}`,
     `because: ${trace.why}`,
   ]
 }

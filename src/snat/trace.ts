@@ -25,8 +25,8 @@ export interface Trace {
   readonly source_ip: string | null
   /** Where the router's SNAT is, whether this packet passes it or not; null when unknown. */
   readonly gateway_host: string | null
-  /** Hosts crossed between the VM's own and the outside. */
-  readonly inter_host_hops: number
+  /** Hosts crossed between the VM's own and the outside; null when this account does not see the hosts. */
+  readonly inter_host_hops: number | null
   readonly hops: readonly Hop[]
   readonly notes: readonly string[]
 }
@@ -107,9 +107,13 @@ function along(inv: Inventory, {port, about, out}: Route, vm: string, to: string
     }
   }
   const hops = pathOf(inv, about, port, out, vm)
+  return {...base, kind: out.kind, why: out.why, source_ip: out.source_ip, inter_host_hops: crossed(hops), hops}
+}
+
+function crossed(hops: readonly Hop[]): number | null {
   const hosts = hops.map(hop => hop.host).filter(host => host !== null)
-  const crossed = hosts.filter((host, index) => index > 0 && host !== hosts[index - 1]).length
-  return {...base, kind: out.kind, why: out.why, source_ip: out.source_ip, inter_host_hops: crossed, hops}
+  if (hosts.includes('?')) return null
+  return hosts.filter((host, index) => index > 0 && host !== hosts[index - 1]).length
 }
 
 /** Why a destination is not outside at all: on a subnet of the router, or behind one of its extra routes. */
