@@ -33,6 +33,9 @@ export function identityOf(session: Session): Identity {
         throw error
       }
     },
+    renew() {
+      if (session.held) session.forget(session.held)
+    },
     async revoke(): Promise<void> {
       const token = session.held
       if (!token) return

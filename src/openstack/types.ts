@@ -223,6 +223,8 @@ export interface Identity {
   token(): Promise<Token>
   /** Validates a token with itself (X-Subject-Token = X-Auth-Token), which every user may. 401 when it is not valid. */
   validate(token: string): Promise<Token>
+  /** Lets the current token be: the next call gets one with the roles that the user has by then. */
+  renew(): void
   /** Revokes the current token. */
   revoke(): Promise<void>
   projects(): Promise<readonly Ref[]>

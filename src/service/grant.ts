@@ -85,9 +85,9 @@ async function chosenNics({cloud}: Caller, server: Server, networkId?: string): 
   return chosen
 }
 
+/** Not by `instanceof`: the driver's errors may be of another realm. */
 const isConflict = (error: unknown) =>
-  error instanceof Error &&
-  /UNIQUE|unique|SQLITE_BUSY|attachment went away/.test(`${(error as {code?: string}).code} ${error.message}`)
+  /UNIQUE|unique|SQLITE_BUSY|attachment went away/.test(`${(error as {code?: string}).code} ${error}`)
 
 async function tryWish(
   {db, clock}: Context,
@@ -172,6 +172,7 @@ type NewPath = Omit<
   | 'ended_at'
   | 'killed_at'
   | 'released_at'
+  | 'seen_at'
   | 'error'
 >
 
@@ -202,6 +203,7 @@ function insert(db: Store, plan: Plan, limits: Limits, path: NewPath): Promise<P
         ended_at: null,
         killed_at: null,
         released_at: null,
+        seen_at: null,
         error: null,
       })
       .returningAll()

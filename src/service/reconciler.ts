@@ -1,18 +1,23 @@
 import {EventEmitter, once} from 'node:events'
 import {setTimeout as sleep} from 'node:timers/promises'
 
-import type {OsSshError} from '../errors.ts'
+import {OsSshError} from '../errors.ts'
+import {OpenStackError} from '../openstack/index.ts'
 import {audit} from './audit.ts'
 import type {ServiceContext} from './context.ts'
 import {cloudFault} from './faults.ts'
 import {plug, unplug} from './gates/attachments.ts'
 import {GateWorker, QUARANTINE_MS} from './gates/worker.ts'
+import {forgetGrace, retireIdle} from './store/attachments.ts'
 import {endPaths, failPaths, LIVE, path} from './store/paths.ts'
 import type {AttachmentRow, PathRow} from './store/schema.ts'
+import {survey} from './survey.ts'
 
 const TICK_MS = 1000
 /** Every gate is looked at whole this often: it may have been rebooted or tampered with, ms. */
 const RESYNC_MS = 60_000
+/** What the cloud took away is noticed within this time, ms. */
+const SURVEY_MS = 20_000
 
 export interface ReconcilerOptions {
   readonly context: Omit<ServiceContext, 'wakeLater' | 'fail' | 'settled' | 'unplug'>
@@ -32,6 +37,7 @@ export class Reconciler {
   readonly #timers = new Set<NodeJS.Timeout>()
   readonly #settled = new EventEmitter().setMaxListeners(0)
   #lastResync = 0
+  #lastSurvey = 0
   #stopped = false
   #ticking: Promise<void> | undefined
 
@@ -156,11 +162,16 @@ export class Reconciler {
     try {
       if (await plug(this.context, row, gate)) await this.wake(gate.id)
     } catch (error) {
+      // A network that is gone ends its active paths too; with any other fault they get another chance.
+      const hopeless = error instanceof OpenStackError && error.fault === 'not-found'
+      // A role that the account lacked may have been granted since: the next try asks with a new token.
+      if (hopeless || (error instanceof OpenStackError && error.fault === 'forbidden'))
+        this.context.cloud.identity.renew()
       const waiting = await db
         .selectFrom('paths')
         .select('id')
         .where('attachment_id', '=', row.id)
-        .where('state', '=', 'pending')
+        .where('state', 'in', hopeless ? LIVE : ['pending'])
         .execute()
       await this.#fail(
         waiting.map(p => p.id),
@@ -186,7 +197,7 @@ export class Reconciler {
       await audit(db, {action: 'expire', path: row, at: now})
       this.#settled.emit(row.id)
     }
-    await this.#idle(now)
+    await retireIdle(db, now, this.#grace)
     const gates = new Set(await this.#restless(now))
     if (now - this.#lastResync >= RESYNC_MS) {
       this.#lastResync = now
@@ -197,6 +208,24 @@ export class Reconciler {
     }
     for (const gateId of gates) void this.wake(gateId)
     await this.#pursuePending()
+    if (now - this.#lastSurvey >= SURVEY_MS) {
+      this.#lastSurvey = now
+      this.#once('survey', () => this.#survey())
+    }
+  }
+
+  /** Ends paths to VMs that are gone, and plugs in again what somebody has plugged out. */
+  async #survey(): Promise<void> {
+    const {gone, lost} = await survey(this.context)
+    await this.#fail(
+      gone.map(path => path.id),
+      new OsSshError('NOT_FOUND', 'the VM, or its address on that network, is gone'),
+    )
+    await forgetGrace(
+      this.context.db,
+      gone.map(path => path.attachment_id),
+    )
+    for (const row of lost) this.pursue({attachment_id: row.id, gate_id: row.gate_id})
   }
 
   /** Gates with something that a round would move on. */
@@ -217,45 +246,6 @@ export class Reconciler {
       .where('state', '=', 'removing')
       .execute()
     return [...ended, ...leaving].map(row => row.gate_id)
-  }
-
-  /** Attachments that no path needs: first a grace, since people come back; then they go. */
-  async #idle(now: number): Promise<void> {
-    const {db} = this.context
-    const inUse = db
-      .selectFrom('paths')
-      .select('attachment_id')
-      .where(e =>
-        e.or([
-          e('state', 'in', LIVE),
-          e.and([e('killed_at', 'is', null), e('state', 'in', ['ended', 'failed'])]),
-        ]),
-      )
-    await db
-      .updateTable('attachments')
-      .set({idle_since: null})
-      .where('idle_since', 'is not', null)
-      .where('id', 'in', inUse)
-      .execute()
-    await db
-      .updateTable('attachments')
-      .set({idle_since: now})
-      .where('idle_since', 'is', null)
-      .where('id', 'not in', inUse)
-      .execute()
-    await db
-      .updateTable('attachments')
-      .set({state: 'removing'})
-      .where('idle_since', '<=', now - this.#grace)
-      .where('state', '!=', 'removing')
-      .execute()
-    // One that never came to be is of no use to those who come back.
-    await db
-      .updateTable('attachments')
-      .set({state: 'removing'})
-      .where('idle_since', 'is not', null)
-      .where('state', 'in', ['wanted', 'plugged'])
-      .execute()
   }
 
   /** Grants that a crash, ours or another replica's, left half done are finished here. */

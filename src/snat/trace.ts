@@ -107,7 +107,14 @@ function along(inv: Inventory, {port, about, out}: Route, vm: string, to: string
     }
   }
   const hops = pathOf(inv, about, port, out, vm)
-  return {...base, kind: out.kind, why: out.why, source_ip: out.source_ip, inter_host_hops: crossed(hops), hops}
+  return {
+    ...base,
+    kind: out.kind,
+    why: out.why,
+    source_ip: out.source_ip,
+    inter_host_hops: crossed(hops),
+    hops,
+  }
 }
 
 function crossed(hops: readonly Hop[]): number | null {

@@ -51,14 +51,14 @@ export async function up(backend: Backend, say: Say): Promise<Site> {
 
 const answers = async (url: string) => (await fetch(url).catch(() => undefined)) !== undefined
 
-function startRabbit(): void {
+/** Starts RabbitMQ; also after a test has stopped it. */
+export function startRabbit(): void {
   const home = `${dir}/rabbit`
   for (const folder of ['mnesia', 'log', 'home']) mkdirSync(`${home}/${folder}`, {recursive: true})
   start('rabbitmq', ['/usr/lib/rabbitmq/bin/rabbitmq-server'], rabbitEnvironment())
 }
 
-/** RabbitMQ's own variables; its tools need the same. */
-export function rabbitEnvironment(): NodeJS.ProcessEnv {
+function rabbitEnvironment(): NodeJS.ProcessEnv {
   const home = `${dir}/rabbit`
   return {
     HOME: `${home}/home`,
@@ -74,11 +74,17 @@ export function rabbitEnvironment(): NodeJS.ProcessEnv {
   }
 }
 
+const config = (file: string) => ['--config-file', `${dir}/etc/${file}`]
+
+/** Starts Neutron's server; also after a test has stopped it. */
+export function startNeutron(): void {
+  const files = [...config('neutron.conf'), ...config('ml2.ini')]
+  start('neutron', ['neutron-server', ...files, '--log-file', `${dir}/log/neutron-server.log`])
+}
+
 async function startServices(): Promise<void> {
-  const config = (file: string) => ['--config-file', `${dir}/etc/${file}`]
-  const neutron = [...config('neutron.conf'), ...config('ml2.ini')]
   start('glance', ['glance-api', ...config('glance-api.conf')])
-  start('neutron', ['neutron-server', ...neutron, '--log-file', `${dir}/log/neutron-server.log`])
+  startNeutron()
   await until('RabbitMQ', () => listening(5672))
   for (const name of ['nova-conductor', 'nova-scheduler', 'nova-api'])
     start(name, [name, ...config('nova.conf')])

@@ -23,6 +23,8 @@ const auth = (user: string) =>
     `username = ${user}`,
     `password = ${password}`,
     'region_name = RegionOne',
+    // 300 s by default, for which a revoked token goes on working; tests do not wait so long.
+    'token_cache_time = 5',
   ].join('\n')
 
 /** Writes every configuration file, whole, under etc/ of the state. */

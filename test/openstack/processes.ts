@@ -122,6 +122,29 @@ export async function killAll(): Promise<boolean> {
   return any
 }
 
+/** Kills one daemon with its process group, and waits until nothing of it runs. */
+export async function stop(name: string): Promise<void> {
+  const daemon = daemons().find(one => one.name === name)
+  if (!daemon?.alive) return
+  kill(-daemon.pid)
+  await until(`${name} to end`, () => !running(daemon.pid), 30)
+}
+
+/** A zombie does not run: what we have started is reaped when we end. */
+function running(group: number): boolean {
+  return readdirSync('/proc').some(entry => {
+    if (!/^\d+$/.test(entry)) return false
+    try {
+      const [state, , pgrp] = readFileSync(`/proc/${entry}/stat`, 'latin1')
+        .replace(/^.*\) /s, '')
+        .split(' ')
+      return Number(pgrp) === group && state !== 'Z'
+    } catch {
+      return false
+    }
+  })
+}
+
 function kill(pid: number): void {
   try {
     process.kill(pid, 'SIGKILL')

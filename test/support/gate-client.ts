@@ -86,7 +86,8 @@ export class GateClient {
     ]
   }
 
-  vm(identity: string, command: readonly string[]): Promise<Result> {
-    return run('ssh', [...this.vmArguments(identity), ...command], {env: this.#world.env, timeout: 30_000})
+  /** @param timeout ms */
+  vm(identity: string, command: readonly string[], timeout = 30_000): Promise<Result> {
+    return run('ssh', [...this.vmArguments(identity), ...command], {env: this.#world.env, timeout})
   }
 }

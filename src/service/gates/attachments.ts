@@ -11,7 +11,7 @@ import type {AttachmentRow, GateRow, Reach} from '../store/schema.ts'
 
 const DETACH_MS = 30_000
 /** How long a port that Nova calls attached may take to be ACTIVE, ms; some back ends never say so. */
-const WIRE_MS = 20_000
+const WIRE_MS = 10_000
 const POLL_MS = 300
 
 type Plugging = Pick<ServiceContext, 'db' | 'cloud' | 'log' | 'clock'>

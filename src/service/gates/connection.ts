@@ -95,7 +95,8 @@ export class GateConnection {
           username: login,
           privateKey: this.#privateKey,
           readyTimeout: CONNECT_MS,
-          keepaliveInterval: 15_000,
+          // A gate that has gone silent is noticed after 20 s at most: users wait for it.
+          keepaliveInterval: 5000,
           keepaliveCountMax: 3,
           algorithms: {serverHostKey: algorithms},
           hostVerifier: (key: Buffer) => {

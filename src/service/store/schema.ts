@@ -81,6 +81,8 @@ export interface PathTable {
   readonly fingerprint: string
   readonly created_at: number
   readonly expires_at: number
+  /** When the service's own account saw the VM's address last; null while it never did. */
+  readonly seen_at: number | null
   readonly ended_at: number | null
   /** When the gate confirmed that nothing of it lives any more; the quarantine of alias and account starts here. */
   readonly killed_at: number | null

@@ -162,7 +162,8 @@ class NamespaceDriver(fake.FakeDriver):
 
     def attach_interface(self, context, instance, image_meta, vif):
         super().attach_interface(context, instance, image_meta, vif)
-        self._machine(instance).plug(vif, configure=False)
+        if self._machine(instance).process:  # one that is off finds it at its next boot
+            self._machine(instance).plug(vif, configure=False)
 
     def detach_interface(self, context, instance, vif):
         super().detach_interface(context, instance, vif)

@@ -1,0 +1,58 @@
+import type {Store} from './open.ts'
+import {LIVE} from './paths.ts'
+
+const live = (db: Store) => db.selectFrom('paths').select('attachment_id').where('state', 'in', LIVE)
+
+/** Attachments with paths that the gate has not cut yet. */
+const uncut = (db: Store) =>
+  db
+    .selectFrom('paths')
+    .select('attachment_id')
+    .where('state', 'in', ['ended', 'failed'])
+    .where('killed_at', 'is', null)
+
+/**
+ * Attachments that no path needs: first a grace, since people come back; then they go.
+ *
+ * @param now epoch ms
+ * @param grace ms
+ */
+export async function retireIdle(db: Store, now: number, grace: number): Promise<void> {
+  await db
+    .updateTable('attachments')
+    .set({idle_since: null})
+    .where('idle_since', 'is not', null)
+    .where('id', 'in', live(db))
+    .execute()
+  await db
+    .updateTable('attachments')
+    .set({idle_since: now})
+    .where('idle_since', 'is', null)
+    .where('id', 'not in', live(db))
+    .where('id', 'not in', uncut(db))
+    .execute()
+  await db
+    .updateTable('attachments')
+    .set({state: 'removing'})
+    .where('state', '!=', 'removing')
+    .where('id', 'not in', uncut(db))
+    // One that never came to be is of no use to those who come back.
+    .where(e =>
+      e.or([
+        e('idle_since', '<=', now - grace),
+        e.and([e('idle_since', 'is not', null), e('state', 'in', ['wanted', 'plugged'])]),
+      ]),
+    )
+    .execute()
+}
+
+/** The VMs behind these are gone: nobody comes back, and the tenant may be waiting to delete the network. */
+export async function forgetGrace(db: Store, ids: readonly string[]): Promise<void> {
+  if (ids.length === 0) return
+  await db
+    .updateTable('attachments')
+    .set({idle_since: 0})
+    .where('id', 'in', ids)
+    .where('id', 'not in', live(db))
+    .execute()
+}

@@ -1,0 +1,104 @@
+import {afterAll, afterEach, beforeAll, expect, it, jest} from '@jest/globals'
+
+import {eventually, World} from '../../support/world.ts'
+
+/* Faults that only the lab can put into a cloud's API, during a grant: a clear answer, and nothing left behind. */
+
+jest.setTimeout(180_000)
+
+let world: World
+beforeAll(async () => {
+  world = await World.open('e2e-lab-faults', {flags: ['--grace', '1']})
+})
+afterAll(() => world?.close())
+afterEach(() => fault())
+
+const ask = () => world.refusal('tenant1', world.server('t1-db'))
+const asAdmin = async () => {
+  const token = await (await world.cloud('admin')).identity.token()
+  return {'x-auth-token': token.id}
+}
+
+/** Puts a fault into the lab's API; see src/lab/api/faults.ts. Without one, takes all out again. */
+async function fault(wanted?: object): Promise<void> {
+  const answer = await fetch(`${world.site.api}/lab/faults`, {
+    method: wanted === undefined ? 'DELETE' : 'POST',
+    headers: {...(await asAdmin()), ...(wanted && {'content-type': 'application/json'})},
+    ...(wanted && {body: JSON.stringify(wanted)}),
+  })
+  if (!answer.ok) throw new Error(`fault: ${answer.status} ${await answer.text()}`)
+}
+
+const portsLeft = async () =>
+  (await (await world.cloud('admin')).network.ports()).filter(port => port.name.startsWith('os-ssh-')).length
+
+async function giveBack(): Promise<void> {
+  for (const path of await world.paths('tenant1'))
+    await world.api('tenant1', 'DELETE', `/v1/paths/${path.id}`, undefined, 204)
+  await eventually(portsLeft, count => count === 0)
+}
+
+it.each([
+  [
+    'the quota of ports is used up',
+    'QUOTA',
+    {
+      match: 'POST /network/v2.0/ports',
+      status: 409,
+      times: 1,
+      body: {
+        NeutronError: {type: 'OverQuota', message: "Quota exceeded for resources: ['port'].", detail: ''},
+      },
+    },
+  ],
+  [
+    'Neutron refuses the port',
+    'CLOUD_REFUSED',
+    {
+      match: 'POST /network/v2.0/ports',
+      status: 403,
+      times: 1,
+      body: {NeutronError: {type: 'PolicyNotAuthorized', message: 'disallowed by policy', detail: ''}},
+    },
+  ],
+  [
+    'Nova breaks while attaching',
+    'CLOUD_DOWN',
+    {match: 'POST /compute/v2.1/servers/*/os-interface', status: 500, times: 1},
+  ],
+])('%s', async (_, code, wanted) => {
+  await giveBack()
+  await fault(wanted)
+  const problem = await ask()
+  expect(problem).toMatchObject({code, detail: expect.stringContaining('could not be plugged')})
+  expect(await eventually(portsLeft, count => count === 0)).toBe(0)
+  expect((await world.grant('tenant1', 't1-db')).state).toBe('active')
+})
+
+it('the answer to the port’s creation is lost', async () => {
+  await giveBack()
+  await fault({match: 'POST /network/v2.0/ports', effect: 'after', times: 1})
+  await ask()
+  expect(await eventually(portsLeft, count => count <= 1)).toBeLessThanOrEqual(1)
+  const {id} = await world.grant('tenant1', 't1-db')
+  await world.api('tenant1', 'DELETE', `/v1/paths/${id}`, undefined, 204)
+  expect(await eventually(portsLeft, count => count === 0)).toBe(0)
+})
+
+it('an interface that Nova calls attached and that never appears', async () => {
+  await giveBack()
+  await fault({match: 'POST /compute/v2.1/servers/*/os-interface', effect: 'no-nic', times: 1})
+  expect(await ask()).toMatchObject({code: 'NIC_MISSING'})
+  expect(await eventually(portsLeft, count => count === 0)).toBe(0)
+  expect((await world.grant('tenant1', 't1-db')).state).toBe('active')
+})
+
+it('tokens that have expired, the service’s own too', async () => {
+  const old = (await (await world.cloud('tenant1')).identity.token()).id
+  const expired = await fetch(`${world.site.api}/lab/expire`, {method: 'POST', headers: await asAdmin()})
+  expect(expired.status).toBe(204)
+  const answer = await fetch(`${world.site.ssh_endpoint}/v1/paths`, {headers: {'x-auth-token': old}})
+  expect(answer.status).toBe(401)
+  await giveBack()
+  expect((await world.grant('tenant1', 't1-db')).state).toBe('active')
+})

@@ -1,0 +1,152 @@
+import {afterEach, beforeEach, expect, it} from '@jest/globals'
+
+import type {OpenStack, Port} from '../../../src/openstack/index.ts'
+import {forgetGrace, retireIdle} from '../../../src/service/store/attachments.ts'
+import {openStore, type Store} from '../../../src/service/store/open.ts'
+import {survey} from '../../../src/service/survey.ts'
+
+/* What the rows say against what Neutron says, on a real database. */
+
+let db: Store
+let ports: Partial<Port>[]
+let now = 1_000_000
+const vmPort = {
+  id: 'vm',
+  device_id: 's1',
+  network_id: 'n1',
+  fixed_ips: [{subnet_id: 'x', ip_address: '10.0.0.5'}],
+}
+const gatePort = {id: 'ours', device_id: 'gate-server', network_id: 'n1', fixed_ips: []}
+const look = () => survey({db, clock: () => now, cloud})
+const cloud = {
+  network: {
+    ports: async (filter: {id?: string[]; device_id?: string[]}) =>
+      ports.filter(p => filter.id?.includes(p.id ?? '') ?? filter.device_id?.includes(p.device_id ?? '')),
+  },
+} as unknown as OpenStack
+
+beforeEach(async () => {
+  db = await openStore(':memory:')
+  now = 1_000_000
+  ports = [vmPort, gatePort]
+  const gate = {
+    id: 'g',
+    name: 'g',
+    server_id: 'gate-server',
+    project_id: 'p',
+    scope: 'shared',
+    host: 'h',
+  } as const
+  await db
+    .insertInto('gates')
+    .values({...gate, port: 22, login: 'root', host_key: 'k', state: 'ready', reason: null, created_at: 0})
+    .execute()
+  const texts = {reach: '[]', addresses: '[]', groups: '["sg"]'}
+  const row = {
+    id: 'a',
+    gate_id: 'g',
+    slot: 0,
+    network_id: 'n1',
+    project_id: 't',
+    mtu: 1450,
+    ...texts,
+  } as const
+  await db
+    .insertInto('attachments')
+    .values({...row, port_id: 'ours', mac: 'm', state: 'ready', wired_at: 1, idle_since: null, created_at: 0})
+    .execute()
+  const owner = {user_id: 'u', user_name: 'alice', project_id: 't', server_id: 's1', server_name: 'web'}
+  const way = {network_id: 'n1', route: 'attached', address: '10.0.0.5', groups: '[]', gate_id: 'g'} as const
+  const place = {
+    attachment_id: 'a',
+    alias: '100.64.0.16',
+    login: 'osp0000',
+    public_key: 'k',
+    fingerprint: 'f',
+  }
+  const times = {
+    created_at: 0,
+    expires_at: 9e9,
+    seen_at: null,
+    ended_at: null,
+    killed_at: null,
+    released_at: null,
+  }
+  await db
+    .insertInto('paths')
+    .values({id: 'path', state: 'active', ...owner, ...way, ...place, ...times, error: null})
+    .execute()
+})
+afterEach(() => db.destroy())
+
+const attachment = () => db.selectFrom('attachments').selectAll().executeTakeFirstOrThrow()
+
+it('finds nothing where all is as it was, and remembers that the VM was seen', async () => {
+  expect(await look()).toEqual({gone: [], lost: []})
+  expect(await db.selectFrom('paths').select('seen_at').executeTakeFirst()).toEqual({seen_at: now})
+})
+
+it('says nothing of a VM whose port this account never saw', async () => {
+  ports = [gatePort]
+  expect((await look()).gone).toEqual([])
+})
+
+it.each([
+  ['the VM was deleted', [gatePort]],
+  ['its address was given to another VM', [gatePort, {...vmPort, device_id: 's2'}]],
+  [
+    'it has another address now',
+    [gatePort, {...vmPort, fixed_ips: [{subnet_id: 'x', ip_address: '10.0.0.6'}]}],
+  ],
+  ['it is on another network now', [gatePort, {...vmPort, network_id: 'n2'}]],
+])('a path is gone when %s', async (_, after) => {
+  await look()
+  ports = after
+  expect((await look()).gone).toMatchObject([{id: 'path', attachment_id: 'a'}])
+})
+
+it('a port that is gone is to be made anew', async () => {
+  ports = [vmPort]
+  expect((await look()).lost).toMatchObject([{id: 'a', gate_id: 'g'}])
+  expect(await attachment()).toMatchObject({state: 'wanted', port_id: null, mac: null, groups: '[]'})
+})
+
+it('a port that was plugged out is to be plugged in again', async () => {
+  ports = [vmPort, {...gatePort, device_id: ''}]
+  expect((await look()).lost).toMatchObject([{id: 'a', gate_id: 'g'}])
+  expect(await attachment()).toMatchObject({state: 'wanted', port_id: 'ours', groups: '["sg"]'})
+})
+
+it('an attachment that is wanted is pursued until it is there', async () => {
+  await db.updateTable('attachments').set({state: 'wanted'}).execute()
+  expect((await look()).lost).toMatchObject([{id: 'a'}])
+})
+
+it('one that is being removed is left alone', async () => {
+  await db.updateTable('attachments').set({state: 'removing'}).execute()
+  ports = []
+  expect((await look()).lost).toEqual([])
+})
+
+it('a network waits for its grace, but not when its VMs are gone, and never before the paths are cut', async () => {
+  const state = async () => (await attachment()).state
+  await retireIdle(db, now, 1000)
+  expect((await attachment()).idle_since).toBeNull()
+  await db.updateTable('paths').set({state: 'ended'}).execute()
+  await forgetGrace(db, ['a'])
+  await retireIdle(db, now, 1000)
+  expect(await state()).toBe('ready') // its path is not cut yet
+  await db.updateTable('paths').set({killed_at: now}).execute()
+  await retireIdle(db, now, 1000)
+  expect(await state()).toBe('removing')
+})
+
+it('the grace begins when the last path has been cut, and ends when somebody comes back', async () => {
+  await db.updateTable('paths').set({state: 'ended', killed_at: now}).execute()
+  await retireIdle(db, now, 1000)
+  await retireIdle(db, now + 999, 1000)
+  expect(await attachment()).toMatchObject({state: 'ready', idle_since: now})
+  await db.updateTable('paths').set({state: 'active'}).execute()
+  await retireIdle(db, now + 2000, 1000)
+  expect(await attachment()).toMatchObject({state: 'ready', idle_since: null})
+})
