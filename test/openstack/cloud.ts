@@ -36,7 +36,7 @@ export async function up(backend: Backend, say: Say): Promise<Site> {
   if (backend === 'ovn') await startOvn()
   await until('Keystone', () => answers(api('identity')))
   say('Keystone is up')
-  await people()
+  await people(backend)
   await catalog()
   await startServices()
   await startNodes(backend)

@@ -1,4 +1,4 @@
-import {mkdirSync, readFileSync, writeFileSync} from 'node:fs'
+import {copyFileSync, mkdirSync, readFileSync, writeFileSync} from 'node:fs'
 import {dirname} from 'node:path'
 
 import {Eta} from 'eta'
@@ -38,14 +38,16 @@ export function writeConfigs(backend: Backend): void {
     auth,
     ovn: backend === 'ovn',
     rabbit: `rabbit://openstack:${password}@${mgmt}:5672/`,
-    neutronPolicy: `${here}policy/neutron.yaml`,
   }
+  mkdirSync(`${dir}/etc`, {recursive: true})
   const write = (file: string, source: string, more: object = {}) => {
     const target = `${dir}/etc/${file}`
     mkdirSync(dirname(target), {recursive: true})
     const text = readFileSync(`${here}config/${source}.eta`, 'utf8')
     writeFileSync(target, eta.renderString(text, {...common, ...more}))
   }
+  // Neutron goes on reading it, so it must not change under it with the checkout.
+  copyFileSync(`${here}../../docs/policy/neutron.yaml`, `${dir}/etc/policy.yaml`)
   for (const file of ['my.cnf', 'rabbitmq.conf', 'glance-api.conf', 'nova.conf', 'neutron.conf', 'ml2.ini'])
     write(file, file)
   // These two are found by their folder.

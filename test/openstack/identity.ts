@@ -12,8 +12,8 @@ export const accounts = {
   tenant1: ['alice', 'tenant1', ['member']],
   tenant2: ['bob', 'tenant2', ['member']],
   reader: ['carol', 'tenant1', ['reader']],
-  // The account of the shared service: docs/service-account.md.
-  service: ['svc', 'infra', ['member', 'advsvc']],
+  // The account of the shared service: and one more role, see people().
+  service: ['svc', 'infra', ['member']],
   'service-member': ['svc-t1', 'tenant1', ['member']],
 } as const satisfies Record<string, readonly [string, string, readonly string[]]>
 
@@ -38,14 +38,18 @@ export function login(account: Account): Promise<Rest> {
   return Rest.login(user, secrets()[user], project)
 }
 
-/** Projects, users, roles, the service accounts, and clouds.yaml. */
-export async function people(): Promise<void> {
+/**
+ * Projects, users, roles, the service accounts, and clouds.yaml. The shared service's account gets the role of its own
+ * that Neutron's policy file knows, or on OVN, where there is no such file, Neutron's role for advanced services:
+ * docs/service-account.md.
+ */
+export async function people(backend: Backend): Promise<void> {
   const admin = await login('admin')
   const roles: Record<string, string> = {}
   for (const role of (await admin.keystone('GET', 'roles')).roles) roles[role.name] = role.id
   const make = async (kind: string, body: object): Promise<string> =>
     (await admin.keystone('POST', `${kind}s`, {[kind]: body}))[kind].id
-  for (const name of ['service', 'advsvc']) roles[name] ??= await make('role', {name})
+  for (const name of ['service', 'advsvc', 'os_ssh']) roles[name] ??= await make('role', {name})
   const grant = (project: string, user: string, role: string) =>
     admin.keystone('PUT', `projects/${project}/users/${user}/roles/${roles[role]}`)
 
@@ -60,7 +64,8 @@ export async function people(): Promise<void> {
   for (const [name, home, granted] of Object.values(accounts)) {
     if (name === 'admin') continue
     const user = await make('user', {name, password: secrets()[name], domain_id: 'default'})
-    for (const role of granted) await grant(project.get(home) ?? '', user, role)
+    const more = name === 'svc' ? [backend === 'ovn' ? 'advsvc' : 'os_ssh'] : []
+    for (const role of [...granted, ...more]) await grant(project.get(home) ?? '', user, role)
   }
   writeFileSync(cloudsYaml, clouds(), {mode: 0o600})
 }

@@ -7,7 +7,7 @@ import {fileURLToPath} from 'node:url'
 
 import {afterAll, afterEach, beforeAll, describe, expect, it} from '@jest/globals'
 
-const root = fileURLToPath(new URL('../../', import.meta.url))
+const root = fileURLToPath(new URL('../../../', import.meta.url))
 const clouds: ChildProcess[] = []
 let home = ''
 

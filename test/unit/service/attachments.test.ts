@@ -1,0 +1,215 @@
+import {afterEach, beforeEach, expect, it} from '@jest/globals'
+import {pino} from 'pino'
+
+import {type OpenStack, OpenStackError, type Port} from '../../../src/openstack/index.ts'
+import {plug, unplug} from '../../../src/service/gates/attachments.ts'
+import {openStore, type Store} from '../../../src/service/store/open.ts'
+import type {AttachmentRow, GateRow} from '../../../src/service/store/schema.ts'
+
+/* How a port of the gate comes to be and goes, call by call, on a real database. What the real Neutron says is in test/contract. */
+
+const gate = {id: 'g', name: 'gate1', server_id: 'gate-server', project_id: 'infra'} as GateRow
+let db: Store
+let calls: string[]
+let port: Port | undefined
+/** Looks at the port before it is what it shall become. */
+let later: number
+
+const cloud = {
+  identity: {token: async () => ({project: {id: 'infra'}})},
+  compute: {
+    async attachPort(server: string) {
+      calls.push('attach')
+      port = {...(port as Port), device_id: server}
+      later = 2
+    },
+    async detachPort() {
+      calls.push('detach')
+      later = 2
+    },
+  },
+  network: {
+    ports: async () => (port ? [port] : []),
+    async port() {
+      calls.push('look')
+      if (!port) throw new OpenStackError('not-found', 'no such port', {status: 404})
+      if (later > 0 && --later === 0)
+        port = {...port, status: 'ACTIVE', device_id: calls.includes('detach') ? '' : port.device_id}
+      return port
+    },
+    async createPort(wanted: object) {
+      calls.push(`create ${Object.keys(wanted).sort().join(' ')}`)
+      const made = {
+        id: 'p1',
+        project_id: 'infra',
+        mac_address: 'fa:16:3e:00:00:01',
+        status: 'DOWN',
+        device_id: '',
+      }
+      const fixed_ips = [
+        {subnet_id: 'six', ip_address: 'fd00:10::5'},
+        {subnet_id: 'four', ip_address: '10.0.1.5'},
+      ]
+      port = {...made, security_groups: ['own'], fixed_ips, ...wanted} as unknown as Port
+      return port
+    },
+    async updatePort(_: string, change: Partial<Port>) {
+      calls.push(`update ${change.security_groups?.join(' ')}`)
+      port = {...(port as Port), ...change}
+    },
+    async deletePort() {
+      calls.push('delete')
+      port = undefined
+    },
+    tagPort: async () => {
+      calls.push('tag')
+    },
+    securityGroups: async () => [{id: 'own'}],
+  },
+} as unknown as OpenStack
+const context = () => ({db, cloud, log: pino({level: 'silent'}), clock: () => 4711})
+
+beforeEach(async () => {
+  db = await openStore(':memory:')
+  calls = []
+  port = undefined
+  later = 0
+  const more = {scope: 'shared', host: 'h', port: 22, login: 'root', host_key: 'k', state: 'ready'} as const
+  await db
+    .insertInto('gates')
+    .values({...gate, ...more, reason: null, created_at: 0})
+    .execute()
+  const reach = JSON.stringify([
+    {network_id: 'n1', cidr: 'fd00:10::/64', via: null},
+    {network_id: 'n1', cidr: '10.0.1.0/24', via: null},
+    {network_id: 'n2', cidr: '10.0.0.0/16', via: '10.0.1.1'},
+  ])
+  const row = {
+    id: 'a',
+    gate_id: 'g',
+    slot: 0,
+    network_id: 'n1',
+    project_id: 't',
+    mtu: 1450,
+    reach,
+    port_id: null,
+  }
+  const rest = {
+    mac: null,
+    addresses: '[]',
+    groups: '[]',
+    state: 'wanted',
+    wired_at: null,
+    idle_since: null,
+  } as const
+  await db
+    .insertInto('attachments')
+    .values({...row, ...rest, created_at: 0})
+    .execute()
+})
+afterEach(() => db.destroy())
+
+const row = (): Promise<AttachmentRow> => db.selectFrom('attachments').selectAll().executeTakeFirstOrThrow()
+
+async function live(groups: string[]): Promise<void> {
+  const who = {id: 'path', state: 'pending', user_id: 'u', user_name: 'alice', project_id: 't'} as const
+  const vm = {
+    server_id: 's',
+    server_name: 'db',
+    network_id: 'n1',
+    route: 'attached',
+    address: '10.0.1.10',
+  } as const
+  const place = {
+    gate_id: 'g',
+    attachment_id: 'a',
+    alias: 'x',
+    login: 'osp0000',
+    public_key: 'k',
+    fingerprint: 'f',
+  }
+  const times = {
+    created_at: 0,
+    expires_at: 9e12,
+    seen_at: null,
+    ended_at: null,
+    killed_at: null,
+    released_at: null,
+  }
+  await db
+    .insertInto('paths')
+    .values({...who, ...vm, ...place, ...times, groups: JSON.stringify(groups), error: null})
+    .execute()
+}
+
+it('makes a port, puts it into the VM’s groups by an update, attaches it, and waits until it is ACTIVE', async () => {
+  await live(['vm'])
+  expect(await plug(context(), await row(), gate)).toBe(true)
+  expect(calls).toEqual([
+    'create description name network_id',
+    'tag',
+    'update own vm',
+    'attach',
+    'look',
+    'look',
+  ])
+  expect(await row()).toMatchObject({
+    state: 'plugged',
+    port_id: 'p1',
+    mac: 'fa:16:3e:00:00:01',
+    groups: '["own","vm"]',
+    // IPv4 first, each with the length of its own subnet and not of one behind the router
+    addresses: '["10.0.1.5/24","fd00:10::5/64"]',
+    wired_at: 4711,
+  })
+})
+
+it('goes on where a crash has left it: the port is found by its name', async () => {
+  await live(['vm'])
+  await cloud.network.createPort({network_id: 'n1', name: 'os-ssh-a'})
+  port = {
+    ...(port as unknown as Port),
+    device_id: 'gate-server',
+    status: 'ACTIVE',
+    security_groups: ['own', 'vm'],
+  }
+  calls = []
+  await plug(context(), await row(), gate)
+  expect(calls).toEqual(['look'])
+  expect(await row()).toMatchObject({state: 'plugged', port_id: 'p1'})
+})
+
+it('does nothing when all is there, and one update when another VM’s groups come', async () => {
+  await live(['vm'])
+  await plug(context(), await row(), gate)
+  calls = []
+  expect(await plug(context(), await row(), gate)).toBe(false)
+  expect(calls).toEqual([])
+  await db.updateTable('paths').set({groups: '["other"]'}).execute()
+  expect(await plug(context(), await row(), gate)).toBe(true)
+  expect(calls).toEqual(['look', 'update other own vm', 'look'])
+})
+
+it.each([
+  ['another project', {project_id: 'tenant'}, 'another project'],
+  ['another server', {device_id: 'somebody'}, 'another server'],
+  ['an address of no subnet', {fixed_ips: [{subnet_id: 'x', ip_address: '192.0.2.1'}]}, '192.0.2.1'],
+])('refuses a port: %s', async (_, change, words) => {
+  await live([])
+  await cloud.network.createPort({network_id: 'n1', name: 'os-ssh-a'})
+  port = {...(port as unknown as Port), ...change} as Port
+  await expect(plug(context(), await row(), gate)).rejects.toMatchObject({
+    code: 'CLOUD_REFUSED',
+    message: expect.stringContaining(words),
+  })
+})
+
+it('takes out, waits until Nova has, deletes, and forgets the row last', async () => {
+  await live([])
+  await plug(context(), await row(), gate)
+  await db.updateTable('attachments').set({state: 'removing'}).execute()
+  calls = []
+  await unplug(context(), await row(), gate)
+  expect(calls).toEqual(['look', 'detach', 'look', 'look', 'delete'])
+  expect(await db.selectFrom('attachments').select('id').execute()).toEqual([])
+})
