@@ -1,4 +1,5 @@
 import {randomUUID} from 'node:crypto'
+import {setTimeout as sleep} from 'node:timers/promises'
 
 import {OsSshError} from '../errors.ts'
 import type {OpenStack, Server, Token} from '../openstack/index.ts'
@@ -35,6 +36,9 @@ type Context = Pick<ServiceContext, 'db' | 'clock' | 'log'>
 
 /** Collisions with other grants that run at the same moment; each try plans anew. */
 const TRIES = 5
+/** How long to wait for a gate that is letting go of the very network, ms: Nova and Neutron take some seconds. */
+const LETTING_GO_MS = 15_000
+const LETTING_GO_POLL_MS = 300
 
 /**
  * Writes the wish of a path: the row that the reconciler then makes true. Renews the one that is there when it still
@@ -53,11 +57,15 @@ export async function wish(
   const key = parsePublicKey(request.public_key)
   if (key.type !== 'ssh-ed25519') throw new OsSshError('USAGE', 'the public key must be of type ssh-ed25519')
   const nics = await chosenNics(caller, server, request.network_id)
+  const patient = Date.now() + LETTING_GO_MS
   for (let attempt = 1; ; attempt++) {
     try {
       return await tryWish(context, caller, request, server, nics, limits)
     } catch (error) {
-      if (attempt === TRIES || !isConflict(error)) throw error
+      if (error instanceof OsSshError && error.code === 'BUSY' && Date.now() < patient) {
+        attempt = 0
+        await sleep(LETTING_GO_POLL_MS)
+      } else if (attempt === TRIES || !isConflict(error)) throw error
     }
   }
 }

@@ -160,13 +160,10 @@ export class Reconciler {
       .where('id', '=', row.gate_id)
       .executeTakeFirstOrThrow()
     try {
-      if (await plug(this.context, row, gate)) await this.wake(gate.id)
+      if (await this.#asToday(() => plug(this.context, row, gate))) await this.wake(gate.id)
     } catch (error) {
       // A network that is gone ends its active paths too; with any other fault they get another chance.
       const hopeless = error instanceof OpenStackError && error.fault === 'not-found'
-      // A role that the account lacked may have been granted since: the next try asks with a new token.
-      if (hopeless || (error instanceof OpenStackError && error.fault === 'forbidden'))
-        this.context.cloud.identity.renew()
       const waiting = await db
         .selectFrom('paths')
         .select('id')
@@ -186,7 +183,18 @@ export class Reconciler {
       .selectAll()
       .where('id', '=', row.gate_id)
       .executeTakeFirstOrThrow()
-    await unplug(this.context, row, gate)
+    await this.#asToday(() => unplug(this.context, row, gate))
+  }
+
+  /** What the cloud refuses is tried again with a new token: a role that the account lacked may have been granted since. */
+  async #asToday<T>(task: () => Promise<T>): Promise<T> {
+    try {
+      return await task()
+    } catch (error) {
+      if (!(error instanceof OpenStackError) || !['forbidden', 'not-found'].includes(error.fault)) throw error
+      this.context.cloud.identity.renew()
+      return task()
+    }
   }
 
   /** What only time brings about. */

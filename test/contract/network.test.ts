@@ -231,8 +231,13 @@ describe('what SNAT is read from', () => {
     expect(await contract.holds('agents-member', () => alice.network.agents())).toEqual([])
   })
 
-  it('the agents of a router', async () => {
+  it('the agents of a router, where agents carry it', async () => {
     const [router] = await admin.network.routers({name: 't1-router'})
+    const extensions = (await admin.network.extensions()).map(one => one.alias)
+    if (!extensions.includes('l3_agent_scheduler')) {
+      const none = () => admin.network.routerAgents(router?.id ?? '')
+      return void (await contract.holds('router-agents', none, 'not-found'))
+    }
     const [agent] = await contract.holds('router-agents', () => admin.network.routerAgents(router?.id ?? ''))
     expect(agent).toMatchObject({host: 'network1', alive: true})
     await contract.holds(

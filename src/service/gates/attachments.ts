@@ -161,7 +161,11 @@ export async function unplug(context: Plugging, row: AttachmentRow, gate: GateRo
       // Nova detaches in its own time and Neutron would refuse to delete a port in use.
       await becomes(context, port.id, DETACH_MS, now => now?.device_id === '')
     }
-    await cloud.network.deletePort(port.id).catch(gone)
+    await cloud.network.deletePort(port.id).catch(async error => {
+      gone(error)
+      // Neutron says 404 of what one sees and may not delete, too: an account that lost its role must not forget the port.
+      if (await cloud.network.port(port.id).catch(gone)) throw error
+    })
   }
   await db.deleteFrom('attachments').where('id', '=', row.id).where('state', '=', 'removing').execute()
 }

@@ -31,6 +31,14 @@ interface Trace {
   hops: Hop[]
 }
 
+interface Row {
+  mode: string
+  hosts: string[]
+  host_alive: boolean | null
+  snat_ips: string[]
+  id: string
+}
+
 const ovn = site()?.backend === 'ovn'
 let world: World
 let admin: Rest
@@ -74,9 +82,9 @@ const routers = [
 
 describe.each(routers)('%s', (router, vm, cloud, mode) => {
   it('has the mode and the host that Neutron and the nodes show', async () => {
-    const [row] = await snat<
-      {mode: string; hosts: string[]; host_alive: boolean; snat_ips: string[]; id: string}[]
-    >('status', router)
+    // OVN says some seconds after the router's birth where its gateway is.
+    const look = async () => (await snat<Row[]>('status', router))[0]
+    const row = await eventually(look, now => now?.host_alive === true, 60_000)
     expect(row).toMatchObject({mode, host_alive: true})
     const [host = ''] = row?.hosts ?? []
     const {agents} = await admin.neutron('GET', `agents?host=${host}`)

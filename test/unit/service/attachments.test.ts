@@ -14,6 +14,7 @@ let calls: string[]
 let port: Port | undefined
 /** Looks at the port before it is what it shall become. */
 let later: number
+let mayNotDelete: boolean
 
 const cloud = {
   identity: {token: async () => ({project: {id: 'infra'}})},
@@ -59,6 +60,7 @@ const cloud = {
     },
     async deletePort() {
       calls.push('delete')
+      if (mayNotDelete) throw new OpenStackError('not-found', 'no such port', {status: 404})
       port = undefined
     },
     tagPort: async () => {
@@ -74,6 +76,7 @@ beforeEach(async () => {
   calls = []
   port = undefined
   later = 0
+  mayNotDelete = false
   const more = {scope: 'shared', host: 'h', port: 22, login: 'root', host_key: 'k', state: 'ready'} as const
   await db
     .insertInto('gates')
@@ -202,6 +205,15 @@ it.each([
     code: 'CLOUD_REFUSED',
     message: expect.stringContaining(words),
   })
+})
+
+it('does not forget a port that it sees and may not delete, which Neutron calls 404', async () => {
+  await live([])
+  await plug(context(), await row(), gate)
+  await db.updateTable('attachments').set({state: 'removing'}).execute()
+  mayNotDelete = true
+  await expect(unplug(context(), await row(), gate)).rejects.toMatchObject({fault: 'not-found'})
+  expect(await row()).toMatchObject({state: 'removing', port_id: 'p1'})
 })
 
 it('takes out, waits until Nova has, deletes, and forgets the row last', async () => {

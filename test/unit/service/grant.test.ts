@@ -123,6 +123,16 @@ describe('wish', () => {
     expect(new Set(paths.map(path => path.id)).size).toBe(1)
   })
 
+  it('waits for a gate that is letting go of the very network', async () => {
+    const first = await ask(caller())
+    await endPaths(db, {ids: [first.id]}, now)
+    await db.updateTable('attachments').set({state: 'removing'}).execute()
+    const again = ask(caller())
+    await new Promise(resolve => setTimeout(resolve, 400))
+    await db.deleteFrom('attachments').execute()
+    expect(await again).toMatchObject({state: 'pending', network_id: 'n1'})
+  })
+
   it('renews when a third of the life is gone, not before', async () => {
     const first = await ask(caller())
     await db.updateTable('paths').set({state: 'active'}).execute()
