@@ -17,11 +17,7 @@ let service: OpenStack
 let admin: OpenStack
 beforeAll(async () => {
   contract = await Contract.open('contract-compute')
-  alice = await contract.as('tenant1')
-  bob = await contract.as('tenant2')
-  reader = await contract.as('reader')
-  service = await contract.as('service')
-  admin = await contract.as('admin')
+  ;({alice, bob, reader, service, admin} = await contract.people())
 })
 afterAll(async () => {
   for (const port of (await admin?.network.ports()) ?? [])

@@ -1,27 +1,21 @@
 import {writeFileSync} from 'node:fs'
 
+import type {LabInfo} from '../../src/lab/index.ts'
 import {newSshKey} from '../../src/lab/keys.ts'
 import {type Account, cloudsYaml, login, sshEndpoint} from './identity.ts'
 import {type Backend, dir, external} from './place.ts'
 import {listening, until} from './processes.ts'
 import type {Json, Rest} from './rest.ts'
 
-/** What tests need to know of the cloud: as the lab's LabInfo. Also in site.json. */
-export interface Site {
-  readonly name: string
+/** What tests need to know of the cloud, as the lab says it of itself. Also in site.json. */
+export interface Site
+  extends Pick<
+    LabInfo,
+    'name' | 'ssh_endpoint' | 'clouds_yaml' | 'management_key' | 'user_keys' | 'external_cidr'
+  > {
   readonly backend: Backend
-  readonly ssh_endpoint: string
-  readonly clouds_yaml: string
-  readonly management_key: string
-  readonly user_keys: {readonly alice: string; readonly bob: string}
-  readonly external_cidr: string
-  readonly gates: readonly {
-    readonly server_id: string
-    readonly name: string
-    readonly project_id: string
-    readonly host: string
-  }[]
-  readonly servers: readonly {readonly id: string; readonly name: string; readonly project: string}[]
+  readonly gates: readonly Omit<LabInfo['gates'][number], 'host_key'>[]
+  readonly servers: readonly Pick<LabInfo['servers'][number], 'id' | 'name' | 'project'>[]
 }
 
 const ext = (last: number) => external.gateway.replace(/\d+$/, String(last))

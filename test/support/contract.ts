@@ -56,6 +56,17 @@ export class Contract {
     return cloud
   }
 
+  /** Everybody that tests ask as. */
+  async people() {
+    const [alice, bob] = [await this.as('tenant1'), await this.as('tenant2')]
+    const [reader, service, admin] = [
+      await this.as('reader'),
+      await this.as('service'),
+      await this.as('admin'),
+    ]
+    return {alice, bob, reader, service, admin}
+  }
+
   server(name: string): string {
     const found = this.site.servers.find(server => server.name === name)
     if (found === undefined) throw new Error(`the cloud has no server ${name}`)

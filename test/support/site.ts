@@ -1,24 +1,14 @@
-import {labDown, labUp} from '../../src/lab/index.ts'
+import {type LabInfo, labDown, labUp} from '../../src/lab/index.ts'
 import {site as openstackSite} from '../openstack/cloud.ts'
 import {reset} from '../openstack/reset.ts'
+import type {Site as RealSite} from '../openstack/topology.ts'
 
-/** A cloud that tests run on, by name: what the lab says of itself, and what test/openstack says of the real one. */
-export interface Site {
-  readonly name: string
-  readonly ssh_endpoint: string
-  readonly clouds_yaml: string
-  readonly management_key: string
-  readonly user_keys: Readonly<Record<'alice' | 'bob', string>>
-  readonly gates: readonly {readonly server_id: string; readonly name: string; readonly host: string}[]
-  readonly servers: readonly {
-    readonly id: string
-    readonly name: string
-    /** Network name -> fixed addresses, where the site says so. */
-    readonly addresses?: Readonly<Record<string, readonly string[]>>
-  }[]
-  /** Address of the lab's API, which takes faults (src/lab/api/faults.ts); no other cloud does. */
-  readonly api?: string
-}
+/** A cloud that tests run on: the lab, or the real one. `api` takes faults (src/lab/api/faults.ts), which only the lab's does. */
+export type Site = Omit<RealSite, 'backend' | 'servers'> &
+  Partial<Pick<LabInfo, 'api'>> & {
+    readonly servers: readonly (RealSite['servers'][number] &
+      Partial<Pick<LabInfo['servers'][number], 'addresses'>>)[]
+  }
 
 /** OS_SSH_TEST_CLOUD: the cloud that this run is about. */
 export const testCloud = process.env['OS_SSH_TEST_CLOUD'] === 'openstack' ? 'openstack' : 'lab'

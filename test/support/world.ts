@@ -61,10 +61,12 @@ export async function run(
 export class World {
   readonly site: Site
   readonly home: string
+  readonly #name: string
   #service: ChildProcess | undefined
   #options: readonly string[] = []
 
-  private constructor(site: Site, home: string) {
+  private constructor(name: string, site: Site, home: string) {
+    this.#name = name
     this.site = site
     this.home = home
   }
@@ -78,7 +80,7 @@ export class World {
     const home = mkdtempSync('/tmp/os-ssh-e2e-')
     mkdirSync(`${home}/run`, {mode: 0o700})
     mkdirSync(`${home}/.ssh`, {mode: 0o700})
-    const world = new World(await openSite(name), home)
+    const world = new World(name, await openSite(name), home)
     for (const [user, key] of Object.entries(world.site.user_keys)) {
       cpSync(key, `${home}/.ssh/id_${user}`)
       cpSync(`${key}.pub`, `${home}/.ssh/id_${user}.pub`)
@@ -241,8 +243,8 @@ export class World {
     await this.stopService()
     const agents = `${this.home}/run/os-ssh`
     for (const cloud of existsSync(agents) ? readdirSync(agents) : []) await stopAgent(`${agents}/${cloud}`)
-    if (process.env['KEEPLOG'])
-      (await import('node:fs')).copyFileSync(`${this.home}/service.log`, process.env['KEEPLOG'])
+    const keep = process.env['OS_SSH_TEST_LOGS']
+    if (keep) cpSync(`${this.home}/service.log`, `${keep}/${this.#name}.log`)
     await closeSite(this.site)
     rmSync(this.home, {recursive: true, force: true})
   }

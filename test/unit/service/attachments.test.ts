@@ -5,6 +5,7 @@ import {type OpenStack, OpenStackError, type Port} from '../../../src/openstack/
 import {plug, unplug} from '../../../src/service/gates/attachments.ts'
 import {openStore, type Store} from '../../../src/service/store/open.ts'
 import type {AttachmentRow, GateRow} from '../../../src/service/store/schema.ts'
+import {attachmentRow, gateRow, pathRow} from '../../support/rows.ts'
 
 /* How a port of the gate comes to be and goes, call by call, on a real database. What the real Neutron says is in test/contract. */
 
@@ -77,73 +78,19 @@ beforeEach(async () => {
   port = undefined
   later = 0
   mayNotDelete = false
-  const more = {scope: 'shared', host: 'h', port: 22, login: 'root', host_key: 'k', state: 'ready'} as const
-  await db
-    .insertInto('gates')
-    .values({...gate, ...more, reason: null, created_at: 0})
-    .execute()
+  await gateRow(db)
   const reach = JSON.stringify([
     {network_id: 'n1', cidr: 'fd00:10::/64', via: null},
     {network_id: 'n1', cidr: '10.0.1.0/24', via: null},
     {network_id: 'n2', cidr: '10.0.0.0/16', via: '10.0.1.1'},
   ])
-  const row = {
-    id: 'a',
-    gate_id: 'g',
-    slot: 0,
-    network_id: 'n1',
-    project_id: 't',
-    mtu: 1450,
-    reach,
-    port_id: null,
-  }
-  const rest = {
-    mac: null,
-    addresses: '[]',
-    groups: '[]',
-    state: 'wanted',
-    wired_at: null,
-    idle_since: null,
-  } as const
-  await db
-    .insertInto('attachments')
-    .values({...row, ...rest, created_at: 0})
-    .execute()
+  await attachmentRow(db, {reach})
 })
 afterEach(() => db.destroy())
 
 const row = (): Promise<AttachmentRow> => db.selectFrom('attachments').selectAll().executeTakeFirstOrThrow()
 
-async function live(groups: string[]): Promise<void> {
-  const who = {id: 'path', state: 'pending', user_id: 'u', user_name: 'alice', project_id: 't'} as const
-  const vm = {
-    server_id: 's',
-    server_name: 'db',
-    network_id: 'n1',
-    route: 'attached',
-    address: '10.0.1.10',
-  } as const
-  const place = {
-    gate_id: 'g',
-    attachment_id: 'a',
-    alias: 'x',
-    login: 'osp0000',
-    public_key: 'k',
-    fingerprint: 'f',
-  }
-  const times = {
-    created_at: 0,
-    expires_at: 9e12,
-    seen_at: null,
-    ended_at: null,
-    killed_at: null,
-    released_at: null,
-  }
-  await db
-    .insertInto('paths')
-    .values({...who, ...vm, ...place, ...times, groups: JSON.stringify(groups), error: null})
-    .execute()
-}
+const live = (groups: string[]) => pathRow(db, {groups: JSON.stringify(groups)})
 
 it('makes a port, puts it into the VM’s groups by an update, attaches it, and waits until it is ACTIVE', async () => {
   await live(['vm'])

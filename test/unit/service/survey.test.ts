@@ -4,6 +4,7 @@ import type {OpenStack, Port} from '../../../src/openstack/index.ts'
 import {forgetGrace, retireIdle} from '../../../src/service/store/attachments.ts'
 import {openStore, type Store} from '../../../src/service/store/open.ts'
 import {survey} from '../../../src/service/survey.ts'
+import {attachmentRow, gateRow, pathRow} from '../../support/rows.ts'
 
 /* What the rows say against what Neutron says, on a real database. */
 
@@ -29,53 +30,9 @@ beforeEach(async () => {
   db = await openStore(':memory:')
   now = 1_000_000
   ports = [vmPort, gatePort]
-  const gate = {
-    id: 'g',
-    name: 'g',
-    server_id: 'gate-server',
-    project_id: 'p',
-    scope: 'shared',
-    host: 'h',
-  } as const
-  await db
-    .insertInto('gates')
-    .values({...gate, port: 22, login: 'root', host_key: 'k', state: 'ready', reason: null, created_at: 0})
-    .execute()
-  const texts = {reach: '[]', addresses: '[]', groups: '["sg"]'}
-  const row = {
-    id: 'a',
-    gate_id: 'g',
-    slot: 0,
-    network_id: 'n1',
-    project_id: 't',
-    mtu: 1450,
-    ...texts,
-  } as const
-  await db
-    .insertInto('attachments')
-    .values({...row, port_id: 'ours', mac: 'm', state: 'ready', wired_at: 1, idle_since: null, created_at: 0})
-    .execute()
-  const owner = {user_id: 'u', user_name: 'alice', project_id: 't', server_id: 's1', server_name: 'web'}
-  const way = {network_id: 'n1', route: 'attached', address: '10.0.0.5', groups: '[]', gate_id: 'g'} as const
-  const place = {
-    attachment_id: 'a',
-    alias: '100.64.0.16',
-    login: 'osp0000',
-    public_key: 'k',
-    fingerprint: 'f',
-  }
-  const times = {
-    created_at: 0,
-    expires_at: 9e9,
-    seen_at: null,
-    ended_at: null,
-    killed_at: null,
-    released_at: null,
-  }
-  await db
-    .insertInto('paths')
-    .values({id: 'path', state: 'active', ...owner, ...way, ...place, ...times, error: null})
-    .execute()
+  await gateRow(db)
+  await attachmentRow(db, {port_id: 'ours', mac: 'm', groups: '["sg"]', state: 'ready', wired_at: 1})
+  await pathRow(db, {state: 'active'})
 })
 afterEach(() => db.destroy())
 
