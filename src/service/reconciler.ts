@@ -162,13 +162,13 @@ export class Reconciler {
     try {
       if (await this.#asToday(() => plug(this.context, row, gate))) await this.wake(gate.id)
     } catch (error) {
-      // A network that is gone ends its active paths too; with any other fault they get another chance.
-      const hopeless = error instanceof OpenStackError && error.fault === 'not-found'
+      // Where the port was lost and the network is gone too, the active paths are dead; otherwise they are not touched.
+      const dead = row.state === 'wanted' && error instanceof OpenStackError && error.fault === 'not-found'
       const waiting = await db
         .selectFrom('paths')
         .select('id')
         .where('attachment_id', '=', row.id)
-        .where('state', 'in', hopeless ? LIVE : ['pending'])
+        .where('state', 'in', dead ? LIVE : ['pending'])
         .execute()
       await this.#fail(
         waiting.map(p => p.id),

@@ -1,52 +1,34 @@
 import type {Port} from '../openstack/index.ts'
 import type {ServiceContext} from './context.ts'
 import {LIVE} from './store/paths.ts'
-import type {PathRow} from './store/schema.ts'
+import type {AttachmentRow, PathRow} from './store/schema.ts'
+
+type Context = Pick<ServiceContext, 'db' | 'cloud' | 'clock'>
+type LivePath = Pick<PathRow, 'id' | 'attachment_id' | 'server_id' | 'network_id' | 'address' | 'seen_at'>
+type Plugged = Pick<AttachmentRow, 'id' | 'gate_id' | 'port_id' | 'state'> & {readonly server_id: string}
 
 /** What the cloud took away while nobody asked us. */
 export interface Survey {
   /** Live paths whose VM, or its address on the path's network, is gone. */
   readonly gone: readonly Pick<PathRow, 'id' | 'attachment_id'>[]
   /** Attachments that are to be plugged anew: their port is gone, or plugged out, or never got so far. */
-  readonly lost: readonly {readonly id: string; readonly gate_id: string}[]
+  readonly lost: readonly Pick<AttachmentRow, 'id' | 'gate_id'>[]
 }
 
+/** Rows that one statement names at most: databases limit their parameters. */
+const AT_ONCE = 1000
+
 /**
- * Compares the rows with Neutron, by two listings for any number of paths: somebody may have deleted a VM, whose address
- * is then given to another one, or a port of ours.
+ * Compares the rows with Neutron, by a listing of the networks' ports and one of ours: somebody may have deleted a VM, whose
+ * address is then given to another one, or a port of ours.
  *
- * A path ends only if its VM's port was seen before: an account that sees no ports of VMs says nothing about them.
+ * Not seen is not gone: an account that loses the role by which it sees tenants' ports must cut nobody's session. So a path
+ * ends only if its VM's port was seen before, and its network is still seen or went together with our port on it.
  *
  * @throws OpenStackError
  */
-export async function survey(context: Pick<ServiceContext, 'db' | 'cloud' | 'clock'>): Promise<Survey> {
-  return {gone: await gonePaths(context), lost: await lostAttachments(context)}
-}
-
-async function gonePaths({db, cloud, clock}: Pick<ServiceContext, 'db' | 'cloud' | 'clock'>) {
-  const paths = await db
-    .selectFrom('paths')
-    .select(['id', 'attachment_id', 'server_id', 'network_id', 'address', 'seen_at'])
-    .where('state', 'in', LIVE)
-    .execute()
-  if (paths.length === 0) return []
-  const ports = await cloud.network.ports({
-    device_id: [...new Set(paths.map(path => path.server_id))],
-    fields: ['id', 'device_id', 'network_id', 'fixed_ips'],
-  })
-  const there = new Set(ports.flatMap(addresses))
-  const isThere = (path: (typeof paths)[number]) =>
-    there.has(`${path.server_id} ${path.network_id} ${path.address}`)
-  const seen = paths.filter(isThere).map(path => path.id)
-  if (seen.length > 0) await db.updateTable('paths').set({seen_at: clock()}).where('id', 'in', seen).execute()
-  return paths.filter(path => path.seen_at !== null && !isThere(path))
-}
-
-const addresses = ({device_id, network_id, fixed_ips}: Port) =>
-  fixed_ips.map(({ip_address}) => `${device_id} ${network_id} ${ip_address}`)
-
-async function lostAttachments({db, cloud}: Pick<ServiceContext, 'db' | 'cloud'>) {
-  const rows = await db
+export async function survey(context: Context): Promise<Survey> {
+  const attachments = await context.db
     .selectFrom('attachments')
     .innerJoin('gates', 'gates.id', 'attachments.gate_id')
     .select([
@@ -58,14 +40,69 @@ async function lostAttachments({db, cloud}: Pick<ServiceContext, 'db' | 'cloud'>
     ])
     .where('attachments.state', '!=', 'removing')
     .execute()
-  const plugged = rows.filter(row => row.state !== 'wanted')
-  const known = plugged.flatMap(row => row.port_id ?? [])
-  const ports = known.length === 0 ? [] : await cloud.network.ports({id: known, fields: ['id', 'device_id']})
-  const where = new Map(ports.map(port => [port.id, port.device_id]))
-  const lost = plugged.filter(row => where.get(row.port_id ?? '') !== row.server_id)
+  const pluggedIn = await ownPorts(context, attachments)
+  const missing = await missingPaths(context)
+  const portless = new Set(
+    attachments.filter(row => row.port_id === null || !pluggedIn.has(row.port_id)).map(row => row.id),
+  )
+  const gone = await provablyGone(context, missing, portless)
+  return {gone, lost: await wantAgain(context, attachments, pluggedIn)}
+}
+
+/** Our ports that there are, and the server that each is plugged into. */
+async function ownPorts({cloud}: Context, rows: readonly Plugged[]): Promise<Map<string, string>> {
+  const ids = rows.flatMap(row => row.port_id ?? [])
+  if (ids.length === 0) return new Map()
+  const ports = await cloud.network.ports({id: ids, fields: ['id', 'device_id']})
+  return new Map(ports.map(port => [port.id, port.device_id]))
+}
+
+/** Live paths whose VM's address is not seen, but was. Remembers those that are. */
+async function missingPaths({db, cloud, clock}: Context): Promise<LivePath[]> {
+  const paths = await db
+    .selectFrom('paths')
+    .select(['id', 'attachment_id', 'server_id', 'network_id', 'address', 'seen_at'])
+    .where('state', 'in', LIVE)
+    .execute()
+  if (paths.length === 0) return []
+  const ports = await cloud.network.ports({
+    network_id: [...new Set(paths.map(path => path.network_id))],
+    fields: ['id', 'device_id', 'network_id', 'fixed_ips'],
+  })
+  const there = new Set(ports.flatMap(addresses))
+  const isThere = (path: LivePath) => there.has(`${path.server_id} ${path.network_id} ${path.address}`)
+  const seen = paths.filter(isThere).map(path => path.id)
+  for (let at = 0; at < seen.length; at += AT_ONCE)
+    await db
+      .updateTable('paths')
+      .set({seen_at: clock()})
+      .where('id', 'in', seen.slice(at, at + AT_ONCE))
+      .execute()
+  return paths.filter(path => path.seen_at !== null && !isThere(path))
+}
+
+const addresses = ({device_id, network_id, fixed_ips}: Port) =>
+  fixed_ips.map(({ip_address}) => `${device_id} ${network_id} ${ip_address}`)
+
+/** @param portless attachments whose port is gone: a network cannot be deleted while there is a port on it */
+async function provablyGone({cloud}: Context, missing: readonly LivePath[], portless: ReadonlySet<string>) {
+  if (missing.length === 0) return []
+  const id = [...new Set(missing.map(path => path.network_id))]
+  const visible = new Set((await cloud.network.networks({id, fields: ['id']})).map(network => network.id))
+  return missing.filter(path => visible.has(path.network_id) || portless.has(path.attachment_id))
+}
+
+/** A port that is only plugged out is plugged in again; one that is gone is made anew. */
+async function wantAgain(
+  {db}: Context,
+  rows: readonly Plugged[],
+  pluggedIn: ReadonlyMap<string, string>,
+): Promise<Plugged[]> {
+  const lost = rows.filter(
+    row => row.state !== 'wanted' && pluggedIn.get(row.port_id ?? '') !== row.server_id,
+  )
   for (const row of lost) {
-    // A port that is only plugged out is plugged in again; one that is gone is made anew.
-    const anew = where.has(row.port_id ?? '') ? {} : {port_id: null, groups: '[]'}
+    const anew = pluggedIn.has(row.port_id ?? '') ? {} : {port_id: null, groups: '[]'}
     await db
       .updateTable('attachments')
       .set({state: 'wanted', mac: null, ...anew})

@@ -95,6 +95,21 @@ describe('servers', () => {
     const noFlavor = {...spec, flavorRef: 'no-such-flavor'}
     await contract.holds('server-create-no-flavor', () => alice.compute.createServer(noFlavor), 'bad-request')
   })
+
+  it('are refused beyond the quota', async () => {
+    const project = (await bob.identity.token()).project?.id ?? ''
+    const [image] = await bob.image.images({name: 'debian-12'})
+    const spec = {name: 'contract-vm', imageRef: image?.id, flavorRef: '1', networks: 'none'}
+    await setQuota(project, (await bob.compute.servers()).length)
+    try {
+      await contract.holds('server-create-over-quota', () => bob.compute.createServer(spec), 'quota')
+    } finally {
+      await setQuota(project, 50)
+    }
+  })
+
+  const setQuota = (project: string, instances: number) =>
+    contract.raw('admin', 'compute', 'PUT', `os-quota-sets/${project}`, {quota_set: {instances}})
 })
 
 describe('interfaces', () => {

@@ -46,16 +46,12 @@ describe('tokens', () => {
   })
 
   it('by an application credential, scoped by itself', async () => {
-    const token = await (await contract.as('tenant1')).identity.token()
-    const {config} = await contract.as('tenant1')
-    const answer = await fetch(`${config.auth.auth_url}/users/${token.user.id}/application_credentials`, {
-      method: 'POST',
-      headers: {'x-auth-token': token.id, 'content-type': 'application/json'},
-      body: JSON.stringify({application_credential: {name: `contract-${Date.now()}`}}),
-    })
-    const {application_credential: made} = (await answer.json()) as {
+    const {user} = await (await contract.as('tenant1')).identity.token()
+    const path = `users/${user.id}/application_credentials`
+    const wanted = {application_credential: {name: `contract-${Date.now()}`}}
+    const {application_credential: made} = await contract.raw<{
       application_credential: {id: string; secret: string}
-    }
+    }>('tenant1', 'identity', 'POST', path, wanted)
     const {identity} = await contract.as('tenant1', ({auth}) => ({
       auth_type: 'application_credential',
       auth: {

@@ -19,7 +19,14 @@ it('lists and shows images with their properties', async () => {
   expect(await contract.holds('image', () => image.image(listed?.id ?? ''))).toEqual(listed)
 })
 
-it('answers HTML for one that there is not', async () => {
+it('lists page by page', async () => {
+  const {image} = await contract.as('tenant1')
+  const whole = await image.images()
+  const paged = await contract.holds('images-last-page', () => image.images({limit: 1}))
+  expect(paged.map(one => one.id).sort()).toEqual(whole.map(one => one.id).sort())
+})
+
+it('says in JSON that one is not there, to those who accept it', async () => {
   const {image} = await contract.as('tenant1')
   await contract.holds(
     'image-unknown',

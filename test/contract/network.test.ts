@@ -159,17 +159,8 @@ describe('ports', () => {
     }
   })
 
-  /** Not a call of ours, so not one of src/openstack. */
-  async function setQuota(project: string, port: number): Promise<void> {
-    const token = await admin.identity.token()
-    const endpoint = (await admin.endpoint('network')) ?? ''
-    const answer = await fetch(`${endpoint.replace(/\/v2\.0$/, '')}/v2.0/quotas/${project}`, {
-      method: 'PUT',
-      headers: {'x-auth-token': token.id, 'content-type': 'application/json'},
-      body: JSON.stringify({quota: {port}}),
-    })
-    if (!answer.ok) throw new Error(`quota: ${answer.status} ${await answer.text()}`)
-  }
+  const setQuota = (project: string, port: number) =>
+    contract.raw('admin', 'network', 'PUT', `quotas/${project}`, {quota: {port}})
 })
 
 describe('the account of a shared service', () => {

@@ -22,6 +22,8 @@ describe('paths', () => {
     ['on another network of that router', 't1-app'],
     ['on a network that no router reaches', 't1-db'],
     ['on an IPv6-only network', 't1-six'],
+    ['that only its own default group admits to, on a network of its own', 't1-default'],
+    ['that only its own default group admits to, behind a router', 't1-default2'],
   ])('leads to a VM %s', async (_, name) => {
     const grant = await world.grant('tenant1', name)
     expect(grant.host_keys.length).toBeGreaterThan(0)

@@ -13,11 +13,14 @@ beforeAll(async () => {
 })
 afterAll(() => world?.close())
 
-it.each(['t1-web', 't1-db', 't1-six'])('serves %s with a member’s rights alone', async name => {
-  const grant = await world.grant('tenant1', name)
-  const answer = await new GateClient(world, grant).vm(`${world.home}/.ssh/id_alice`, ['uname', '-n'])
-  expect(answer).toMatchObject({status: 0, stdout: `${name}\n`})
-})
+it.each(['t1-web', 't1-db', 't1-six', 't1-default', 't1-default2'])(
+  'serves %s with a member’s rights alone',
+  async name => {
+    const grant = await world.grant('tenant1', name)
+    const answer = await new GateClient(world, grant).vm(`${world.home}/.ssh/id_alice`, ['uname', '-n'])
+    expect(answer).toMatchObject({status: 0, stdout: `${name}\n`})
+  },
+)
 
 it('serves no other project', async () => {
   expect(await world.refusal('tenant2', world.server('t2-web'))).toMatchObject({code: 'NO_GATE'})

@@ -25,33 +25,11 @@ const answers = (client: GateClient) =>
   )
 const alice = () => `${world.home}/.ssh/id_alice`
 
-/** A VM of alice's on a network that no other path needs. */
-async function throwaway(): Promise<string> {
-  const cloud = await world.cloud('tenant1')
-  const [network] = await cloud.network.networks({name: 't1-iso'})
-  const [image] = await cloud.image.images({name: 'debian-12'})
-  const {id} = await cloud.compute.createServer({
-    name: 't1-throwaway',
-    imageRef: image?.id,
-    flavorRef: '1',
-    key_name: 'alice',
-    networks: [{uuid: network?.id}],
-    security_groups: [{name: 'open'}],
-  })
-  await eventually(
-    () => cloud.compute.server(id),
-    server => server.status === 'ACTIVE',
-    60_000,
-  )
-  return id
-}
-
 it('a VM that is deleted ends its paths, cuts their sessions and frees its network before the grace', async () => {
-  const vm = await throwaway()
+  const vm = await world.throwaway()
   const grant = await world.grant('tenant1', vm)
   const session = new GateClient(world, grant).vm(alice(), ['sleep', '120'], 120_000)
-  // Paths end when a VM is seen no more, so it must have been seen: within one survey.
-  await new Promise(resolve => setTimeout(resolve, 25_000))
+  await world.surveyed() // paths end when a VM is seen no more, so it must have been seen
   await (await world.cloud('tenant1')).compute.deleteServer(vm)
   const look = () => world.api<{state: string; error?: object}>('tenant1', 'GET', `/v1/paths/${grant.id}`)
   expect(await eventually(look, path => path.state === 'failed', 60_000)).toMatchObject({

@@ -4,9 +4,17 @@ import {dir, netns} from './place.ts'
 /* npm run openstack -- up [--ovn] | down | status: a real OpenStack on this machine. scripts/openstack starts this. */
 
 const [verb, ...flags] = process.argv.slice(2)
+const limit = 15 * 60_000
 const say = (line: string) => process.stderr.write(`${line}\n`)
 
+process.on('uncaughtException', error => {
+  say(`error: ${error.message}\nhint: what is there stays for a look; npm run openstack -- down ends it`)
+  process.exit(1)
+})
 if (verb === 'up') {
+  setTimeout(() => {
+    throw new Error('not up within 15 minutes')
+  }, limit).unref()
   const started = performance.now()
   const {backend, servers} = await up(flags.includes('--ovn') ? 'ovn' : 'ovs', say)
   const seconds = ((performance.now() - started) / 1000).toFixed(0)

@@ -56,6 +56,26 @@ export class Contract {
     return cloud
   }
 
+  /** A call that is none of ours and so none of src/openstack's: what a test needs to be so. @param path below the endpoint's version */
+  async raw<T>(
+    account: string,
+    service: 'identity' | 'compute' | 'network',
+    method: string,
+    path: string,
+    body: object,
+  ) {
+    const cloud = await this.as(account)
+    const base = service === 'identity' ? cloud.config.auth.auth_url : await cloud.endpoint(service)
+    const version = service === 'network' && !base?.endsWith('/v2.0') ? '/v2.0' : ''
+    const answer = await fetch(`${base}${version}/${path}`, {
+      method,
+      headers: {'x-auth-token': (await cloud.identity.token()).id, 'content-type': 'application/json'},
+      body: JSON.stringify(body),
+    })
+    if (!answer.ok) throw new Error(`${method} ${path}: ${answer.status} ${await answer.text()}`)
+    return (await answer.json()) as T
+  }
+
   /** Everybody that tests ask as. */
   async people() {
     const [alice, bob] = [await this.as('tenant1'), await this.as('tenant2')]

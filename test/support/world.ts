@@ -213,6 +213,32 @@ export class World {
     return (await this.api<{paths: Path[]}>(cloud, 'GET', '/v1/paths')).paths
   }
 
+  /** A VM of alice's, on t1-iso, that a test may delete; its id. */
+  async throwaway(): Promise<string> {
+    const cloud = await this.cloud('tenant1')
+    const [network] = await cloud.network.networks({name: 't1-iso'})
+    const [image] = await cloud.image.images({name: 'debian-12'})
+    const {id} = await cloud.compute.createServer({
+      name: 't1-throwaway',
+      imageRef: image?.id,
+      flavorRef: '1',
+      key_name: 'alice',
+      networks: [{uuid: network?.id}],
+      security_groups: [{name: 'open'}],
+    })
+    await eventually(
+      () => cloud.compute.server(id),
+      server => server.status === 'ACTIVE',
+      60_000,
+    )
+    return id
+  }
+
+  /** Waits until the service has compared its rows with the cloud (SURVEY_MS of src/service/reconciler.ts). */
+  surveyed(): Promise<void> {
+    return sleep(23_000)
+  }
+
   /** A command of the gate's root, to look from inside; not something a user has. */
   onGate(command: string): Promise<Result> {
     const settings = ['StrictHostKeyChecking=no', 'UserKnownHostsFile=/dev/null', 'LogLevel=ERROR']

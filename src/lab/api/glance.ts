@@ -54,13 +54,20 @@ export function glance(app: FastifyInstance, cloud: Cloud): void {
   app.get('/image', (_, reply) => reply.code(300).send(versions()))
   app.get('/image/versions', versions)
   app.get('/image/v2', (_, reply) => reply.code(300).send(versions()))
-  app.get<{Querystring: {name?: string; limit?: string}}>('/image/v2/images', request => {
+  app.get<{Querystring: {name?: string; limit?: string; marker?: string}}>('/image/v2/images', request => {
     check(request)
-    const {name} = request.query
-    const images = [...cloud.images.values()]
-      .filter(image => name === undefined || image.name === name)
-      .map(view)
-    return {images, first: '/v2/images', schema: '/v2/schemas/images'}
+    const {name, limit, marker} = request.query
+    const found = [...cloud.images.values()].filter(image => name === undefined || image.name === name)
+    const after = marker === undefined ? 0 : found.findIndex(image => image.id === marker) + 1
+    const page = found.slice(after, limit === undefined ? undefined : after + Number(limit))
+    const last = page.at(-1)
+    const more = limit !== undefined && last && page.length === Number(limit)
+    return {
+      images: page.map(view),
+      first: '/v2/images',
+      schema: '/v2/schemas/images',
+      ...(more ? {next: `/v2/images?limit=${limit}&marker=${last.id}`} : {}),
+    }
   })
   app.get<{Params: {id: string}}>('/image/v2/images/:id', request => {
     check(request)

@@ -109,6 +109,16 @@ export function novaExtras(app: FastifyInstance, nova: NovaContext): void {
       },
     }
   })
+  app.put<{Params: Params; Body: {quota_set?: {instances?: number}}}>(
+    `${novaBase}/os-quota-sets/:project`,
+    request => {
+      if (!nova.caller(request, 'os-quota-sets:update').admin) throw novaForbidden('os-quota-sets:update')
+      const {instances} = request.body.quota_set ?? {}
+      const project = request.params['project'] ?? ''
+      if (instances !== undefined) cloud.quotas.set(project, {...cloud.quotas.get(project), instances})
+      return {quota_set: {instances: cloud.quotas.get(project)?.['instances'] ?? 50}}
+    },
+  )
   app.get(`${novaBase}/os-services`, request => {
     if (!nova.caller(request, 'os-services:list').admin) throw novaForbidden('os-services:list')
     const services = computeHosts.map((host, at) => ({

@@ -50,8 +50,13 @@ it('makes the calls that are documented, and no other', async () => {
     world.grant('tenant1', 't1-default'),
     world.grant('tenant2', 't2-db'),
   ])
-  // A survey, too.
-  await new Promise(resolve => setTimeout(resolve, 22_000))
+  // A survey that finds all there, and one that misses a VM.
+  const vm = await world.throwaway()
+  const {id} = await world.grant('tenant1', vm)
+  await world.surveyed()
+  await (await world.cloud('tenant1')).compute.deleteServer(vm)
+  const look = () => world.api<{state: string}>('tenant1', 'GET', `/v1/paths/${id}`)
+  expect(await eventually(look, path => path.state === 'failed', 60_000)).toMatchObject({state: 'failed'})
   for (const [index, grant] of grants.entries())
     await world.api(index === 2 ? 'tenant2' : 'tenant1', 'DELETE', `/v1/paths/${grant.id}`, undefined, 204)
   const attachments = () => world.api<{attachments: unknown[]}>('service', 'GET', '/v1/attachments')

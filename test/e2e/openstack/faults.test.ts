@@ -135,7 +135,7 @@ it('a network is deleted while the gate is on it', async () => {
   await until('t1-doomed', async () => (await alice.nova('GET', `servers/${id}`)).server.status === 'ACTIVE')
   try {
     const grant = await world.grant('tenant1', id)
-    await new Promise(resolve => setTimeout(resolve, 25_000)) // seen by one survey
+    await world.surveyed()
     await expect(alice.neutron('DELETE', `networks/${network.id}`)).rejects.toThrow('409')
     // An operator may: the ports first, whoever uses them.
     for (const port of (await admin.neutron('GET', `ports?network_id=${network.id}`)).ports)

@@ -10,6 +10,7 @@ import {attachmentRow, gateRow, pathRow} from '../../support/rows.ts'
 
 let db: Store
 let ports: Partial<Port>[]
+let networks: string[]
 let now = 1_000_000
 const vmPort = {
   id: 'vm',
@@ -21,8 +22,10 @@ const gatePort = {id: 'ours', device_id: 'gate-server', network_id: 'n1', fixed_
 const look = () => survey({db, clock: () => now, cloud})
 const cloud = {
   network: {
-    ports: async (filter: {id?: string[]; device_id?: string[]}) =>
-      ports.filter(p => filter.id?.includes(p.id ?? '') ?? filter.device_id?.includes(p.device_id ?? '')),
+    ports: async (filter: {id?: string[]; network_id?: string[]}) =>
+      ports.filter(p => filter.id?.includes(p.id ?? '') ?? filter.network_id?.includes(p.network_id ?? '')),
+    networks: async ({id}: {id: string[]}) =>
+      id.filter(one => networks.includes(one)).map(one => ({id: one})),
   },
 } as unknown as OpenStack
 
@@ -30,6 +33,7 @@ beforeEach(async () => {
   db = await openStore(':memory:')
   now = 1_000_000
   ports = [vmPort, gatePort]
+  networks = ['n1']
   await gateRow(db)
   await attachmentRow(db, {port_id: 'ours', mac: 'm', groups: '["sg"]', state: 'ready', wired_at: 1})
   await pathRow(db, {state: 'active'})
@@ -60,6 +64,20 @@ it.each([
   await look()
   ports = after
   expect((await look()).gone).toMatchObject([{id: 'path', attachment_id: 'a'}])
+})
+
+it('an account that sees tenants’ networks no more says nothing of their VMs', async () => {
+  await look()
+  ports = [gatePort]
+  networks = []
+  expect(await look()).toEqual({gone: [], lost: []})
+})
+
+it('a path is gone when its whole network is, and our port with it', async () => {
+  await look()
+  ports = []
+  networks = []
+  expect((await look()).gone).toMatchObject([{id: 'path'}])
 })
 
 it('a port that is gone is to be made anew', async () => {
