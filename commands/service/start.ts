@@ -9,7 +9,7 @@ export default class ServiceStart extends CloudCommand {
   static override summary = 'Run the SSH service until it is told to stop (SIGINT or SIGTERM).'
   static override description =
     'The cloud that --os-cloud names is the account of the service: a member of the gates’ project for project ' +
-    'gates, an admin-like one for gates that are shared by all projects. Log lines are JSON on standard output.'
+    'gates, one role more for gates that are shared by all projects: docs/service-account.md. Log lines are JSON on standard output.'
   static override examples = [
     '$ os-ssh service start --os-cloud service --management-key ~/.ssh/gates --listen 127.0.0.1:5101',
   ]

@@ -38,7 +38,7 @@ type Context = Pick<ServiceContext, 'db' | 'clock' | 'log'>
 const TRIES = 5
 /** How long to wait for a gate that is letting go of the very network, ms: Nova and Neutron take some seconds. */
 const LETTING_GO_MS = 15_000
-const LETTING_GO_POLL_MS = 300
+const LETTING_GO_POLL_MS = 1000
 
 /**
  * Writes the wish of a path: the row that the reconciler then makes true. Renews the one that is there when it still
@@ -52,20 +52,34 @@ export async function wish(
   request: PathRequest,
   limits: GrantLimits,
 ): Promise<PathRow> {
-  const server = await visibleServer(caller, request.server_id)
-  mayEnter(caller.token, server)
   const key = parsePublicKey(request.public_key)
   if (key.type !== 'ssh-ed25519') throw new OsSshError('USAGE', 'the public key must be of type ssh-ed25519')
-  const nics = await chosenNics(caller, server, request.network_id)
   const patient = Date.now() + LETTING_GO_MS
+  for (;;) {
+    try {
+      return await wishNow(context, caller, request, limits)
+    } catch (error) {
+      if (!(error instanceof OsSshError) || error.code !== 'BUSY' || Date.now() > patient) throw error
+      await sleep(LETTING_GO_POLL_MS)
+    }
+  }
+}
+
+/** By what is true of the VM now: after a wait it is read again. */
+async function wishNow(
+  context: Context,
+  caller: Caller,
+  request: PathRequest,
+  limits: GrantLimits,
+): Promise<PathRow> {
+  const server = await visibleServer(caller, request.server_id)
+  mayEnter(caller.token, server)
+  const nics = await chosenNics(caller, server, request.network_id)
   for (let attempt = 1; ; attempt++) {
     try {
       return await tryWish(context, caller, request, server, nics, limits)
     } catch (error) {
-      if (error instanceof OsSshError && error.code === 'BUSY' && Date.now() < patient) {
-        attempt = 0
-        await sleep(LETTING_GO_POLL_MS)
-      } else if (attempt === TRIES || !isConflict(error)) throw error
+      if (attempt === TRIES || !isConflict(error)) throw error
     }
   }
 }
@@ -180,7 +194,6 @@ type NewPath = Omit<
   | 'ended_at'
   | 'killed_at'
   | 'released_at'
-  | 'seen_at'
   | 'error'
 >
 
@@ -211,7 +224,6 @@ function insert(db: Store, plan: Plan, limits: Limits, path: NewPath): Promise<P
         ended_at: null,
         killed_at: null,
         released_at: null,
-        seen_at: null,
         error: null,
       })
       .returningAll()

@@ -13,7 +13,7 @@ import {Reconciler} from './reconciler.ts'
 import {openStore} from './store/open.ts'
 
 export interface ServiceConfig {
-  /** The service's own account: admin-like for shared gates, a plain member for one project (DESIGN 1). */
+  /** The service's own account: a member of its gates' project, for shared ones with a role more (docs/service-account.md). */
   readonly cloud: OpenStack
   /** Directory of the CA keys and, by default, of the database. Made 0700. */
   readonly state: string

@@ -8,7 +8,7 @@ import type {ServiceContext} from './context.ts'
 import {cloudFault} from './faults.ts'
 import {plug, unplug} from './gates/attachments.ts'
 import {GateWorker, QUARANTINE_MS} from './gates/worker.ts'
-import {forgetGrace, retireIdle} from './store/attachments.ts'
+import {forgetGrace, retireIdle, stranded} from './store/attachments.ts'
 import {endPaths, failPaths, LIVE, path} from './store/paths.ts'
 import type {AttachmentRow, PathRow} from './store/schema.ts'
 import {survey} from './survey.ts'
@@ -18,6 +18,8 @@ const TICK_MS = 1000
 const RESYNC_MS = 60_000
 /** What the cloud took away is noticed within this time, ms. */
 const SURVEY_MS = 20_000
+/** What stays refused is no reason to log in again all the time, ms. */
+const RENEW_MS = 30_000
 
 export interface ReconcilerOptions {
   readonly context: Omit<ServiceContext, 'wakeLater' | 'fail' | 'settled' | 'unplug'>
@@ -38,6 +40,7 @@ export class Reconciler {
   readonly #settled = new EventEmitter().setMaxListeners(0)
   #lastResync = 0
   #lastSurvey = 0
+  #renewedAt = 0
   #stopped = false
   #ticking: Promise<void> | undefined
 
@@ -191,7 +194,10 @@ export class Reconciler {
     try {
       return await task()
     } catch (error) {
-      if (!(error instanceof OpenStackError) || !['forbidden', 'not-found'].includes(error.fault)) throw error
+      const refused = error instanceof OpenStackError && ['forbidden', 'not-found'].includes(error.fault)
+      const now = this.context.clock()
+      if (!refused || now - this.#renewedAt < RENEW_MS) throw error
+      this.#renewedAt = now
       this.context.cloud.identity.renew()
       return task()
     }
@@ -206,6 +212,7 @@ export class Reconciler {
       this.#settled.emit(row.id)
     }
     await retireIdle(db, now, this.#grace)
+    for (const row of await stranded(db)) this.context.unplug(row)
     const gates = new Set(await this.#restless(now))
     if (now - this.#lastResync >= RESYNC_MS) {
       this.#lastResync = now

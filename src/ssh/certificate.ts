@@ -1,4 +1,4 @@
-import {randomBytes, sign} from 'node:crypto'
+import {createHmac, randomBytes, sign} from 'node:crypto'
 
 import {OsSshError} from '../errors.ts'
 import {parsePrivateKey, parsePublicKey} from './keys.ts'
@@ -32,12 +32,28 @@ export function signUserCertificate(request: UserCertificateRequest): string {
   return certify(1, request, Buffer.concat(critical), Buffer.concat(permits))
 }
 
-/** A host certificate as one line; clients trust it by `@cert-authority`. @throws OsSshError USAGE for unusable keys */
+/**
+ * A host certificate as one line; clients trust it by `@cert-authority`. The same request gives the same certificate, whoever
+ * signs it and when: a gate that has it already needs no restart of its sshd.
+ *
+ * @throws OsSshError USAGE for unusable keys
+ */
 export function signHostCertificate(request: CertificateRequest): string {
-  return certify(2, request, Buffer.alloc(0), Buffer.alloc(0))
+  // What the nonce is for, that nobody can foretell what is signed, a keyed hash does as well as chance.
+  const {caPrivateKey, serial, ...rest} = request
+  const nonce = createHmac('sha256', caPrivateKey)
+    .update(JSON.stringify([String(serial), rest]))
+    .digest()
+  return certify(2, request, Buffer.alloc(0), Buffer.alloc(0), nonce)
 }
 
-function certify(kind: 1 | 2, request: CertificateRequest, critical: Buffer, extensions: Buffer): string {
+function certify(
+  kind: 1 | 2,
+  request: CertificateRequest,
+  critical: Buffer,
+  extensions: Buffer,
+  nonce = randomBytes(32),
+): string {
   // To sshd an empty list means "every principal": never sign one.
   if (request.principals.length === 0 || request.principals.includes('')) {
     throw new OsSshError('USAGE', 'a certificate needs at least one principal')
@@ -47,7 +63,7 @@ function certify(kind: 1 | 2, request: CertificateRequest, critical: Buffer, ext
   const name = `${type.replace('@openssh.com', '')}-cert-v01@openssh.com`
   const body = Buffer.concat([
     string(name),
-    string(randomBytes(32)),
+    string(nonce),
     blob.subarray(string(type).length), // the key's own fields
     u64(request.serial),
     u32(kind),

@@ -62,6 +62,11 @@ describe('paths', () => {
   })
 })
 
+it('restarts the gate’s sshd once, for its configuration, and not at every round', async () => {
+  const {stdout} = await world.onGate('grep -c "Received SIGHUP" /var/log/sshd.log')
+  expect(stdout).toBe('1\n')
+})
+
 describe('revocation', () => {
   it('cuts a live session within a second, and no other', async () => {
     const [cut, other] = [await world.grant('tenant1', 't1-web'), await world.grant('tenant1', 't1-web')]

@@ -55,7 +55,6 @@ export async function pathRow(db: Store, given: Partial<Omit<PathTable, 'serial'
   const times = {
     created_at: 0,
     expires_at: 9e12,
-    seen_at: null,
     ended_at: null,
     killed_at: null,
     released_at: null,

@@ -13,6 +13,9 @@ export type Site = Omit<RealSite, 'backend' | 'servers'> &
 /** OS_SSH_TEST_CLOUD: the cloud that this run is about. */
 export const testCloud = process.env['OS_SSH_TEST_CLOUD'] === 'openstack' ? 'openstack' : 'lab'
 
+/** Is it the real one with OVN, whose answers differ here and there? */
+export const onOvn = testCloud === 'openstack' && openstackSite()?.backend === 'ovn'
+
 /**
  * A cloud as it is when nobody has used it yet: a new lab of that name, or the real one with its gates rebooted and
  * everything of ours taken out.

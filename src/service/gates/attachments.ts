@@ -19,9 +19,12 @@ type Plugging = Pick<ServiceContext, 'db' | 'cloud' | 'log' | 'clock'>
 /** By this name a port is found again when we died between making it and writing it down. */
 const portName = (row: AttachmentRow) => `os-ssh-${row.id}`
 
-async function findPort({cloud}: Plugging, row: AttachmentRow): Promise<Port | undefined> {
-  if (row.port_id === null)
-    return (await cloud.network.ports({name: portName(row), network_id: row.network_id}))[0]
+async function findPort({cloud}: Plugging, row: AttachmentRow, gate: GateRow): Promise<Port | undefined> {
+  if (row.port_id === null) {
+    const {network_id} = row
+    // Anybody may call a port so; ours is the gate's project's.
+    return (await cloud.network.ports({name: portName(row), network_id, project_id: gate.project_id}))[0]
+  }
   return cloud.network.port(row.port_id).catch(gone)
 }
 
@@ -43,7 +46,8 @@ async function wantedGroups(context: Plugging, row: AttachmentRow, gate: GateRow
     ...(JSON.parse(row.groups) as string[]),
     ...paths.flatMap(p => JSON.parse(p.groups) as string[]),
   ])
-  if (groups.size === 0 || row.port_id === null) {
+  // Until all of it has been said once: a crash may have come between.
+  if (row.groups === '[]') {
     const own = await context.cloud.network.securityGroups({project_id: gate.project_id, name: 'default'})
     for (const group of own) groups.add(group.id)
   }
@@ -63,7 +67,7 @@ export async function plug(context: Plugging, row: AttachmentRow, gate: GateRow)
   const same = JSON.stringify(groups) === row.groups
   if (row.state !== 'wanted' && same) return false
 
-  const port = (await findPort(context, row)) ?? (await createPort(context, row, gate))
+  const port = (await findPort(context, row, gate)) ?? (await createPort(context, row, gate))
   if (port.project_id !== gate.project_id)
     throw new OsSshError(
       'CLOUD_REFUSED',
@@ -154,11 +158,11 @@ async function createPort({cloud, db, log}: Plugging, row: AttachmentRow, gate: 
  */
 export async function unplug(context: Plugging, row: AttachmentRow, gate: GateRow): Promise<void> {
   const {cloud, db} = context
-  const port = await findPort(context, row)
+  const port = await findPort(context, row, gate)
   if (port !== undefined) {
     if (port.device_id !== '') {
       await cloud.compute.detachPort(gate.server_id, port.id).catch(gone)
-      // Nova detaches in its own time and Neutron would refuse to delete a port in use.
+      // Nova detaches in its own time; deleted before that, the port would be missed by it.
       await becomes(context, port.id, DETACH_MS, now => now?.device_id === '')
     }
     await cloud.network.deletePort(port.id).catch(async error => {

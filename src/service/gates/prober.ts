@@ -9,7 +9,7 @@ import {type Probe, renderProbes} from './render.ts'
  * Batches under way at most. sshd admits ten sessions a connection (MaxSessions) and a round needs two; a batch with a
  * VM that does not answer takes the whole time, and the others must not wait for it.
  */
-const BATCHES = 6
+const BATCHES = 8
 
 /** How long a VM has to answer, s: on a network that stands, and on one whose agents may not have followed yet. */
 const STANDING_S = 5

@@ -124,6 +124,9 @@ export class GateWorker {
     }
     const fresh = this.#applied.base !== identity.hostCertificate
     const stamps = new Map(present.map(row => [row.id, attachmentStamp(row, paths)]))
+    // One that went and comes again is new to the gate, even if it looks the same.
+    for (const id of this.#applied.attachments.keys())
+      if (!stamps.has(id)) this.#applied.attachments.delete(id)
     const attachments = present.filter(row => this.#applied.attachments.get(row.id) !== stamps.get(row.id))
     // Until the gate has said ready nothing counts as applied; #settle fills the attachments in.
     this.#applied.base = identity.hostCertificate

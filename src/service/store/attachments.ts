@@ -1,15 +1,18 @@
 import type {Store} from './open.ts'
 import {LIVE} from './paths.ts'
+import type {AttachmentRow} from './schema.ts'
 
 const live = (db: Store) => db.selectFrom('paths').select('attachment_id').where('state', 'in', LIVE)
 
-/** Attachments with paths that the gate has not cut yet. */
+/** Attachments with paths that the gate has not cut yet. One that is down cannot: there, taking out the interface cuts them. */
 const uncut = (db: Store) =>
   db
     .selectFrom('paths')
+    .innerJoin('gates', 'gates.id', 'paths.gate_id')
     .select('attachment_id')
-    .where('state', 'in', ['ended', 'failed'])
+    .where('paths.state', 'in', ['ended', 'failed'])
     .where('killed_at', 'is', null)
+    .where('gates.state', '!=', 'down')
 
 /**
  * Attachments that no path needs: first a grace, since people come back; then they go.
@@ -43,6 +46,17 @@ export async function retireIdle(db: Store, now: number, grace: number): Promise
         e.and([e('idle_since', 'is not', null), e('state', 'in', ['wanted', 'plugged'])]),
       ]),
     )
+    .execute()
+}
+
+/** Those that are to go and whose gate is down: nobody can ask it to let go of them first. */
+export function stranded(db: Store): Promise<AttachmentRow[]> {
+  return db
+    .selectFrom('attachments')
+    .innerJoin('gates', 'gates.id', 'attachments.gate_id')
+    .selectAll('attachments')
+    .where('attachments.state', '=', 'removing')
+    .where('gates.state', '=', 'down')
     .execute()
 }
 

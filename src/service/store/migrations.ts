@@ -77,11 +77,8 @@ async function createPaths(db: Kysely<unknown>, dialect: Dialect): Promise<void>
 export function migrations(dialect: Dialect): Record<string, Migration> {
   return {
     '2026-11-23-first': {up: db => createTables(db as Kysely<unknown>, dialect)},
-    '2026-11-24-what-the-cloud-says': {
-      async up(db) {
-        await db.schema.alterTable('attachments').addColumn('wired_at', 'bigint').execute()
-        await db.schema.alterTable('paths').addColumn('seen_at', 'bigint').execute()
-      },
+    '2026-11-24-wired-at': {
+      up: db => db.schema.alterTable('attachments').addColumn('wired_at', 'bigint').execute(),
     },
   }
 }

@@ -46,7 +46,7 @@ export interface AttachmentRow {
   /** JSON `string[]`: security groups that the port has. */
   readonly groups: string
   readonly state: AttachmentState
-  /** When Neutron last said that the port is as we want it; its agents follow some seconds later. */
+  /** When the port last became as we want it, as far as Neutron says; its agents follow some seconds later. */
   readonly wired_at: number | null
   readonly idle_since: number | null
   readonly created_at: number
@@ -81,8 +81,6 @@ export interface PathTable {
   readonly fingerprint: string
   readonly created_at: number
   readonly expires_at: number
-  /** When the service's own account saw the VM's address last; null while it never did. */
-  readonly seen_at: number | null
   readonly ended_at: number | null
   /** When the gate confirmed that nothing of it lives any more; the quarantine of alias and account starts here. */
   readonly killed_at: number | null

@@ -58,7 +58,6 @@ it.each([
       match: 'POST /network/v2.0/ports',
       status: 403,
       times: 2, // it is asked again with a new token
-
       body: {NeutronError: {type: 'PolicyNotAuthorized', message: 'disallowed by policy', detail: ''}},
     },
   ],

@@ -3,7 +3,7 @@ import {afterAll, afterEach, beforeAll, expect, it, jest} from '@jest/globals'
 import Sqlite from 'better-sqlite3'
 
 import {generateKeyPair} from '../../../src/ssh/keys.ts'
-import {startNeutron, startRabbit} from '../../openstack/cloud.ts'
+import {site, startNeutron, startRabbit} from '../../openstack/cloud.ts'
 import {login} from '../../openstack/identity.ts'
 import {api} from '../../openstack/place.ts'
 import {listening, stop, until} from '../../openstack/processes.ts'
@@ -105,7 +105,8 @@ const attachments = async () =>
   (await world.api<{attachments: {id: string}[]}>('service', 'GET', '/v1/attachments')).attachments
 
 it('the service’s account has lost its role', async () => {
-  const {roles} = await admin.keystone('GET', 'roles?name=advsvc')
+  const name = site()?.backend === 'ovn' ? 'advsvc' : 'os_ssh'
+  const {roles} = await admin.keystone('GET', `roles?name=${name}`)
   const {users} = await admin.keystone('GET', 'users?name=svc')
   const assignment = `projects/${await infra()}/users/${users[0].id}/roles/${roles[0].id}`
   await admin.keystone('DELETE', assignment)

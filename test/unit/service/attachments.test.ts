@@ -114,6 +114,18 @@ it('makes a port, puts it into the VM’s groups by an update, attaches it, and 
   })
 })
 
+it('keeps the gate’s own group when an attachment failed half-way', async () => {
+  await live(['vm'])
+  const attach = cloud.compute.attachPort
+  cloud.compute.attachPort = async () => {
+    throw new OpenStackError('server', 'Nova broke', {status: 500})
+  }
+  await expect(plug(context(), await row(), gate)).rejects.toMatchObject({fault: 'server'})
+  cloud.compute.attachPort = attach
+  await plug(context(), await row(), gate)
+  expect(await row()).toMatchObject({state: 'plugged', groups: '["own","vm"]'})
+})
+
 it('goes on where a crash has left it: the port is found by its name', async () => {
   await live(['vm'])
   await cloud.network.createPort({network_id: 'n1', name: 'os-ssh-a'})

@@ -60,7 +60,6 @@ const path: PathRow = {
   ended_at: null,
   killed_at: null,
   released_at: null,
-  seen_at: null,
   error: null,
 }
 

@@ -1,4 +1,4 @@
-import {afterEach, beforeEach, expect, it} from '@jest/globals'
+import {afterEach, beforeEach, describe, expect, it} from '@jest/globals'
 
 import type {OpenStack, Port} from '../../../src/openstack/index.ts'
 import {forgetGrace, retireIdle} from '../../../src/service/store/attachments.ts'
@@ -10,30 +10,29 @@ import {attachmentRow, gateRow, pathRow} from '../../support/rows.ts'
 
 let db: Store
 let ports: Partial<Port>[]
-let networks: string[]
-let now = 1_000_000
-const vmPort = {
-  id: 'vm',
-  device_id: 's1',
-  network_id: 'n1',
-  fixed_ips: [{subnet_id: 'x', ip_address: '10.0.0.5'}],
-}
-const gatePort = {id: 'ours', device_id: 'gate-server', network_id: 'n1', fixed_ips: []}
-const look = () => survey({db, clock: () => now, cloud})
+let networks: {id: string; shared?: boolean}[]
+const at = (ip_address: string) => [{subnet_id: 'x', ip_address}]
+const vmPort = {id: 'vm', device_id: 's1', network_id: 'n1', project_id: 't', fixed_ips: at('10.0.0.5')}
+const gatePort = {id: 'ours', device_id: 'gate-server', network_id: 'n1', project_id: 'infra', fixed_ips: []}
+const dhcpPort = {id: 'dhcp', device_id: 'dhcp', network_id: 'n1', project_id: 't', fixed_ips: at('10.0.0.2')}
+const look = () => survey({db, cloud})
 const cloud = {
+  identity: {token: async () => ({project: {id: 'infra'}})},
   network: {
-    ports: async (filter: {id?: string[]; network_id?: string[]}) =>
-      ports.filter(p => filter.id?.includes(p.id ?? '') ?? filter.network_id?.includes(p.network_id ?? '')),
-    networks: async ({id}: {id: string[]}) =>
-      id.filter(one => networks.includes(one)).map(one => ({id: one})),
+    ports: async (filter: Record<'id' | 'device_id' | 'network_id', string[] | undefined>) =>
+      ports.filter(port =>
+        (['id', 'device_id', 'network_id'] as const).every(
+          key => filter[key]?.includes(port[key] ?? '') ?? true,
+        ),
+      ),
+    networks: async ({id}: {id: string[]}) => networks.filter(network => id.includes(network.id)),
   },
 } as unknown as OpenStack
 
 beforeEach(async () => {
   db = await openStore(':memory:')
-  now = 1_000_000
   ports = [vmPort, gatePort]
-  networks = ['n1']
+  networks = [{id: 'n1'}]
   await gateRow(db)
   await attachmentRow(db, {port_id: 'ours', mac: 'm', groups: '["sg"]', state: 'ready', wired_at: 1})
   await pathRow(db, {state: 'active'})
@@ -42,42 +41,53 @@ afterEach(() => db.destroy())
 
 const attachment = () => db.selectFrom('attachments').selectAll().executeTakeFirstOrThrow()
 
-it('finds nothing where all is as it was, and remembers that the VM was seen', async () => {
+it('finds nothing where all is as it was', async () => {
   expect(await look()).toEqual({gone: [], lost: []})
-  expect(await db.selectFrom('paths').select('seen_at').executeTakeFirst()).toEqual({seen_at: now})
-})
-
-it('says nothing of a VM whose port this account never saw', async () => {
-  ports = [gatePort]
-  expect((await look()).gone).toEqual([])
 })
 
 it.each([
   ['the VM was deleted', [gatePort]],
   ['its address was given to another VM', [gatePort, {...vmPort, device_id: 's2'}]],
-  [
-    'it has another address now',
-    [gatePort, {...vmPort, fixed_ips: [{subnet_id: 'x', ip_address: '10.0.0.6'}]}],
-  ],
+  ['it has another address now', [gatePort, {...vmPort, fixed_ips: at('10.0.0.6')}]],
   ['it is on another network now', [gatePort, {...vmPort, network_id: 'n2'}]],
 ])('a path is gone when %s', async (_, after) => {
-  await look()
   ports = after
   expect((await look()).gone).toMatchObject([{id: 'path', attachment_id: 'a'}])
 })
 
-it('an account that sees tenants’ networks no more says nothing of their VMs', async () => {
-  await look()
-  ports = [gatePort]
-  networks = []
-  expect(await look()).toEqual({gone: [], lost: []})
-})
+describe('not seen is not gone', () => {
+  it('for an account that sees tenants’ networks no more', async () => {
+    ports = [gatePort]
+    networks = []
+    expect(await look()).toEqual({gone: [], lost: []})
+  })
 
-it('a path is gone when its whole network is, and our port with it', async () => {
-  await look()
-  ports = []
-  networks = []
-  expect((await look()).gone).toMatchObject([{id: 'path'}])
+  it('on a shared network, which everybody sees, unless somebody’s port on it is seen', async () => {
+    ports = [gatePort]
+    networks = [{id: 'n1', shared: true}]
+    expect((await look()).gone).toEqual([])
+    ports = [gatePort, dhcpPort]
+    expect((await look()).gone).toMatchObject([{id: 'path'}])
+  })
+
+  it('but it is in the account’s own project', async () => {
+    await db.updateTable('paths').set({project_id: 'infra'}).execute()
+    ports = [gatePort]
+    networks = []
+    expect((await look()).gone).toMatchObject([{id: 'path'}])
+  })
+
+  it('but it is when the network and our port on it are not there either', async () => {
+    ports = []
+    networks = []
+    expect((await look()).gone).toMatchObject([{id: 'path'}])
+  })
+
+  it('for the ports of another project’s gates, when none of them is seen', async () => {
+    await db.updateTable('gates').set({project_id: 'other'}).execute()
+    ports = [vmPort]
+    expect((await look()).lost).toEqual([])
+  })
 })
 
 it('a port that is gone is to be made anew', async () => {
@@ -103,25 +113,37 @@ it('one that is being removed is left alone', async () => {
   expect((await look()).lost).toEqual([])
 })
 
-it('a network waits for its grace, but not when its VMs are gone, and never before the paths are cut', async () => {
+describe('a network', () => {
+  const now = 1_000_000
   const state = async () => (await attachment()).state
-  await retireIdle(db, now, 1000)
-  expect((await attachment()).idle_since).toBeNull()
-  await db.updateTable('paths').set({state: 'ended'}).execute()
-  await forgetGrace(db, ['a'])
-  await retireIdle(db, now, 1000)
-  expect(await state()).toBe('ready') // its path is not cut yet
-  await db.updateTable('paths').set({killed_at: now}).execute()
-  await retireIdle(db, now, 1000)
-  expect(await state()).toBe('removing')
-})
 
-it('the grace begins when the last path has been cut, and ends when somebody comes back', async () => {
-  await db.updateTable('paths').set({state: 'ended', killed_at: now}).execute()
-  await retireIdle(db, now, 1000)
-  await retireIdle(db, now + 999, 1000)
-  expect(await attachment()).toMatchObject({state: 'ready', idle_since: now})
-  await db.updateTable('paths').set({state: 'active'}).execute()
-  await retireIdle(db, now + 2000, 1000)
-  expect(await attachment()).toMatchObject({state: 'ready', idle_since: null})
+  it('waits for its grace, but not when its VMs are gone, and never before the paths are cut', async () => {
+    await retireIdle(db, now, 1000)
+    expect((await attachment()).idle_since).toBeNull()
+    await db.updateTable('paths').set({state: 'ended'}).execute()
+    await forgetGrace(db, ['a'])
+    await retireIdle(db, now, 1000)
+    expect(await state()).toBe('ready') // its path is not cut yet
+    await db.updateTable('paths').set({killed_at: now}).execute()
+    await retireIdle(db, now, 1000)
+    expect(await state()).toBe('removing')
+  })
+
+  it('has its grace from when the last path was cut until somebody comes back', async () => {
+    await db.updateTable('paths').set({state: 'ended', killed_at: now}).execute()
+    await retireIdle(db, now, 1000)
+    await retireIdle(db, now + 999, 1000)
+    expect(await attachment()).toMatchObject({state: 'ready', idle_since: now})
+    await db.updateTable('paths').set({state: 'active'}).execute()
+    await retireIdle(db, now + 2000, 1000)
+    expect(await attachment()).toMatchObject({state: 'ready', idle_since: null})
+  })
+
+  it('is not held by a gate that is down and cannot say that it has cut the paths', async () => {
+    await db.updateTable('gates').set({state: 'down'}).execute()
+    await db.updateTable('paths').set({state: 'ended'}).execute()
+    await retireIdle(db, now, 1000)
+    await retireIdle(db, now + 1001, 1000)
+    expect(await state()).toBe('removing')
+  })
 })

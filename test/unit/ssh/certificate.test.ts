@@ -57,6 +57,13 @@ describe('ssh-keygen -L', () => {
   })
 })
 
+test('a host’s certificate is the same whenever it is asked for, a user’s never', () => {
+  const host = () => signHostCertificate({...base, principals: ['gate-1']})
+  expect(host()).toBe(host())
+  expect(host()).not.toBe(signHostCertificate({...base, principals: ['gate-2']}))
+  expect(signUserCertificate(base)).not.toBe(signUserCertificate(base))
+})
+
 test('a certificate for everybody is never signed', () => {
   for (const principals of [[], ['']]) {
     expect(() => signUserCertificate({...base, principals})).toThrow(/at least one principal/)
