@@ -19,7 +19,7 @@ const RESYNC_MS = 60_000
 /** What the cloud took away is noticed within this time, ms. */
 const SURVEY_MS = 20_000
 /** What stays refused is no reason to log in again all the time, ms. */
-const RENEW_MS = 30_000
+const RENEW_MS = 5000
 
 export interface ReconcilerOptions {
   readonly context: Omit<ServiceContext, 'wakeLater' | 'fail' | 'settled' | 'unplug'>

@@ -119,7 +119,8 @@ it('the service’s account has lost its role', async () => {
   } finally {
     await admin.keystone('PUT', assignment)
   }
-  // Without a restart: a refusal makes it ask for a new token.
+  // Without a restart: a refusal makes it ask for a new token, once in 5 s (RENEW_MS of src/service/reconciler.ts).
+  await new Promise(resolve => setTimeout(resolve, 6000))
   await works()
 })
 
