@@ -1,9 +1,10 @@
-import {existsSync, mkdirSync, renameSync} from 'node:fs'
+import {createHash} from 'node:crypto'
+import {existsSync, mkdirSync, readFileSync, renameSync} from 'node:fs'
 import {setTimeout as sleep} from 'node:timers/promises'
 
 import {attempt, run} from '../../src/lab/run.ts'
 import {password} from './configs.ts'
-import {api, dir, mgmt, template} from './place.ts'
+import {api, dir, here, mgmt, template} from './place.ts'
 import {command, start, until} from './processes.ts'
 
 const names = ['keystone', 'nova_api', 'nova', 'nova_cell0', 'placement', 'glance', 'neutron']
@@ -18,14 +19,23 @@ async function startMariadb(): Promise<number> {
 
 /** Starts MariaDB with the databases and Keystone's keys of the template, which is made first if there is none. */
 export async function databases(say: (line: string) => void): Promise<void> {
-  if (!existsSync(template)) {
+  const file = template(recipe())
+  if (!existsSync(file)) {
     say('making the databases (kept for the next time)')
-    await makeTemplate()
-  } else await run(['tar', '-C', dir, '-xf', template])
+    await makeTemplate(file)
+  } else await run(['tar', '-C', dir, '-xf', file])
   await startMariadb()
 }
 
-async function makeTemplate(): Promise<void> {
+/** Changes when what goes into the template may have: its passwords, addresses and tables. */
+function recipe(): string {
+  const hash = createHash('sha256')
+  for (const source of ['databases.ts', 'configs.ts', 'place.ts'])
+    hash.update(readFileSync(`${here}${source}`))
+  return hash.digest('hex').slice(0, 8)
+}
+
+async function makeTemplate(file: string): Promise<void> {
   await command([
     'mariadb-install-db',
     `--defaults-file=${dir}/etc/my.cnf`,
@@ -49,8 +59,8 @@ async function makeTemplate(): Promise<void> {
     async () => !(await attempt(sql('select 1'))) && !existsSync(`${dir}/mysql.pid`),
   )
   await sleep(200)
-  await run(['tar', '-C', dir, '-cf', `${template}.new`, 'mysql', 'keystone-fernet', 'keystone-credential'])
-  renameSync(`${template}.new`, template)
+  await run(['tar', '-C', dir, '-cf', `${file}.new`, 'mysql', 'keystone-fernet', 'keystone-credential'])
+  renameSync(`${file}.new`, file)
 }
 
 const migrateNeutron = () =>

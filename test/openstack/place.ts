@@ -5,8 +5,8 @@ export const here = fileURLToPath(new URL('.', import.meta.url))
 const state = process.env['OS_SSH_OPENSTACK_STATE'] || '/var/tmp/os-ssh-openstack'
 /** Everything of the cloud that runs; gone after `down`. */
 export const dir = `${state}/run`
-/** Synchronised databases and Keystone's keys, so that the next `up` need not make them again. */
-export const template = `${state}/template.tar`
+/** Synchronised databases and Keystone's keys, so that the next `up` need not make them again; of another recipe, another file. */
+export const template = (recipe: string) => `${state}/template-${recipe}.tar`
 /** Network namespace that holds the cloud, its APIs and its user's workstation. */
 export const netns = 'os-ssh-openstack'
 /** Address of the controller on the nodes' management network. */

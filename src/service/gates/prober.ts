@@ -1,5 +1,6 @@
 import {OsSshError} from '../../errors.ts'
 import type {ServiceContext} from '../context.ts'
+import {forgetGrace} from '../store/attachments.ts'
 import {activatePaths} from '../store/paths.ts'
 import type {AttachmentRow} from '../store/schema.ts'
 import type {GateConnection} from './connection.ts'
@@ -71,6 +72,8 @@ export class Prober {
       const why = status === 1 ? 'refuses the connection' : `does not answer within ${seconds} s`
       const sentence = `the VM ${why} on ${path.address}, TCP port 22, asked from its own network`
       await this.#context.fail([path.id], new OsSshError('VM_UNREACHABLE', sentence))
+      // It may be the cloud that has not wired the port right, which it does now and then: the next try shall get another.
+      if (status !== 1 && seconds === FRESH_S) await forgetGrace(this.#context.db, [path.attachment_id])
     }
     this.#known.delete(path.id)
   }
