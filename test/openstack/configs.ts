@@ -8,7 +8,8 @@ import {api, type Backend, dir, here, mgmt, nodes, ports} from './place.ts'
 /** Password of every service account and of RabbitMQ: nothing but this machine's namespace reaches them. */
 export const password = 'openstack'
 
-const db = (name: string) =>
+/** Address of a service's database, as SQLAlchemy reads it. */
+export const db = (name: string) =>
   `mysql+pymysql://openstack:${password}@localhost/${name}?unix_socket=${dir}/mysql.sock&charset=utf8mb4`
 
 /** How a service authenticates: keystoneauth's settings. */

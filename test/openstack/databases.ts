@@ -3,7 +3,7 @@ import {existsSync, mkdirSync, readFileSync, renameSync} from 'node:fs'
 import {setTimeout as sleep} from 'node:timers/promises'
 
 import {attempt, run} from '../../src/lab/run.ts'
-import {password} from './configs.ts'
+import {db, password} from './configs.ts'
 import {api, dir, here, mgmt, template} from './place.ts'
 import {command, start, until} from './processes.ts'
 
@@ -72,8 +72,7 @@ async function migrateOthers(): Promise<void> {
   await command(['glance-manage', ...config('glance-api.conf'), 'db_sync'])
   await command(['placement-manage', ...config('placement/placement.conf'), 'db', 'sync'])
   await command([...nova, 'api_db', 'sync'])
-  const cell0 = `mysql+pymysql://openstack:${password}@localhost/nova_cell0?unix_socket=${dir}/mysql.sock&charset=utf8mb4`
-  await command([...nova, 'cell_v2', 'map_cell0', '--database_connection', cell0])
+  await command([...nova, 'cell_v2', 'map_cell0', '--database_connection', db('nova_cell0')])
   await command([...nova, 'db', 'sync'])
   await command([...nova, 'cell_v2', 'create_cell', '--name', 'cell1'])
 }
