@@ -17,7 +17,7 @@ import type {Path, PathGrant, Problem} from '../../src/protocol/index.ts'
 import {stopAgent} from '../../src/ssh/agent.ts'
 import {generateKeyPair, type KeyPairText} from '../../src/ssh/keys.ts'
 import {needOwnNetns} from './netns.ts'
-import {closeSite, openSite, type Site, testCloud} from './site.ts'
+import {closeSite, openSite, type Site} from './site.ts'
 
 export const root = new URL('../..', import.meta.url).pathname
 const node = process.execPath
@@ -199,17 +199,8 @@ export class World {
     key: KeyPairText = generateKeyPair(cloud),
   ): Promise<PathGrant & {key: KeyPairText}> {
     const body = {server_id: this.server(server), public_key: key.publicKey}
-    const ask = () => this.api<PathGrant & Problem>(cloud, 'POST', '/v1/paths', body)
-    const answer = await eventually(ask, ({code}) => code !== 'VM_UNREACHABLE', this.patience)
-    if (answer.status !== 201) throw new Error(`POST /v1/paths: ${JSON.stringify(answer)}`)
-    return {...answer, key}
+    return {...(await this.api<PathGrant>(cloud, 'POST', '/v1/paths', body, 201)), key}
   }
-
-  /**
-   * How long to go on asking for a path whose VM is not reached, ms. A real cloud leaves a fresh port unwired now and then
-   * (seen once in some hundred, cause not found); a user would try again. In the lab the first answer counts.
-   */
-  readonly patience = testCloud === 'openstack' ? 90_000 : 0
 
   async refusal(cloud: string, serverId: string): Promise<Problem> {
     return this.api<Problem>(cloud, 'POST', '/v1/paths', {

@@ -1,8 +1,7 @@
 import {OsSshError} from '../../errors.ts'
 import type {ServiceContext} from '../context.ts'
-import {forgetGrace} from '../store/attachments.ts'
 import {activatePaths} from '../store/paths.ts'
-import type {AttachmentRow} from '../store/schema.ts'
+import type {AttachmentRow, PathRow} from '../store/schema.ts'
 import type {GateConnection} from './connection.ts'
 import {type Probe, renderProbes} from './render.ts'
 
@@ -16,9 +15,11 @@ const BATCHES = 8
 const STANDING_S = 5
 const FRESH_S = 20
 
-/** How long to wait for a VM behind this attachment, s. @param now epoch ms */
-export function patience({wired_at}: Pick<AttachmentRow, 'wired_at'>, now: number): number {
-  return wired_at !== null && now - wired_at < FRESH_S * 1000 ? FRESH_S : STANDING_S
+/** How to try this path's VM behind this attachment. @param now epoch ms */
+export function probeOf(path: PathRow, attachment: AttachmentRow, now: number): Probe {
+  const {wired_at} = attachment
+  if (wired_at === null || now - wired_at >= FRESH_S * 1000) return {path, seconds: STANDING_S}
+  return {path, seconds: FRESH_S, fresh: attachment}
 }
 
 /** Tries the VMs of new paths from the gate, many in one session, and says of each whether it may be used. */
@@ -72,8 +73,6 @@ export class Prober {
       const why = status === 1 ? 'refuses the connection' : `does not answer within ${seconds} s`
       const sentence = `the VM ${why} on ${path.address}, TCP port 22, asked from its own network`
       await this.#context.fail([path.id], new OsSshError('VM_UNREACHABLE', sentence))
-      // It may be the cloud that has not wired the port right, which it does now and then: the next try shall get another.
-      if (status !== 1 && seconds === FRESH_S) await forgetGrace(this.#context.db, [path.attachment_id])
     }
     this.#known.delete(path.id)
   }

@@ -65,6 +65,8 @@ function strict(value: string, allowed: RegExp): string {
   return value
 }
 
+const strictMac = ({mac}: Pick<AttachmentRow, 'mac'>) => strict(mac ?? '', /^([0-9a-f]{2}:){5}[0-9a-f]{2}$/)
+
 function address(value: string): string {
   if (isIP(value) === 0 || value.includes('%'))
     throw new TypeError(`refusing to render address ${JSON.stringify(value)}`)
@@ -106,7 +108,7 @@ function attachmentValues(row: AttachmentRow, paths: readonly PathRow[], now: nu
   const rules = render('namespace.nft.eta', plan)
   const fixed = {
     ...plan,
-    mac: strict(row.mac ?? '', /^([0-9a-f]{2}:){5}[0-9a-f]{2}$/),
+    mac: strictMac(row),
     mtu: strict(String(row.mtu), /^\d{3,5}$/),
     addresses: (JSON.parse(row.addresses) as string[]).map(prefix),
     routes: (JSON.parse(row.reach) as Reach[]).flatMap(reach =>
@@ -152,19 +154,23 @@ export function renderAccounts(logins: readonly string[]): string {
   return render('accounts.sh.eta', {group: GROUP, logins})
 }
 
-/** A path to be tried, and how long its VM has to answer, s. */
+/** A path to be tried. */
 export interface Probe {
   readonly path: PathRow
+  /** How long its VM has to answer. */
   readonly seconds: number
+  /** The attachment, while its network may not know it yet: the gate announces its addresses there. */
+  readonly fresh?: Pick<AttachmentRow, 'slot' | 'mac'>
 }
 
 /** The script that tries these paths' VMs and prints `probe PATH STATUS` for each: 1 is refused, 124 no answer. */
 export function renderProbes(probes: readonly Probe[]): string {
   return render('probe.sh.eta', {
-    probes: probes.map(({path, seconds}) => ({
+    probes: probes.map(({path, seconds, fresh}) => ({
       id: strict(path.id, /^[0-9a-f-]{36}$/),
       alias: address(path.alias),
       seconds: strict(String(seconds), /^\d{1,3}$/),
+      nic: fresh ? `${slotPlan(fresh.slot).namespace} ${strictMac(fresh)}` : '',
     })),
   })
 }

@@ -4,7 +4,7 @@ import {markKilled, pathsOfGate, releasePaths} from '../store/paths.ts'
 import type {AttachmentRow, GateRow, PathRow} from '../store/schema.ts'
 import {login} from './addresses.ts'
 import {GateConnection} from './connection.ts'
-import {Prober, patience} from './prober.ts'
+import {Prober, probeOf} from './prober.ts'
 import {LOGIN_GRACE, renderAccounts, renderGate} from './render.ts'
 
 /** Accounts made at a time, and how many free ones there should always be. */
@@ -196,7 +196,7 @@ export class GateWorker {
     const probes = paths.flatMap(path => {
       const attachment = path.state === 'pending' ? ready.get(path.attachment_id) : undefined
       if (attachment === undefined || !admits(attachment, path)) return []
-      return [{path, seconds: patience(attachment, clock())}]
+      return [probeOf(path, attachment, clock())]
     })
     // A VM that does not answer must not hold up the others: the round ends without waiting for the probes.
     this.#prober.probe(link, probes)

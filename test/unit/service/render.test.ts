@@ -85,13 +85,19 @@ const isShell = (script: string) => spawnSync('sh', ['-n'], {input: script}).sta
 describe('the script of a gate', () => {
   it('reads as it always did', () => {
     expectGolden('gate/apply.sh', renderGate(desired))
-    expectGolden('gate/probe.sh', renderProbes([{path, seconds: 5}]))
+    const probes = [
+      {path, seconds: 5},
+      {path, seconds: 20, fresh: attachment},
+    ]
+    expectGolden('gate/probe.sh', renderProbes(probes))
     expectGolden('gate/accounts.sh', renderAccounts(['osp0000', 'osp0001']))
   })
 
   it('is shell', () => {
     expect(isShell(renderGate(desired))).toBe(true)
-    expect(isShell(renderProbes(desired.paths.map(path => ({path, seconds: 20}))))).toBe(true)
+    expect(isShell(renderProbes(desired.paths.map(path => ({path, seconds: 20, fresh: attachment}))))).toBe(
+      true,
+    )
   })
 
   it('lets an expired path in nowhere, even before it is marked ended', () => {
