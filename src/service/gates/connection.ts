@@ -1,4 +1,5 @@
 import {createInterface} from 'node:readline'
+import type {Readable} from 'node:stream'
 
 import {type AlgorithmList, Client, type ServerHostKeyAlgorithm} from 'ssh2'
 
@@ -40,10 +41,11 @@ export class GateConnection {
   /**
    * Runs a POSIX shell script as root, given by standard input: nothing of it shows in a process list.
    *
+   * @param script may be a stream: the shell does what it has heard so far
    * @param onLine hears each line of standard output as soon as it is there
    * @throws OsSshError GATE_DOWN, HOST_KEY
    */
-  async run(script: string, onLine?: (line: string) => void): Promise<ScriptResult> {
+  async run(script: string | Readable, onLine?: (line: string) => void): Promise<ScriptResult> {
     this.#client ??= this.#connect()
     const opening = this.#client
     const client = await opening.catch(error => {
@@ -107,7 +109,7 @@ export class GateConnection {
     })
   }
 
-  #exec(client: Client, script: string, onLine?: (line: string) => void): Promise<ScriptResult> {
+  #exec(client: Client, script: string | Readable, onLine?: (line: string) => void): Promise<ScriptResult> {
     const command = this.#address.login === 'root' ? 'sh -s' : 'sudo -n sh -s'
     return new Promise((resolve, reject) => {
       const late = setTimeout(() => {
@@ -138,7 +140,8 @@ export class GateConnection {
           settle()
           resolve({status: code ?? 255, ...out})
         })
-        channel.end(script)
+        if (typeof script === 'string') channel.end(script)
+        else script.pipe(channel)
       })
     })
   }

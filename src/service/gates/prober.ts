@@ -1,3 +1,5 @@
+import {PassThrough} from 'node:stream'
+
 import {OsSshError} from '../../errors.ts'
 import type {ServiceContext} from '../context.ts'
 import {activatePaths} from '../store/paths.ts'
@@ -5,11 +7,8 @@ import type {AttachmentRow, PathRow} from '../store/schema.ts'
 import type {GateConnection} from './connection.ts'
 import {type Probe, renderProbes} from './render.ts'
 
-/**
- * Batches under way at most. sshd admits ten sessions a connection (MaxSessions) and a round needs two; a batch with a
- * VM that does not answer takes the whole time, and the others must not wait for it.
- */
-const BATCHES = 8
+/** How long a session takes new probes in, ms: with the longest of them it must end within what a run may take. */
+const INTAKE_MS = 20_000
 
 /** How long a VM has to answer, s: on a network that stands, and on one whose agents may not have followed yet. */
 const STANDING_S = 5
@@ -22,12 +21,15 @@ export function probeOf(path: PathRow, attachment: AttachmentRow, now: number): 
   return {path, seconds: FRESH_S, fresh: attachment}
 }
 
-/** Tries the VMs of new paths from the gate, many in one session, and says of each whether it may be used. */
+/**
+ * Tries the VMs of new paths from the gate and says of each whether it may be used. They share a session, since sshd admits
+ * ten a connection (MaxSessions) and a VM that does not answer must hold up nobody.
+ */
 export class Prober {
   readonly #context: ServiceContext
   readonly #known = new Set<string>()
-  #waiting: Probe[] = []
-  #running = 0
+  /** Gives probes to the session that takes them in now. */
+  #take: ((probes: readonly Probe[]) => void) | undefined
 
   constructor(context: ServiceContext) {
     this.#context = context
@@ -35,44 +37,58 @@ export class Prober {
 
   /** Probes these unless they are being probed already; returns at once. */
   probe(link: GateConnection, probes: readonly Probe[]): void {
-    for (const probe of probes) {
-      if (this.#known.has(probe.path.id)) continue
-      this.#known.add(probe.path.id)
-      this.#waiting.push(probe)
-    }
-    if (this.#waiting.length > 0 && this.#running < BATCHES) void this.#batch(link)
+    const anew = probes.filter(({path}) => !this.#known.has(path.id))
+    if (anew.length === 0) return
+    for (const {path} of anew) this.#known.add(path.id)
+    this.#take ??= this.#open(link)
+    this.#take(anew)
   }
 
-  async #batch(link: GateConnection): Promise<void> {
-    const probes = new Map(this.#waiting.map(probe => [probe.path.id, probe]))
-    this.#waiting = []
-    this.#running++
-    const settling: Promise<void>[] = []
+  #open(link: GateConnection): (probes: readonly Probe[]) => void {
+    const input = new PassThrough()
+    const underWay = new Map<string, Probe>()
+    const close = () => {
+      clearTimeout(intake)
+      if (this.#take === take) this.#take = undefined
+      if (!input.writableEnded) input.end('wait\n')
+    }
+    const intake = setTimeout(close, INTAKE_MS)
+    const take = (probes: readonly Probe[]) => {
+      for (const probe of probes) underWay.set(probe.path.id, probe)
+      input.write(renderProbes(probes))
+    }
     const hear = (line: string) => {
       const [, id = '', status] = /^probe (\S+) (\d+)$/.exec(line) ?? []
-      const probe = probes.get(id)
-      if (probe !== undefined && probes.delete(id)) settling.push(this.#settle(probe, Number(status)))
+      const probe = underWay.get(id)
+      if (probe === undefined) return
+      underWay.delete(id)
+      void this.#settle(probe, Number(status))
+      if (underWay.size === 0) close()
     }
-    try {
-      await link.run(renderProbes([...probes.values()]), hear)
-    } catch (err) {
+    const over = () => {
+      close()
       // The next round, on a new connection, finds these still pending.
-      this.#context.log.info({err}, 'probes were cut off')
+      for (const id of underWay.keys()) this.#known.delete(id)
     }
-    await Promise.allSettled(settling)
-    for (const id of probes.keys()) this.#known.delete(id)
-    this.#running--
-    if (this.#waiting.length > 0) void this.#batch(link)
+    link
+      .run(input, hear)
+      .catch(err => this.#context.log.info({err}, 'probes were cut off'))
+      .finally(over)
+    return take
   }
 
   async #settle({path, seconds}: Probe, status: number): Promise<void> {
-    if (status === 0) {
-      await activatePaths(this.#context.db, [path.id])
-      this.#context.settled(path.id)
-    } else {
-      const why = status === 1 ? 'refuses the connection' : `does not answer within ${seconds} s`
-      const sentence = `the VM ${why} on ${path.address}, TCP port 22, asked from its own network`
-      await this.#context.fail([path.id], new OsSshError('VM_UNREACHABLE', sentence))
+    try {
+      if (status === 0) {
+        await activatePaths(this.#context.db, [path.id])
+        this.#context.settled(path.id)
+      } else {
+        const why = status === 1 ? 'refuses the connection' : `does not answer within ${seconds} s`
+        const sentence = `the VM ${why} on ${path.address}, TCP port 22, asked from its own network`
+        await this.#context.fail([path.id], new OsSshError('VM_UNREACHABLE', sentence))
+      }
+    } catch (err) {
+      this.#context.log.error({err}, 'what a probe said could not be written down')
     }
     this.#known.delete(path.id)
   }

@@ -163,7 +163,10 @@ export interface Probe {
   readonly fresh?: Pick<AttachmentRow, 'slot' | 'mac'>
 }
 
-/** The script that tries these paths' VMs and prints `probe PATH STATUS` for each: 1 is refused, 124 no answer. */
+/**
+ * Tries these paths' VMs, in the background of a shell, which prints `probe PATH STATUS` for each: 1 is refused, 124 no
+ * answer. `wait` is the caller's to say.
+ */
 export function renderProbes(probes: readonly Probe[]): string {
   return render('probe.sh.eta', {
     probes: probes.map(({path, seconds, fresh}) => ({

@@ -1,0 +1,114 @@
+import {type ChildProcess, spawn} from 'node:child_process'
+import {once} from 'node:events'
+import {createInterface} from 'node:readline'
+import type {Readable} from 'node:stream'
+
+import {afterEach, beforeEach, expect, it} from '@jest/globals'
+import {pino} from 'pino'
+
+import type {ServiceContext} from '../../../src/service/context.ts'
+import type {GateConnection} from '../../../src/service/gates/connection.ts'
+import {Prober} from '../../../src/service/gates/prober.ts'
+import {openStore, type Store} from '../../../src/service/store/open.ts'
+import {attachmentRow, gateRow, pathRow} from '../../support/rows.ts'
+
+/* The prober with a real shell, on this machine instead of a gate. */
+
+let db: Store
+let shells: ChildProcess[]
+let settled: string[]
+let hear: () => void
+
+/** As GateConnection.run, without the gate; and as sshd, which admits so many sessions. */
+const link = {
+  async run(script: string | Readable, onLine: (line: string) => void) {
+    if (shells.length === 10) throw new Error('MaxSessions')
+    const shell = spawn('sh', ['-s'], {stdio: ['pipe', 'pipe', 'inherit'], detached: true})
+    shells.push(shell)
+    createInterface({input: shell.stdout}).on('line', onLine)
+    if (typeof script === 'string') shell.stdin.end(script)
+    else script.pipe(shell.stdin)
+    await once(shell, 'close')
+  },
+} as unknown as GateConnection
+
+beforeEach(async () => {
+  db = await openStore(':memory:')
+  shells = []
+  settled = []
+  hear = () => undefined
+  await gateRow(db)
+  await attachmentRow(db, {state: 'ready', wired_at: 1})
+})
+afterEach(async () => {
+  for (const {pid, exitCode, signalCode} of shells)
+    if (pid && exitCode === null && signalCode === null) process.kill(-pid, 'SIGKILL')
+  await db.destroy()
+})
+
+function prober(): Prober {
+  const settle = (id: string) => {
+    settled.push(id)
+    hear()
+  }
+  const context = {
+    db,
+    log: pino({level: 'silent'}),
+    settled: settle,
+    fail: async (ids: string[]) => ids.forEach(settle),
+  }
+  return new Prober(context as unknown as ServiceContext)
+}
+
+/** A path to an alias that answers, by a refusal at least, or to one of no link, which no connection leads to. */
+async function path(n: number, answers: boolean) {
+  const id = `00000000-0000-4000-8000-${String(n).padStart(12, '0')}`
+  const alias = answers ? '127.0.0.1' : `fe80::${n}`
+  await pathRow(db, {id, alias, login: `osp${String(n).padStart(4, '0')}`, fingerprint: `f${n}`})
+  return db.selectFrom('paths').selectAll().where('id', '=', id).executeTakeFirstOrThrow()
+}
+
+const until = async (n: number) => {
+  while (settled.length < n) await new Promise<void>(resolve => (hear = resolve))
+}
+
+it('VMs that do not answer hold up nobody, however many', async () => {
+  const one = prober()
+  for (let n = 1; n <= 20; n++) {
+    one.probe(link, [{path: await path(n, false), seconds: 20}])
+    // Each comes in a round of its own.
+    await new Promise(resolve => setTimeout(resolve, 5))
+  }
+  const alive = await path(21, true)
+  one.probe(link, [{path: alive, seconds: 20}])
+  await until(1)
+  expect(settled).toEqual([alive.id])
+  expect(shells).toHaveLength(1)
+})
+
+it('a path is probed once at a time, and the session ends with its last', async () => {
+  const one = prober()
+  const probe = {path: await path(1, true), seconds: 20}
+  one.probe(link, [probe])
+  one.probe(link, [probe])
+  await until(1)
+  if (shells[0]?.exitCode === null) await once(shells[0], 'close')
+  expect(settled).toEqual([probe.path.id])
+  // Asked again afterwards, it is a new probe.
+  one.probe(link, [probe])
+  await until(2)
+  expect(shells).toHaveLength(2)
+})
+
+it('what a lost session did not answer may be asked again', async () => {
+  const one = prober()
+  const dead = {path: await path(1, false), seconds: 20}
+  one.probe(link, [dead])
+  while (shells[0]?.pid === undefined) await new Promise(resolve => setTimeout(resolve, 5))
+  process.kill(-shells[0].pid, 'SIGKILL')
+  await once(shells[0], 'close')
+  await new Promise(resolve => setImmediate(resolve))
+  one.probe(link, [dead])
+  expect(shells).toHaveLength(2)
+  expect(settled).toEqual([])
+})
