@@ -256,6 +256,7 @@ async function newAttachment(
       addresses: '[]',
       groups: '[]',
       state: 'wanted',
+      own_groups: null,
       wired_at: null,
       idle_since: null,
       created_at: now,

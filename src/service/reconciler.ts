@@ -231,7 +231,7 @@ export class Reconciler {
 
   /** Ends paths to VMs that are gone, and plugs in again what somebody has plugged out. */
   async #survey(): Promise<void> {
-    const {gone, lost} = await survey(this.context)
+    const {gone, lost, burdened} = await survey(this.context)
     await this.#fail(
       gone.map(path => path.id),
       new OsSshError('NOT_FOUND', 'the VM, or its address on that network, is gone'),
@@ -240,7 +240,7 @@ export class Reconciler {
       this.context.db,
       gone.map(path => path.attachment_id),
     )
-    for (const row of lost) this.pursue({attachment_id: row.id, gate_id: row.gate_id})
+    for (const row of [...lost, ...burdened]) this.pursue({attachment_id: row.id, gate_id: row.gate_id})
   }
 
   /** Gates with something that a round would move on. */

@@ -62,3 +62,24 @@ it('a port that somebody plugs out is plugged in again', async () => {
   ])
   expect(await answers(client)).toMatch(/^SSH-/)
 })
+
+it('a security group is let go of when no path leads to its VMs any more, while others on that network stay', async () => {
+  for (const path of await world.paths('tenant1'))
+    await world.api('tenant1', 'DELETE', `/v1/paths/${path.id}`, undefined, 204)
+  const {network} = await world.cloud('admin')
+  const groupsOf = async (server: string) => {
+    const [port] = await network.ports({device_id: world.server(server)})
+    return port?.security_groups ?? []
+  }
+  const groups = async () => (await ours())[0]?.security_groups ?? []
+  const [open = ''] = await groupsOf('t1-db')
+  const [basic = ''] = await groupsOf('t1-default')
+  const client = new GateClient(world, await world.grant('tenant1', 't1-default'))
+  const grant = await world.grant('tenant1', 't1-db')
+  expect(await groups()).toEqual(expect.arrayContaining([open, basic]))
+
+  await world.api('tenant1', 'DELETE', `/v1/paths/${grant.id}`, undefined, 204)
+  expect(await eventually(groups, now => !now.includes(open), 60_000)).not.toContain(open)
+  expect(await groups()).toContain(basic)
+  expect(await answers(client)).toMatch(/^SSH-/)
+})

@@ -33,6 +33,7 @@ export async function attachmentRow(db: Store, given: Partial<AttachmentRow> = {
     mac: null,
     addresses: '[]',
     groups: '[]',
+    own_groups: null,
     state: 'wanted',
     wired_at: null,
   } as const

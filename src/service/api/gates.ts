@@ -134,7 +134,7 @@ export function gateRoutes(api: Api, deps: Deps): void {
     await operator(deps, request)
     const rows = await db.selectFrom('attachments').selectAll().orderBy('created_at').execute()
     return {
-      attachments: rows.map(({reach, addresses, groups, ...row}) => ({
+      attachments: rows.map(({reach, addresses, groups, own_groups: _, ...row}) => ({
         ...row,
         reach: JSON.parse(reach) as unknown,
         addresses: JSON.parse(addresses) as unknown,

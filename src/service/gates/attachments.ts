@@ -6,7 +6,7 @@ import ipaddr from 'ipaddr.js'
 import {OsSshError} from '../../errors.ts'
 import {OpenStackError, type Port} from '../../openstack/index.ts'
 import type {ServiceContext} from '../context.ts'
-import {LIVE} from '../store/paths.ts'
+import {liveGroups, wantedGroups} from '../store/attachments.ts'
 import type {AttachmentRow, GateRow, Reach} from '../store/schema.ts'
 
 const DETACH_MS = 30_000
@@ -34,24 +34,11 @@ function gone(error: unknown): undefined {
   throw error
 }
 
-/** Security groups of all VMs that the attachment's live paths lead to, and the gate project's own for its way out. */
-async function wantedGroups(context: Plugging, row: AttachmentRow, gate: GateRow): Promise<string[]> {
-  const paths = await context.db
-    .selectFrom('paths')
-    .select('groups')
-    .where('attachment_id', '=', row.id)
-    .where('state', 'in', LIVE)
-    .execute()
-  const groups = new Set([
-    ...(JSON.parse(row.groups) as string[]),
-    ...paths.flatMap(p => JSON.parse(p.groups) as string[]),
-  ])
-  // Until all of it has been said once: a crash may have come between.
-  if (row.groups === '[]') {
-    const own = await context.cloud.network.securityGroups({project_id: gate.project_id, name: 'default'})
-    for (const group of own) groups.add(group.id)
-  }
-  return [...groups].sort()
+/** The gate project's own groups, for the port's way out. */
+async function ownGroups({cloud}: Plugging, row: AttachmentRow, gate: GateRow): Promise<string[]> {
+  if (row.own_groups !== null) return JSON.parse(row.own_groups)
+  const own = await cloud.network.securityGroups({project_id: gate.project_id, name: 'default'})
+  return own.map(group => group.id)
 }
 
 /**
@@ -63,8 +50,9 @@ async function wantedGroups(context: Plugging, row: AttachmentRow, gate: GateRow
  */
 export async function plug(context: Plugging, row: AttachmentRow, gate: GateRow): Promise<boolean> {
   const {db, cloud} = context
-  const groups = await wantedGroups(context, row, gate)
-  const same = JSON.stringify(groups) === row.groups
+  const own = await ownGroups(context, row, gate)
+  const groups = wantedGroups(row, own, await liveGroups(db, [row.id]))
+  const same = JSON.stringify(groups) === row.groups && row.own_groups !== null
   if (row.state !== 'wanted' && same) return false
 
   const port = (await findPort(context, row, gate)) ?? (await createPort(context, row, gate))
@@ -73,7 +61,7 @@ export async function plug(context: Plugging, row: AttachmentRow, gate: GateRow)
       'CLOUD_REFUSED',
       'the port of the attachment belongs to another project than the gate',
     )
-  if (groups.some(group => !port.security_groups.includes(group)))
+  if (JSON.stringify([...port.security_groups].sort()) !== JSON.stringify(groups))
     await cloud.network.updatePort(port.id, {security_groups: groups})
   if (port.device_id === '') await cloud.compute.attachPort(gate.server_id, port.id)
   else if (port.device_id !== gate.server_id)
@@ -81,9 +69,10 @@ export async function plug(context: Plugging, row: AttachmentRow, gate: GateRow)
   await becomes(context, port.id, WIRE_MS, now => now?.status === 'ACTIVE')
 
   const plugged = {mac: port.mac_address, addresses: JSON.stringify(addressesOf(port, row))}
+  const member = {groups: JSON.stringify(groups), own_groups: JSON.stringify(own)}
   await db
     .updateTable('attachments')
-    .set({...plugged, port_id: port.id, groups: JSON.stringify(groups), wired_at: context.clock()})
+    .set({...plugged, ...member, port_id: port.id, wired_at: context.clock()})
     .where('id', '=', row.id)
     .execute()
   await db

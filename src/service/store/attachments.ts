@@ -2,6 +2,35 @@ import type {Store} from './open.ts'
 import {LIVE} from './paths.ts'
 import type {AttachmentRow} from './schema.ts'
 
+/** Security groups of the VMs that live paths lead to, by attachment. */
+export async function liveGroups(db: Store, ids: readonly string[]): Promise<Map<string, string[]>> {
+  if (ids.length === 0) return new Map()
+  const rows = await db
+    .selectFrom('paths')
+    .select(['attachment_id', 'groups'])
+    .where('attachment_id', 'in', ids)
+    .where('state', 'in', LIVE)
+    .execute()
+  const byId = Map.groupBy(rows, row => row.attachment_id)
+  return new Map(
+    [...byId].map(([id, paths]) => [id, paths.flatMap(path => JSON.parse(path.groups) as string[])]),
+  )
+}
+
+/**
+ * The groups that an attachment's port shall be in, sorted: the gate project's own and those of the VMs that live paths
+ * lead to. A group that the port is in cannot be deleted, so others are left; only while there is no live path they
+ * stay, since people come back.
+ */
+export function wantedGroups(
+  row: Pick<AttachmentRow, 'id' | 'groups'>,
+  own: readonly string[],
+  live: ReadonlyMap<string, readonly string[]>,
+): string[] {
+  const vms = live.get(row.id) ?? (JSON.parse(row.groups) as string[])
+  return [...new Set([...own, ...vms])].sort()
+}
+
 const live = (db: Store) => db.selectFrom('paths').select('attachment_id').where('state', 'in', LIVE)
 
 /** Attachments with paths that the gate has not cut yet. One that is down cannot: there, taking out the interface cuts them. */

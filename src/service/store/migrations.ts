@@ -80,5 +80,8 @@ export function migrations(dialect: Dialect): Record<string, Migration> {
     '2026-11-24-wired-at': {
       up: db => db.schema.alterTable('attachments').addColumn('wired_at', 'bigint').execute(),
     },
+    '2026-11-24b-own-groups': {
+      up: db => db.schema.alterTable('attachments').addColumn('own_groups', 'text').execute(),
+    },
   }
 }

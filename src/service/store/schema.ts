@@ -45,6 +45,8 @@ export interface AttachmentRow {
   readonly addresses: string
   /** JSON `string[]`: security groups that the port has. */
   readonly groups: string
+  /** JSON `string[]`: those of them that are the gate project's own; null until they were asked for. */
+  readonly own_groups: string | null
   readonly state: AttachmentState
   /** When the port last became as we want it, as far as Neutron says; its agents follow some seconds later. */
   readonly wired_at: number | null

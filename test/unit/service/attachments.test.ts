@@ -147,9 +147,25 @@ it('does nothing when all is there, and one update when another VM’s groups co
   calls = []
   expect(await plug(context(), await row(), gate)).toBe(false)
   expect(calls).toEqual([])
-  await db.updateTable('paths').set({groups: '["other"]'}).execute()
+  await pathRow(db, {...another, groups: '["other"]'})
   expect(await plug(context(), await row(), gate)).toBe(true)
   expect(calls).toEqual(['look', 'update other own vm', 'look'])
+})
+
+const another = {id: 'another', user_id: 'v', alias: '100.64.0.17', login: 'osp0001'}
+
+it('leaves the groups of a VM that no path leads to any more, but not while nobody uses the network', async () => {
+  await live(['vm'])
+  await pathRow(db, {...another, groups: '["other"]'})
+  await plug(context(), await row(), gate)
+  await db.updateTable('paths').set({state: 'ended'}).where('id', '=', 'path').execute()
+  calls = []
+  expect(await plug(context(), await row(), gate)).toBe(true)
+  expect(calls).toEqual(['look', 'update other own', 'look'])
+  expect(await row()).toMatchObject({groups: '["other","own"]', own_groups: '["own"]'})
+
+  await db.updateTable('paths').set({state: 'ended'}).execute()
+  expect(await plug(context(), await row(), gate)).toBe(false)
 })
 
 it.each([

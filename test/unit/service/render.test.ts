@@ -31,6 +31,7 @@ const attachment: AttachmentRow = {
   addresses: '["10.0.0.5/24","fd00:10::5/64"]',
   groups: '[]',
   state: 'plugged',
+  own_groups: null,
   wired_at: null,
   idle_since: null,
   created_at: NOW,

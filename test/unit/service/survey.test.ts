@@ -42,7 +42,7 @@ afterEach(() => db.destroy())
 const attachment = () => db.selectFrom('attachments').selectAll().executeTakeFirstOrThrow()
 
 it('finds nothing where all is as it was', async () => {
-  expect(await look()).toEqual({gone: [], lost: []})
+  expect(await look()).toEqual({gone: [], lost: [], burdened: []})
 })
 
 it.each([
@@ -59,7 +59,7 @@ describe('not seen is not gone', () => {
   it('for an account that sees tenants’ networks no more', async () => {
     ports = [gatePort]
     networks = []
-    expect(await look()).toEqual({gone: [], lost: []})
+    expect(await look()).toEqual({gone: [], lost: [], burdened: []})
   })
 
   it('on a shared network, which everybody sees, unless somebody’s port on it is seen', async () => {
@@ -105,6 +105,15 @@ it('a port that was plugged out is to be plugged in again', async () => {
 it('an attachment that is wanted is pursued until it is there', async () => {
   await db.updateTable('attachments').set({state: 'wanted'}).execute()
   expect((await look()).lost).toMatchObject([{id: 'a'}])
+})
+
+it('a port in groups of VMs that no path leads to any more has to leave them', async () => {
+  const groups = {groups: '["left","own","sg"]', own_groups: '["own"]'}
+  await db.updateTable('attachments').set(groups).execute()
+  await db.updateTable('paths').set({groups: '["sg"]'}).execute()
+  expect((await look()).burdened).toMatchObject([{id: 'a', gate_id: 'g'}])
+  await db.updateTable('attachments').set({groups: '["own","sg"]'}).execute()
+  expect((await look()).burdened).toEqual([])
 })
 
 it('one that is being removed is left alone', async () => {
