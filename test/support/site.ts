@@ -25,7 +25,8 @@ export const onOvn = testCloud === 'openstack' && openstackSite()?.backend === '
 export async function openSite(name: string): Promise<Site> {
   if (testCloud === 'lab') {
     await labDown({name})
-    return labUp({name, port: 0})
+    // Its usual port: one by chance has a next one, the SSH service's, that a connection may be using already.
+    return labUp({name})
   }
   const site = openstackSite()
   if (site === undefined) throw new Error('the real cloud is not up: npm run openstack -- up')
