@@ -8,7 +8,7 @@ import type {ServiceContext} from './context.ts'
 import {cloudFault} from './faults.ts'
 import {plug, unplug} from './gates/attachments.ts'
 import {GateWorker, QUARANTINE_MS} from './gates/worker.ts'
-import {forgetGrace, retireIdle, stranded} from './store/attachments.ts'
+import {admits, forgetGrace, misgrouped, retireIdle, stranded} from './store/attachments.ts'
 import {endPaths, failPaths, LIVE, path} from './store/paths.ts'
 import type {AttachmentRow, PathRow} from './store/schema.ts'
 import {survey} from './survey.ts'
@@ -169,12 +169,14 @@ export class Reconciler {
       const dead = row.state === 'wanted' && error instanceof OpenStackError && error.fault === 'not-found'
       const waiting = await db
         .selectFrom('paths')
-        .select('id')
+        .select(['id', 'groups'])
         .where('attachment_id', '=', row.id)
         .where('state', 'in', dead ? LIVE : ['pending'])
         .execute()
+      // Those for whom the port is as it must be do not wait for this.
+      const concerned = waiting.filter(path => row.state === 'wanted' || !admits(row, path))
       await this.#fail(
-        waiting.map(p => p.id),
+        concerned.map(p => p.id),
         cloudFault(error, 'the gate could not be plugged into the network of the VM'),
       )
     }
@@ -231,7 +233,7 @@ export class Reconciler {
 
   /** Ends paths to VMs that are gone, and plugs in again what somebody has plugged out. */
   async #survey(): Promise<void> {
-    const {gone, lost, burdened} = await survey(this.context)
+    const {gone, lost} = await survey(this.context)
     await this.#fail(
       gone.map(path => path.id),
       new OsSshError('NOT_FOUND', 'the VM, or its address on that network, is gone'),
@@ -240,7 +242,8 @@ export class Reconciler {
       this.context.db,
       gone.map(path => path.attachment_id),
     )
-    for (const row of [...lost, ...burdened]) this.pursue({attachment_id: row.id, gate_id: row.gate_id})
+    for (const row of [...lost, ...(await misgrouped(this.context.db))])
+      this.pursue({attachment_id: row.id, gate_id: row.gate_id})
   }
 
   /** Gates with something that a round would move on. */

@@ -1,12 +1,11 @@
 import type {Port} from '../openstack/index.ts'
 import type {ServiceContext} from './context.ts'
-import {liveGroups, wantedGroups} from './store/attachments.ts'
 import {LIVE} from './store/paths.ts'
 import type {AttachmentRow, PathRow} from './store/schema.ts'
 
 type Context = Pick<ServiceContext, 'db' | 'cloud'>
 type LivePath = Pick<PathRow, 'id' | 'attachment_id' | 'project_id' | 'server_id' | 'network_id' | 'address'>
-type Plugged = Pick<AttachmentRow, 'id' | 'gate_id' | 'port_id' | 'state' | 'groups' | 'own_groups'> & {
+type Plugged = Pick<AttachmentRow, 'id' | 'gate_id' | 'port_id' | 'state'> & {
   readonly server_id: string
   readonly project_id: string
 }
@@ -17,8 +16,6 @@ export interface Survey {
   readonly gone: readonly Pick<PathRow, 'id' | 'attachment_id'>[]
   /** Attachments that are to be plugged anew: their port is gone, or plugged out, or never got so far. */
   readonly lost: readonly Pick<AttachmentRow, 'id' | 'gate_id'>[]
-  /** Attachments whose port is in security groups of VMs that no path leads to any more. */
-  readonly burdened: readonly Pick<AttachmentRow, 'id' | 'gate_id'>[]
 }
 
 /**
@@ -36,7 +33,6 @@ export async function survey(context: Context): Promise<Survey> {
     .selectFrom('attachments')
     .innerJoin('gates', 'gates.id', 'attachments.gate_id')
     .select(['attachments.id', 'attachments.gate_id', 'attachments.port_id', 'attachments.state'])
-    .select(['attachments.groups', 'attachments.own_groups'])
     .select(['gates.server_id', 'gates.project_id'])
     .where('attachments.state', '!=', 'removing')
     .execute()
@@ -44,8 +40,7 @@ export async function survey(context: Context): Promise<Survey> {
   const portless = new Set(attachments.filter(row => !ours.has(row.port_id ?? '')).map(row => row.id))
   const missing = await missingPaths(context)
   const gone = await provablyGone(context, own, missing, portless)
-  const lost = await wantAgain(context, own, attachments, ours)
-  return {gone, lost, burdened: await burdened(context, attachments)}
+  return {gone, lost: await wantAgain(context, own, attachments, ours)}
 }
 
 /** Our ports that there are, and the server that each is plugged into. */
@@ -115,7 +110,7 @@ async function wantAgain(
       row.state !== 'wanted' && ours.get(row.port_id ?? '') !== row.server_id && seen.has(row.project_id),
   )
   for (const row of lost) {
-    const anew = ours.has(row.port_id ?? '') ? {} : {port_id: null, groups: '[]'}
+    const anew = ours.has(row.port_id ?? '') ? {} : {port_id: null, groups: '[]', own_groups: null}
     await db
       .updateTable('attachments')
       .set({state: 'wanted', mac: null, ...anew})
@@ -124,16 +119,4 @@ async function wantAgain(
       .execute()
   }
   return [...lost, ...rows.filter(row => row.state === 'wanted')]
-}
-
-async function burdened({db}: Context, rows: readonly Plugged[]): Promise<Plugged[]> {
-  const groups = await liveGroups(
-    db,
-    rows.map(row => row.id),
-  )
-  return rows.filter(row => {
-    if (row.own_groups === null || row.state === 'wanted') return false
-    const wanted = new Set(wantedGroups(row, JSON.parse(row.own_groups), groups))
-    return (JSON.parse(row.groups) as string[]).some(group => !wanted.has(group))
-  })
 }

@@ -51,9 +51,17 @@ async function ownGroups({cloud}: Plugging, row: AttachmentRow, gate: GateRow): 
 export async function plug(context: Plugging, row: AttachmentRow, gate: GateRow): Promise<boolean> {
   const {db, cloud} = context
   const own = await ownGroups(context, row, gate)
-  const groups = wantedGroups(row, own, await liveGroups(db, [row.id]))
+  const has = JSON.parse(row.groups) as string[]
+  let groups = wantedGroups(row, own, await liveGroups(db, [row.id]))
   const same = JSON.stringify(groups) === row.groups && row.own_groups !== null
   if (row.state !== 'wanted' && same) return false
+  const stays = has.filter(group => groups.includes(group))
+  if (stays.length < has.length) {
+    // What it leaves it leaves in the row first: a path that comes after that does not count on it.
+    const change = {groups: JSON.stringify(stays)}
+    await db.updateTable('attachments').set(change).where('id', '=', row.id).execute()
+    groups = wantedGroups(row, own, await liveGroups(db, [row.id]))
+  }
 
   const port = (await findPort(context, row, gate)) ?? (await createPort(context, row, gate))
   if (port.project_id !== gate.project_id)
@@ -72,9 +80,12 @@ export async function plug(context: Plugging, row: AttachmentRow, gate: GateRow)
   const member = {groups: JSON.stringify(groups), own_groups: JSON.stringify(own)}
   await db
     .updateTable('attachments')
-    .set({...plugged, ...member, port_id: port.id, wired_at: context.clock()})
+    .set({...plugged, ...member, port_id: port.id})
     .where('id', '=', row.id)
     .execute()
+  // To leave a group is nothing that a path waits for.
+  if (row.state === 'wanted' || groups.some(group => !has.includes(group)))
+    await db.updateTable('attachments').set({wired_at: context.clock()}).where('id', '=', row.id).execute()
   await db
     .updateTable('attachments')
     .set({state: 'plugged'})

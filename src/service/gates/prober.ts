@@ -2,7 +2,7 @@ import {PassThrough} from 'node:stream'
 
 import {OsSshError} from '../../errors.ts'
 import type {ServiceContext} from '../context.ts'
-import {activatePaths} from '../store/paths.ts'
+import {activatePaths, path as rowOf} from '../store/paths.ts'
 import type {AttachmentRow, PathRow} from '../store/schema.ts'
 import type {GateConnection} from './connection.ts'
 import {type Probe, renderProbes} from './render.ts'
@@ -82,7 +82,7 @@ export class Prober {
       if (status === 0) {
         await activatePaths(this.#context.db, [path.id])
         this.#context.settled(path.id)
-      } else {
+      } else if ((await rowOf(this.#context.db, path.id))?.state === 'pending') {
         const why = status === 1 ? 'refuses the connection' : `does not answer within ${seconds} s`
         const sentence = `the VM ${why} on ${path.address}, TCP port 22, asked from its own network`
         await this.#context.fail([path.id], new OsSshError('VM_UNREACHABLE', sentence))

@@ -1,5 +1,6 @@
 import {OsSshError} from '../../errors.ts'
 import type {ServiceContext} from '../context.ts'
+import {admits} from '../store/attachments.ts'
 import {markKilled, pathsOfGate, releasePaths} from '../store/paths.ts'
 import type {AttachmentRow, GateRow, PathRow} from '../store/schema.ts'
 import {login} from './addresses.ts'
@@ -238,12 +239,6 @@ export class GateWorker {
     )
     this.#context.wakeLater(this.gateId, 5000)
   }
-}
-
-/** Is the attachment's port in all groups of the VM? */
-function admits({groups}: AttachmentRow, path: PathRow): boolean {
-  const has = new Set(JSON.parse(groups) as string[])
-  return (JSON.parse(path.groups) as string[]).every(group => has.has(group))
 }
 
 /** Changes whenever the script for this attachment would. */

@@ -1,6 +1,6 @@
 import type {Store} from './open.ts'
 import {LIVE} from './paths.ts'
-import type {AttachmentRow} from './schema.ts'
+import type {AttachmentRow, PathRow} from './schema.ts'
 
 /** Security groups of the VMs that live paths lead to, by attachment. */
 export async function liveGroups(db: Store, ids: readonly string[]): Promise<Map<string, string[]>> {
@@ -29,6 +29,29 @@ export function wantedGroups(
 ): string[] {
   const vms = live.get(row.id) ?? (JSON.parse(row.groups) as string[])
   return [...new Set([...own, ...vms])].sort()
+}
+
+/** Is the attachment's port in all groups of the path's VM? */
+export function admits({groups}: Pick<AttachmentRow, 'groups'>, path: Pick<PathRow, 'groups'>): boolean {
+  const has = new Set(JSON.parse(groups) as string[])
+  return (JSON.parse(path.groups) as string[]).every(group => has.has(group))
+}
+
+/** Attachments that are plugged, but whose port is in other groups than it shall be. */
+export async function misgrouped(db: Store): Promise<AttachmentRow[]> {
+  const rows = await db
+    .selectFrom('attachments')
+    .selectAll()
+    .where('state', 'in', ['plugged', 'ready'])
+    .execute()
+  const groups = await liveGroups(
+    db,
+    rows.map(row => row.id),
+  )
+  return rows.filter(row => {
+    if (row.own_groups === null) return true
+    return JSON.stringify(wantedGroups(row, JSON.parse(row.own_groups), groups)) !== row.groups
+  })
 }
 
 const live = (db: Store) => db.selectFrom('paths').select('attachment_id').where('state', 'in', LIVE)

@@ -168,6 +168,22 @@ it('leaves the groups of a VM that no path leads to any more, but not while nobo
   expect(await plug(context(), await row(), gate)).toBe(false)
 })
 
+it('says in its row that it leaves a group before it does, for the paths that come then', async () => {
+  await live(['vm'])
+  await plug(context(), await row(), gate)
+  await pathRow(db, {...another, groups: '["other"]'})
+  await db.updateTable('paths').set({state: 'ended'}).where('id', '=', 'path').execute()
+  const {updatePort} = cloud.network
+  let said = ''
+  cloud.network.updatePort = async (id, change) => {
+    said = (await row()).groups
+    return updatePort(id, change)
+  }
+  await plug(context(), await row(), gate)
+  cloud.network.updatePort = updatePort
+  expect(said).toBe('["own"]')
+})
+
 it.each([
   ['another project', {project_id: 'tenant'}, 'another project'],
   ['another server', {device_id: 'somebody'}, 'another server'],

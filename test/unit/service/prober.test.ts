@@ -112,3 +112,13 @@ it('what a lost session did not answer may be asked again', async () => {
   expect(shells).toHaveLength(2)
   expect(settled).toEqual([])
 })
+
+it('a path that has become active meanwhile is not failed by a late answer', async () => {
+  const late = await path(1, false)
+  await db.updateTable('paths').set({state: 'active'}).execute()
+  prober().probe(link, [{path: late, seconds: 0}])
+  while (shells[0] === undefined) await new Promise(resolve => setTimeout(resolve, 5))
+  await once(shells[0], 'close')
+  await new Promise(resolve => setTimeout(resolve, 50))
+  expect(settled).toEqual([])
+})
