@@ -58,8 +58,7 @@ async function grant(world: World, token: string, name: string): Promise<{id: st
   return {id: path.id, took}
 }
 
-const attachments = async (world: World) =>
-  (await world.api<{attachments: unknown[]}>('service', 'GET', '/v1/attachments')).attachments.length
+const attachments = async (world: World) => (await world.attachments()).length
 
 async function rss(world: World, ask: (name: string) => Promise<{took: number}>): Promise<Measured> {
   const paths = 1000

@@ -26,8 +26,7 @@ async function traces() {
   return {
     ports: ports.filter(port => port.name.startsWith('os-ssh-')).map(port => port.name),
     interfaces: (await cloud.compute.interfaces(gate?.server_id ?? '')).length,
-    attachments: (await world.api<{attachments: unknown[]}>('service', 'GET', '/v1/attachments')).attachments
-      .length,
+    attachments: (await world.attachments()).length,
     namespaces: await onGate('ls /run/netns'),
     links: await onGate('ls /sys/class/net'),
     principals: await onGate('ls /etc/os-ssh/principals'),

@@ -175,12 +175,7 @@ describe('the walls behind sshd', () => {
   })
 
   it('a tenant’s VM reaches nothing of the gate', async () => {
-    const {attachments} = await world.api<{attachments: {addresses: string[]}[]}>(
-      'service',
-      'GET',
-      '/v1/attachments',
-    )
-    const nic = attachments[0]?.addresses[0]?.split('/')[0]
+    const nic = (await world.attachments())[0]?.addresses[0]?.split('/')[0]
     const {stdout} = await client.vm(`${world.home}/.ssh/id_alice`, [
       `for t in ${nic} ${mine.gate.host}; do timeout 2 bash -c "echo > /dev/tcp/$t/22" 2>/dev/null && echo "reached $t"; done; echo done`,
     ])

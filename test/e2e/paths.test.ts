@@ -50,12 +50,7 @@ describe('paths', () => {
   it('answers twenty at once with one attachment', async () => {
     const grants = await Promise.all(Array.from({length: 20}, () => world.grant('tenant1', 't1-web')))
     expect(new Set(grants.map(grant => grant.alias)).size).toBe(20)
-    const {attachments} = await world.api<{attachments: {network_id: string}[]}>(
-      'service',
-      'GET',
-      '/v1/attachments',
-    )
-    const networks = attachments.map(attachment => attachment.network_id)
+    const networks = (await world.attachments()).map(attachment => attachment.network_id)
     expect(new Set(networks).size).toBe(networks.length)
     const [last] = grants.slice(-1)
     if (last) expect((await new GateClient(world, last).vm(alice(), ['true'])).status).toBe(0)
@@ -85,14 +80,10 @@ describe('revocation', () => {
   it('ends an expired path and lets its network go after the grace', async () => {
     await world.stopService()
     await world.startService('service', ['--max-life', '60', '--grace', '1'])
-    const paths = await world.paths('tenant1')
-    for (const path of paths) await world.api('tenant1', 'DELETE', `/v1/paths/${path.id}`, undefined, 204)
-    for (const path of await world.paths('tenant2'))
-      await world.api('tenant2', 'DELETE', `/v1/paths/${path.id}`, undefined, 204)
-    const listing = () => world.api<{attachments: unknown[]}>('service', 'GET', '/v1/attachments')
-    expect(await eventually(listing, answer => answer.attachments.length === 0)).toMatchObject({
-      attachments: [],
-    })
+    await world.endPaths('tenant1')
+    await world.endPaths('tenant2')
+    const listing = () => world.attachments()
+    expect(await eventually(listing, attachments => attachments.length === 0)).toEqual([])
     const cloud = await world.cloud('admin')
     expect((await cloud.network.ports()).filter(port => port.name.startsWith('os-ssh-'))).toEqual([])
   })

@@ -148,19 +148,16 @@ async function placed(admin: Rest, router: string): Promise<void> {
   }
   const gateway = (external_gateway_info: object) =>
     admin.neutron('PUT', `routers/${router}`, {router: {external_gateway_info}})
-  for (let tries = 0; tries < 3; tries++) {
-    if (
-      await until(`the place of router ${router}`, known, 30).then(
-        () => true,
-        () => false,
-      )
-    )
-      return
+  for (let left = 3; ; left--) {
+    try {
+      return await until(`the place of router ${router}`, known, 30)
+    } catch (error) {
+      if (left === 0) throw error
+    }
     const {network_id} = (await admin.neutron('GET', `routers/${router}`)).router.external_gateway_info
     await gateway({})
     await gateway({network_id})
   }
-  await until(`the place of router ${router}`, known, 30)
 }
 
 async function floatingIp(admin: Rest, server: Made, address: string): Promise<void> {

@@ -213,6 +213,18 @@ export class World {
     return (await this.api<{paths: Path[]}>(cloud, 'GET', '/v1/paths')).paths
   }
 
+  /** Ends all paths of this user. */
+  async endPaths(cloud: string): Promise<void> {
+    for (const path of await this.paths(cloud))
+      await this.api(cloud, 'DELETE', `/v1/paths/${path.id}`, undefined, 204)
+  }
+
+  /** What the service has plugged in, as its operator sees it. */
+  async attachments(): Promise<readonly {network_id: string; addresses: readonly string[]}[]> {
+    type Listing = {attachments: {network_id: string; addresses: string[]}[]}
+    return (await this.api<Listing>('service', 'GET', '/v1/attachments')).attachments
+  }
+
   /** A VM of alice's, on t1-iso, that a test may delete; its id. */
   async throwaway(): Promise<string> {
     const cloud = await this.cloud('tenant1')

@@ -78,14 +78,13 @@ export async function plug(context: Plugging, row: AttachmentRow, gate: GateRow)
 
   const plugged = {mac: port.mac_address, addresses: JSON.stringify(addressesOf(port, row))}
   const member = {groups: JSON.stringify(groups), own_groups: JSON.stringify(own)}
+  // To leave a group is nothing that a path waits for.
+  const rewired = row.state === 'wanted' || groups.some(group => !has.includes(group))
   await db
     .updateTable('attachments')
-    .set({...plugged, ...member, port_id: port.id})
+    .set({...plugged, ...member, port_id: port.id, ...(rewired ? {wired_at: context.clock()} : {})})
     .where('id', '=', row.id)
     .execute()
-  // To leave a group is nothing that a path waits for.
-  if (row.state === 'wanted' || groups.some(group => !has.includes(group)))
-    await db.updateTable('attachments').set({wired_at: context.clock()}).where('id', '=', row.id).execute()
   await db
     .updateTable('attachments')
     .set({state: 'plugged'})

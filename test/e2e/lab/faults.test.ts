@@ -33,8 +33,7 @@ const portsLeft = async () =>
   (await (await world.cloud('admin')).network.ports()).filter(port => port.name.startsWith('os-ssh-')).length
 
 async function giveBack(): Promise<void> {
-  for (const path of await world.paths('tenant1'))
-    await world.api('tenant1', 'DELETE', `/v1/paths/${path.id}`, undefined, 204)
+  await world.endPaths('tenant1')
   await eventually(portsLeft, count => count === 0)
 }
 

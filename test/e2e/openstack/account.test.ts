@@ -59,8 +59,11 @@ it('makes the calls that are documented, and no other', async () => {
   expect(await eventually(look, path => path.state === 'failed', 60_000)).toMatchObject({state: 'failed'})
   for (const [index, grant] of grants.entries())
     await world.api(index === 2 ? 'tenant2' : 'tenant1', 'DELETE', `/v1/paths/${grant.id}`, undefined, 204)
-  const attachments = () => world.api<{attachments: unknown[]}>('service', 'GET', '/v1/attachments')
-  await eventually(attachments, answer => answer.attachments.length === 0, 60_000)
+  await eventually(
+    () => world.attachments(),
+    found => found.length === 0,
+    60_000,
+  )
   await world.stopService()
 
   const {userId} = await login('service')

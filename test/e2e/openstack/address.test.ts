@@ -57,9 +57,6 @@ async function far(): Promise<string> {
   return id
 }
 
-const attachments = async () =>
-  (await world.api<{attachments: Json[]}>('service', 'GET', '/v1/attachments')).attachments
-
 it('reaches a VM by an address that the VM knows with another MAC', async () => {
   const id = await far()
   for (let n = 0; n < 3; n++) {
@@ -71,6 +68,12 @@ it('reaches a VM by an address that the VM knows with another MAC', async () => 
     const said = await client.vm(`${world.home}/.ssh/id_alice`, ['sh', '-c', '"echo $SSH_CONNECTION"'])
     expect(said.stdout).toContain('10.0.1.200 ')
     await world.api('tenant1', 'DELETE', `/v1/paths/${grant.id}`, undefined, 204)
-    expect(await eventually(attachments, found => found.length === 0, 30_000)).toEqual([])
+    expect(
+      await eventually(
+        () => world.attachments(),
+        found => found.length === 0,
+        30_000,
+      ),
+    ).toEqual([])
   }
 })

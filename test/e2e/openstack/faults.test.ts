@@ -3,12 +3,13 @@ import {afterAll, afterEach, beforeAll, expect, it, jest} from '@jest/globals'
 import Sqlite from 'better-sqlite3'
 
 import {generateKeyPair} from '../../../src/ssh/keys.ts'
-import {site, startNeutron, startRabbit} from '../../openstack/cloud.ts'
+import {startNeutron, startRabbit} from '../../openstack/cloud.ts'
 import {login} from '../../openstack/identity.ts'
 import {api} from '../../openstack/place.ts'
 import {listening, stop, until} from '../../openstack/processes.ts'
 import type {Json, Rest} from '../../openstack/rest.ts'
 import {GateClient} from '../../support/gate-client.ts'
+import {onOvn} from '../../support/site.ts'
 import {eventually, World} from '../../support/world.ts'
 
 /* What breaks in a real cloud during a grant or a session: a clear error, and in the end no port and no interface left. */
@@ -38,8 +39,7 @@ async function traces() {
 const clean = {ports: [], interfaces: 1}
 
 async function leavesNothing(): Promise<void> {
-  for (const path of await world.paths('tenant1'))
-    await world.api('tenant1', 'DELETE', `/v1/paths/${path.id}`, undefined, 204)
+  await world.endPaths('tenant1')
   const found = await eventually(traces, now => JSON.stringify(now) === JSON.stringify(clean), 120_000)
   expect(found).toEqual(clean)
 }
@@ -101,11 +101,8 @@ async function restartAs(account: string, project: string): Promise<void> {
   await world.startService(account)
 }
 
-const attachments = async () =>
-  (await world.api<{attachments: {id: string}[]}>('service', 'GET', '/v1/attachments')).attachments
-
 it('the service’s account has lost its role', async () => {
-  const name = site()?.backend === 'ovn' ? 'advsvc' : 'os_ssh'
+  const name = onOvn ? 'advsvc' : 'os_ssh'
   const {roles} = await admin.keystone('GET', `roles?name=${name}`)
   const {users} = await admin.keystone('GET', 'users?name=svc')
   const assignment = `projects/${await infra()}/users/${users[0].id}/roles/${roles[0].id}`
@@ -148,7 +145,13 @@ it('a network is deleted while the gate is on it', async () => {
       state: 'failed',
       error: {detail: expect.stringMatching(/gone|could not be found/)},
     })
-    expect(await eventually(attachments, rows => rows.length === 0, 60_000)).toEqual([])
+    expect(
+      await eventually(
+        () => world.attachments(),
+        rows => rows.length === 0,
+        60_000,
+      ),
+    ).toEqual([])
   } finally {
     await alice.nova('DELETE', `servers/${id}`)
   }

@@ -2,12 +2,12 @@ import {once} from 'node:events'
 import {type AddressInfo, createServer} from 'node:net'
 
 import {afterAll, beforeAll, describe, expect, it, jest} from '@jest/globals'
-import {site} from '../../openstack/cloud.ts'
 import {login} from '../../openstack/identity.ts'
 import {dir, external} from '../../openstack/place.ts'
 import {command, inNode} from '../../openstack/processes.ts'
 import type {Rest} from '../../openstack/rest.ts'
 import {GateClient} from '../../support/gate-client.ts'
+import {onOvn} from '../../support/site.ts'
 import {eventually, World} from '../../support/world.ts'
 
 /* What os-ssh snat says of the real Neutron, held against the nodes themselves and against what the outside sees. */
@@ -39,7 +39,6 @@ interface Row {
   id: string
 }
 
-const ovn = site()?.backend === 'ovn'
 let world: World
 let admin: Rest
 beforeAll(async () => {
@@ -76,8 +75,8 @@ async function seenFrom(cloud: 'tenant1' | 'tenant2', name: string): Promise<str
 }
 
 const routers = [
-  ['t1-router', 't1-web', 'tenant1', ovn ? 'ovn-central' : 'central-legacy'],
-  ['t2-router', 't2-web', 'tenant2', ovn ? 'ovn-central' : 'dvr-central'],
+  ['t1-router', 't1-web', 'tenant1', onOvn ? 'ovn-central' : 'central-legacy'],
+  ['t2-router', 't2-web', 'tenant2', onOvn ? 'ovn-central' : 'dvr-central'],
 ] as const
 
 describe.each(routers)('%s', (router, vm, cloud, mode) => {
@@ -89,7 +88,7 @@ describe.each(routers)('%s', (router, vm, cloud, mode) => {
     const [host = ''] = row?.hosts ?? []
     const {agents} = await admin.neutron('GET', `agents?host=${host}`)
     expect(agents.map((agent: {alive: boolean}) => agent.alive)).toContain(true)
-    if (ovn) expect(await chassisOf(row?.id ?? '')).toBe(host)
+    if (onOvn) expect(await chassisOf(row?.id ?? '')).toBe(host)
     else {
       const netns = `${mode === 'dvr-central' ? 'snat' : 'qrouter'}-${row?.id}`
       expect(await inNode(host, ['ip', 'netns'])).toContain(netns)
@@ -136,7 +135,7 @@ it('a floating IP gets around the gateway host, by the namespace of the VM’s o
     expect(trace.source_ip).toBe(floatingip.floating_ip_address)
     const seen = () => seenFrom('tenant2', 't2-web')
     expect(await eventually(seen, address => address === trace.source_ip, 60_000)).toBe(trace.source_ip)
-    if (!ovn) {
+    if (!onOvn) {
       expect(trace.inter_host_hops).toBe(0)
       const own = ports[0]['binding:host_id']
       expect(trace.hops.filter(hop => hop.kind === 'namespace').map(hop => hop.host)).not.toContain(
@@ -150,7 +149,7 @@ it('a floating IP gets around the gateway host, by the namespace of the VM’s o
 })
 
 it('an L3 agent that has died makes its routers stale', async () => {
-  if (ovn) return // OVN's agents are the chassis; without their controller all routers of the node stay where they were
+  if (onOvn) return // OVN's agents are the chassis; without their controller all routers of the node stay where they were
   await inNode('network1', ['pkill', '-STOP', '-f', 'neutron-l3-agent'])
   try {
     const status = () => world.cli('admin', ['snat', 'status', 't1-router', '--check', '-f', 'json'])
