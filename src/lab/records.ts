@@ -96,6 +96,17 @@ export interface ServerRecord {
   readonly ports: string[]
   /** `type base64` of the guest's host key, known from the first boot on. */
   host_key: string
+  /** What was done to it, newest first. */
+  readonly actions: readonly ActionRecord[]
+}
+
+/** An instance action of Nova. */
+export interface ActionRecord {
+  readonly action: string
+  readonly request_id: string
+  readonly user_id: string
+  readonly project_id: string
+  readonly start_time: string
 }
 
 /** What every Neutron record carries. */

@@ -2,7 +2,7 @@ import type {Settings} from './merge.ts'
 import {Service} from './service.ts'
 import type {Session} from './session.ts'
 import {address, checked, id, listOf, mac, mapOf, object, orNull, type Rules, text} from './shape.ts'
-import type {Compute, InterfaceAttachment, KeyPair, Server} from './types.ts'
+import type {Compute, InstanceAction, InterfaceAttachment, KeyPair, Server} from './types.ts'
 
 /**
  * What we ask for where the cloud has it (Rocky and newer do, nearly): tags and networks 'auto' at boot, paged key
@@ -21,6 +21,12 @@ const serverRules: Rules = {
   image: orNull(object({id})),
   addresses: mapOf(listOf(object({addr: address, 'OS-EXT-IPS-MAC:mac_addr': mac}))),
   metadata: mapOf(text),
+}
+const actionRules: Rules = {
+  action: text,
+  request_id: id,
+  start_time: value => typeof value === 'string' && !Number.isNaN(Date.parse(`${value}Z`)),
+  user_id: orNull(id),
 }
 const attachmentRules: Rules = {port_id: id, net_id: id, mac_addr: mac, fixed_ips: orNull(fixedIps)}
 
@@ -56,6 +62,10 @@ export function computeOf(session: Session): Compute {
     },
     async detachPort(serverId, portId) {
       await nova.call('DELETE', ['servers', serverId, 'os-interface', portId])
+    },
+    async instanceActions(serverId) {
+      const entries = await nova.list(['servers', serverId, 'os-instance-actions'], 'instanceActions')
+      return entries.map(entry => checked<InstanceAction>('compute', 'instance action', entry, actionRules))
     },
     async consoleLog(serverId, lines) {
       const body = {'os-getConsoleOutput': lines === undefined ? {} : {length: lines}}

@@ -32,6 +32,7 @@ export function parseToken(call: Call, answer: HttpAnswer, id?: string): {token:
       expires_at: expires,
       user,
       ...(project && {project}),
+      ...(record(token['system'])['all'] === true && {system: true}),
       roles,
       catalog: catalog(token['catalog']),
     },

@@ -16,6 +16,8 @@ export interface Token {
   readonly user: Ref & {readonly domain: Ref}
   /** Absent when unscoped or scoped to a domain or the system. */
   readonly project?: Ref & {readonly domain: Ref}
+  /** Scoped to the whole system. */
+  readonly system?: boolean
   readonly roles: readonly string[]
   readonly catalog: readonly CatalogEntry[]
 }
@@ -55,6 +57,15 @@ export interface InterfaceAttachment {
   readonly mac_addr: string
   readonly port_state: string
   readonly fixed_ips: readonly FixedIp[]
+}
+
+/** What was done to a server, as its members see it. */
+export interface InstanceAction {
+  readonly action: string
+  readonly request_id: string
+  /** UTC without a zone, as Nova writes it. */
+  readonly start_time: string
+  readonly user_id: string | null
 }
 
 export interface KeyPair {
@@ -238,6 +249,7 @@ export interface Compute {
   interfaces(serverId: string): Promise<readonly InterfaceAttachment[]>
   attachPort(serverId: string, portId: string): Promise<InterfaceAttachment>
   detachPort(serverId: string, portId: string): Promise<void>
+  instanceActions(serverId: string): Promise<readonly InstanceAction[]>
   /** The last `lines` lines of the console, all that Nova has when absent. */
   consoleLog(serverId: string, lines?: number): Promise<string>
   keyPairs(): Promise<readonly KeyPair[]>

@@ -46,6 +46,20 @@ describe('servers', () => {
     })
   })
 
+  it('tell what was done to them, to members of their project', async () => {
+    const [server] = await alice.compute.servers({name: '^t1-web$'})
+    const actions = await contract.holds('instance-actions', () =>
+      alice.compute.instanceActions(server?.id ?? ''),
+    )
+    expect(actions.map(one => one.action)).toContain('create')
+    await contract.holds('instance-actions-missing', () => alice.compute.instanceActions(NONE), 'not-found')
+    await contract.holds(
+      'instance-actions-foreign',
+      () => bob.compute.instanceActions(server?.id ?? ''),
+      'not-found',
+    )
+  })
+
   it('of all projects are an admin’s to list', async () => {
     const all = await contract.holds('servers-all-projects', () =>
       admin.compute.servers({all_tenants: 1, name: '^t1-web$'}),

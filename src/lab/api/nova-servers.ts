@@ -1,10 +1,18 @@
 import type {FastifyInstance, FastifyRequest} from 'fastify'
 import {novaFault, novaForbidden} from '../fault.ts'
-import {bootServer, createServer, deleteServer, novaPort, stopServer} from '../ops/servers.ts'
+import {
+  bootServer,
+  createServer,
+  deleteServer,
+  note,
+  novaPort,
+  rebuildServer,
+  stopServer,
+} from '../ops/servers.ts'
 import type {Cloud, PortRecord, ServerRecord} from '../state.ts'
 import type {Caller} from './caller.ts'
 import {type NovaContext, novaBase} from './nova-context.ts'
-import {addresses, microversion, serverLinks, serverView} from './nova-view.ts'
+import {actionView, addresses, microversion, serverLinks, serverView} from './nova-view.ts'
 
 type Params = Record<string, string>
 type Query = Record<string, string | string[] | undefined>
@@ -206,6 +214,11 @@ export function novaServers(app: FastifyInstance, nova: NovaContext): void {
     const minor = microversion(request)
     return {server: {...serverView(cloud, server, who, minor), ...(minor >= 71 ? {server_groups: []} : {})}}
   })
+  app.get<{Params: Params}>(`${novaBase}/servers/:id/os-instance-actions`, request => {
+    const who = nova.caller(request, 'os-instance-actions:list')
+    const server = nova.server(who, request.params['id'])
+    return {instanceActions: server.actions.map(one => actionView(server, one, microversion(request)))}
+  })
   app.post(`${novaBase}/servers`, (request, reply) => reply.code(202).send(boot(nova, request)))
   app.put<{Params: Params; Body: {server?: {name?: string}}}>(`${novaBase}/servers/:id`, request => {
     const who = nova.writer(request, 'servers:update')
@@ -225,7 +238,8 @@ export function novaServers(app: FastifyInstance, nova: NovaContext): void {
     async (request, reply) => {
       const action = Object.keys(request.body ?? {})[0] ?? ''
       const result = await act(nova, request, request.params['id'], action, request.body?.[action] ?? {})
-      return result === undefined ? reply.code(202).send() : result
+      if (result === undefined) return reply.code(202).send()
+      return action === 'rebuild' ? reply.code(202).send(result) : result
     },
   )
 }
@@ -243,6 +257,7 @@ async function act(
     'os-start': 'servers:start',
     'os-stop': 'servers:stop',
     reboot: 'servers:reboot',
+    rebuild: 'servers:rebuild',
   }
   const rule = rules[action]
   if (rule === undefined) throw novaFault(400, `There is no such action: ${action}`)
@@ -255,6 +270,14 @@ async function act(
     const state = server.status === 'ACTIVE' ? 'active' : 'stopped'
     const verb = action === 'os-start' ? 'start' : 'stop'
     throw novaFault(409, `Cannot '${verb}' instance ${server.id} while it is in vm_state ${state}`)
+  }
+  note(server, action.replace(/^os-/, ''), who.user.id)
+  if (action === 'rebuild') {
+    Object.assign(server, {status: 'REBUILD', task_state: 'rebuilding'})
+    void rebuildServer(cloud, fabric, server).catch(error =>
+      process.stderr.write(`rebuild ${server.id}: ${error.message}\n`),
+    )
+    return {server: serverView(cloud, server, who, microversion(request))}
   }
   server.task_state = {'os-start': 'powering-on', 'os-stop': 'powering-off'}[action] ?? 'rebooting'
   const work = async () => {

@@ -1,7 +1,7 @@
 import {createHash} from 'node:crypto'
 import type {FastifyRequest} from 'fastify'
 import {novaFault} from '../fault.ts'
-import type {Cloud, KeyPairRecord, PortRecord, ServerRecord} from '../state.ts'
+import type {ActionRecord, Cloud, KeyPairRecord, PortRecord, ServerRecord} from '../state.ts'
 import {type Caller, header} from './caller.ts'
 
 export const maxMinor = 93
@@ -189,4 +189,10 @@ export function keyPairView(pair: KeyPairRecord, minor: number, single: boolean)
         : {}),
     },
   }
+}
+
+/** An instance action as its members see it. */
+export function actionView(server: ServerRecord, one: ActionRecord, minor: number): object {
+  const updated = minor >= 58 ? {updated_at: one.start_time} : {}
+  return {...one, instance_uuid: server.id, message: null, ...updated}
 }

@@ -60,7 +60,9 @@ export function createServer(cloud: Cloud, spec: ServerSpec, ports: readonly Por
     fault: null,
     ports: [],
     host_key: '',
+    actions: [],
   }
+  note(server, 'create', spec.user_id)
   for (const port of ports) bind(server, port)
   cloud.servers.set(id, server)
   return server
@@ -114,6 +116,25 @@ export async function bootServer(cloud: Cloud, fabric: Fabric, server: ServerRec
     settle(cloud, server, 'ERROR', 'DOWN')
     throw error
   }
+}
+
+/** Writes down what is done to a server, and by whom. */
+export function note(server: ServerRecord, action: string, user_id: string): void {
+  const entry = {
+    action,
+    request_id: `req-${randomUUID()}`,
+    user_id,
+    project_id: server.tenant_id,
+    start_time: new Date().toISOString().replace('Z', '000'),
+  }
+  Object.assign(server, {actions: [entry, ...server.actions]})
+}
+
+/** A new disk for the guest: its host key and all that it had are gone. */
+export async function rebuildServer(cloud: Cloud, fabric: Fabric, server: ServerRecord): Promise<void> {
+  await fabric.destroy(server)
+  server.host_key = ''
+  await bootServer(cloud, fabric, server)
 }
 
 /** Shuts the guest down; its ports stay. */

@@ -5,6 +5,7 @@ PID 1 of a machine is templates/lab/guest-init, the same as in the lab. Everythi
 import base64
 import os
 import re
+import shutil
 import signal
 import subprocess
 import time
@@ -147,9 +148,11 @@ class NamespaceDriver(fake.FakeDriver):
                       network_info=network_info, **kwargs)
         self._boot(instance, network_info)
 
-    def destroy(self, context, instance, network_info, *args, **kwargs):
+    def destroy(self, context, instance, network_info, block_device_info=None, destroy_disks=True):
         self._machine(instance).stop()
-        super().destroy(context, instance, network_info, *args, **kwargs)
+        if destroy_disks:  # a rebuild comes here too: what is spawned next has another host key
+            shutil.rmtree(self._machine(instance).folder, ignore_errors=True)
+        super().destroy(context, instance, network_info, block_device_info, destroy_disks)
 
     def power_off(self, instance, timeout=0, retry_interval=0):
         self._machine(instance).stop()
