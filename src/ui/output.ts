@@ -124,23 +124,36 @@ function record<Row>(row: Row, columns: readonly Column<Row>[]): Record<string, 
 
 /** JSON leaves C1 controls and reordering marks as they are; a terminal must not see them. */
 function json(data: unknown): string {
-  return `${JSON.stringify(data, null, 2).replace(/[\u007f-\u009f\p{Cf}\p{Zl}\p{Zp}]/gu, jsonEscape)}\n`
+  return `${JSON.stringify(data, null, 2).replace(UNSEEN, jsonEscape)}\n`
 }
+
+const UNSEEN = /[\u007f-\u009f\p{Cf}\p{Zl}\p{Zp}]/gu
 
 function jsonEscape(character: string): string {
   return character.split('').map(escapeCharacter).join('')
 }
 
 async function yaml(data: unknown): Promise<string> {
-  const {stringify} = await import('yaml')
-  return stringify(data)
+  const {Document, isScalar, visit} = await import('yaml')
+  const document = new Document(data)
+  visit(document, {
+    Scalar(_, node) {
+      // Only in double quotes YAML knows escapes.
+      if (isScalar(node) && typeof node.value === 'string' && plain(node.value) !== node.value)
+        node.type = 'QUOTE_DOUBLE'
+    },
+  })
+  return document.toString().replace(UNSEEN, jsonEscape)
 }
 
 /** RFC 4180, with the column names above. */
 function csv<Row>(rows: readonly Row[], columns: readonly Column<Row>[]): string {
   const quote = (text: string) => (/[",\s]/.test(text) ? `"${text.replaceAll('"', '""')}"` : text)
+  // A spreadsheet would take it for a formula; a number is none.
+  const inert = (text: string) =>
+    /^[=+\-@\t\r]/.test(text) && Number.isNaN(Number(text)) ? `'${text}` : text
   const lines = [columns.map(column => column.name)]
-  for (const row of rows) lines.push(columns.map(column => cell(value(row, column))))
+  for (const row of rows) lines.push(columns.map(column => inert(cell(value(row, column)))))
   return lines.map(line => `${line.map(quote).join(',')}\n`).join('')
 }
 

@@ -94,3 +94,19 @@ test('one record is an object for programs and Field, Value for people', async (
     '{\n  "id": "a"\n}\n+-------+-------+\n| Field | Value |\n+-------+-------+\n| id    | a     |\n+-------+-------+\n',
   )
 })
+
+test('nothing that reorders a line gets into YAML or CSV as it is, and YAML reads it back', async () => {
+  const data = [{id: 'web\u202egnp', names: ['\u200b', 'a: \u2066b'], at: null}]
+  for (const format of ['yaml', 'csv', 'json', 'value'])
+    expect(await print({format}, {}, data)).not.toMatch(/[\p{Cf}\p{Zl}\p{Zp}]/u)
+  expect(parse(await print({format: 'yaml'}, {}, data))).toEqual(data)
+})
+
+test('a spreadsheet takes no cell of CSV for a formula, and a number stays one', async () => {
+  const cells = async (id: string) =>
+    (await print({format: 'csv', column: ['id']}, {}, [{id, names: [], at: null}])).slice(3)
+  for (const formula of ['=1+2', '+cmd', '-2+3', '@SUM(A1)'])
+    expect(await cells(formula)).toBe(`'${formula}\n`)
+  expect(await cells('-1.5')).toBe('-1.5\n')
+  expect(await cells('=HYPERLINK("x")')).toBe(`"'=HYPERLINK(""x"")"\n`)
+})
