@@ -30,6 +30,10 @@ export const catalogue = {
   NO_GATE: {exit: 75, hint: 'no gate can take this path now; ask the operator of the SSH service'},
   GATE_DOWN: {exit: 75, hint: 'the gate does not answer; the service goes on trying'},
   GATE_FULL: {exit: 75, hint: 'the gates are full; revoke paths you no longer need: os-ssh paths list'},
+  RATE_LIMITED: {
+    exit: 75,
+    hint: 'try again a little later, or end paths you no longer need: os-ssh paths list',
+  },
   NIC_MISSING: {exit: 75, hint: 'the network interface did not appear in the gate; try again'},
   QUOTA: {exit: 75, hint: 'the port quota of the project is used up; ask for more or delete ports'},
   CLOUD_REFUSED: {exit: 75, hint: "read the cloud's own message above"},
@@ -39,7 +43,7 @@ export const catalogue = {
   // 76: trust
   HOST_KEY: {
     exit: 76,
-    hint: 'if the machine was rebuilt on purpose, forget the old key: os-ssh paths revoke VM',
+    hint: 'if you know why it changed, forget the old key: os-ssh hostkeys VM --forget',
   },
   // 77, 78: who you are
   DENIED: {exit: 77, hint: 'this needs the member role in the project of the VM'},
@@ -52,12 +56,19 @@ export type ErrorCode = keyof typeof catalogue
 export class OsSshError extends Error {
   readonly code: ErrorCode
   readonly suggestions: string[]
+  /** When another try makes sense, s from now. */
+  readonly retryAfter: number | undefined
 
-  /** @param hint replaces the catalogue's when the place of the fault knows better */
-  constructor(code: ErrorCode, message: string, {hint, cause}: {hint?: string; cause?: unknown} = {}) {
+  /** @param options.hint replaces the catalogue's when the place of the fault knows better */
+  constructor(
+    code: ErrorCode,
+    message: string,
+    {hint, cause, retryAfter}: {hint?: string; cause?: unknown; retryAfter?: number} = {},
+  ) {
     super(message, cause === undefined ? undefined : {cause})
     this.name = 'OsSshError'
     this.code = code
+    this.retryAfter = retryAfter
     this.suggestions = [hint ?? catalogue[code].hint]
   }
 

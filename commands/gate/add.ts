@@ -17,6 +17,12 @@ export default class GateAdd extends CloudCommand {
     port: Flags.integer({description: 'port of its sshd', default: 22, min: 1, max: 65_535}),
     login: Flags.string({description: 'management account: root, or one with sudo', default: 'root'}),
     shared: Flags.boolean({description: 'serve every project, not only the gate’s own'}),
+    'keep-nic': Flags.string({
+      description:
+        'interface, beside the one that the service comes in by, that stays as it is; may be repeated',
+      helpValue: 'NAME',
+      multiple: true,
+    }),
     'host-key': Flags.string({description: 'ssh-ed25519 AAAA…, instead of the console log'}),
   }
 
@@ -32,6 +38,7 @@ export default class GateAdd extends CloudCommand {
         port: flags.port,
         login: flags.login,
         scope: flags.shared ? 'shared' : 'project',
+        ...(flags['keep-nic'] === undefined ? {} : {keep_nics: flags['keep-nic']}),
         ...(flags['host-key'] === undefined ? {} : {host_key: flags['host-key']}),
       }),
     )

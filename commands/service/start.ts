@@ -5,6 +5,9 @@ import {Flags} from '@oclif/core'
 
 import {CloudCommand} from '../base.ts'
 
+const number = (description: string, usual: number, min = 0, max?: number) =>
+  Flags.integer({description, default: usual, min, ...(max === undefined ? {} : {max})})
+
 export default class ServiceStart extends CloudCommand {
   static override summary = 'Run the SSH service until it is told to stop (SIGINT or SIGTERM).'
   static override description =
@@ -29,24 +32,32 @@ export default class ServiceStart extends CloudCommand {
       required: true,
     }),
     listen: Flags.string({description: 'HOST:PORT or unix:PATH', default: '127.0.0.1:5101'}),
-    'max-life': Flags.integer({description: 'longest life of a path, s', default: 24 * 3600, min: 60}),
-    'default-life': Flags.integer({
-      description: 'life of a path when none is asked for, s',
-      default: 8 * 3600,
-      min: 60,
+    'max-life': number('longest life of a path, s', 24 * 3600, 60),
+    'default-life': number('life of a path when none is asked for, s', 8 * 3600, 60),
+    'cert-life': number(
+      'life of a certificate, s: a right that was withdrawn logs nobody in after it',
+      3600,
+      10,
+    ),
+    'admin-project': Flags.string({
+      description: 'id of a project whose admins are operators; may be repeated',
+      helpValue: 'ID',
+      multiple: true,
     }),
-    grace: Flags.integer({
-      description: 'how long a network that nobody uses stays plugged in, s',
-      default: 600,
-      min: 0,
+    'paths-per-vm': number('live paths of one user to one VM; 0: any number', 5),
+    'paths-per-user': number('paths of one user; 0: any number', 500),
+    'project-share': number(
+      'per cent of a gate that one project may hold while others wait; 0: all',
+      50,
+      0,
+      100,
+    ),
+    'plain-http': Flags.boolean({
+      description: 'listen without TLS off loopback: tokens pass there as they are',
     }),
-    'max-paths': Flags.integer({description: 'paths that one gate takes', default: 2000, min: 1, max: 9999}),
-    'max-networks': Flags.integer({
-      description: 'networks that one gate takes',
-      default: 24,
-      min: 1,
-      max: 1024,
-    }),
+    grace: number('how long a network that nobody uses stays plugged in, s', 600),
+    'max-paths': number('paths that one gate takes', 2000, 1, 9999),
+    'max-networks': number('networks that one gate takes', 24, 1, 1024),
   }
 
   async run(): Promise<void> {
@@ -60,6 +71,14 @@ export default class ServiceStart extends CloudCommand {
       listen: flags.listen,
       maxLife: flags['max-life'],
       defaultLife: flags['default-life'],
+      certLife: flags['cert-life'],
+      adminProjects: flags['admin-project'] ?? [],
+      fairness: {
+        perVm: flags['paths-per-vm'],
+        perUser: flags['paths-per-user'],
+        share: flags['project-share'] / 100,
+      },
+      plainHttp: flags['plain-http'],
       grace: flags.grace,
       maxPathsPerGate: flags['max-paths'],
       maxNetworksPerGate: flags['max-networks'],

@@ -39,18 +39,40 @@ export interface Path {
   /** Account on the gate that this path's certificate opens. */
   readonly login: string
   readonly created_at: string
+  /** The end of the path: sessions that are open are cut then. */
   readonly expires_at: string
+  /** The end of the right to log in, which every renewal asks the cloud for again: nothing new begins after it. */
+  readonly certificate_until: string
   readonly error?: Problem
 }
 
 /** Answer to POST /v1/paths and GET /v1/paths/ID?credentials=true. */
 export interface PathGrant extends Path {
-  /** User certificate as one OpenSSH line, for the key of the request; valid until `expires_at`. */
+  /** User certificate as one OpenSSH line, for the key of the request; valid until `certificate_until`. */
   readonly certificate: string
   /** The host CA's public key line. The gate's host certificate has the principal `gate.id`: use it as HostKeyAlias. */
   readonly host_ca: string
   /** Host keys of the VM as `type base64`, from its console log; empty when the console shows none. */
   readonly host_keys: readonly string[]
+  /** The newest rebuild or evacuation of the VM, when there was one. */
+  readonly rebuild?: Rebuild
+}
+
+/** Something that gave a VM another disk, and so other host keys, by Nova's own record. */
+export interface Rebuild {
+  readonly request_id: string
+  readonly at: string
+  /** Who asked for it. */
+  readonly user_id: string
+  /** Whether `host_keys` are of after it; false: the console has not shown others yet, and these are of before. */
+  readonly keys_seen: boolean
+}
+
+/** Answer to GET /v1/host-keys/SERVER_ID: what the service has pinned. */
+export interface HostKeys {
+  readonly server_id: string
+  readonly host_keys: readonly string[]
+  readonly rebuild?: Rebuild
 }
 
 /** Body of POST /v1/gates. */
@@ -66,6 +88,8 @@ export interface GateRequest {
   readonly login?: string
   /** Pinned host key, `type base64`; read from the gate's console log when absent. */
   readonly host_key?: string
+  /** Interfaces, beside the one that the service comes in by, that stay as they are. */
+  readonly keep_nics?: readonly string[]
 }
 
 export interface Gate {

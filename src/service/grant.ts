@@ -2,40 +2,34 @@ import {randomUUID} from 'node:crypto'
 import {setTimeout as sleep} from 'node:timers/promises'
 
 import {OsSshError} from '../errors.ts'
-import type {OpenStack, Server, Token} from '../openstack/index.ts'
+import type {OpenStack, Server} from '../openstack/index.ts'
 import type {PathRequest} from '../protocol/index.ts'
-import {hostKeysFromConsole} from '../ssh/console.ts'
 import {fingerprint, parsePublicKey} from '../ssh/keys.ts'
 import {audit} from './audit.ts'
+import type {Caller} from './caller.ts'
 import type {ServiceContext} from './context.ts'
+import {giveWay, makeRoom, share, spare} from './fairness.ts'
 import {userFault} from './faults.ts'
-import {freeAlias, freeLogin, MAX_SLOTS} from './gates/addresses.ts'
+import {Collision, insert} from './insert.ts'
+import type {GrantLimits} from './limits.ts'
 import {candidates, type Nic, nicsOf} from './planner/facts.ts'
-import {type Limits, type Plan, planNew, planReuse} from './planner/plan.ts'
+import {type Asker, type Plan, planNew, planReuse} from './planner/plan.ts'
+import {refuseBarred} from './store/bars.ts'
 import {gateChoices} from './store/gates.ts'
 import type {Store} from './store/open.ts'
-import {endPaths, heldOnGate, livePath} from './store/paths.ts'
+import {endPaths, livePath} from './store/paths.ts'
 import type {PathRow} from './store/schema.ts'
 
-/** Who asks, with what the cloud says about them. */
-export interface Caller {
-  readonly token: Token
-  /** The cloud through the caller's own eyes. */
-  readonly cloud: OpenStack
-  readonly source: string
-}
+type Context = Pick<ServiceContext, 'db' | 'clock' | 'log' | 'sessions' | 'settled' | 'wakeLater'>
 
-export interface GrantLimits extends Limits {
-  /** Longest life of a path, s. */
-  readonly maxLife: number
-  /** Life when none is asked for, s. */
-  readonly defaultLife: number
+/** The row of a path, and whether what the gate has of it is older. */
+export interface Wish {
+  readonly path: PathRow
+  readonly renewed: boolean
 }
-
-type Context = Pick<ServiceContext, 'db' | 'clock' | 'log'>
 
 /** Collisions with other grants that run at the same moment; each try plans anew. */
-const TRIES = 5
+const TRIES = 12
 /** How long to wait for a gate that is letting go of the very network, ms: Nova and Neutron take some seconds. */
 const LETTING_GO_MS = 15_000
 const LETTING_GO_POLL_MS = 1000
@@ -51,7 +45,7 @@ export async function wish(
   caller: Caller,
   request: PathRequest,
   limits: GrantLimits,
-): Promise<PathRow> {
+): Promise<Wish> {
   const key = parsePublicKey(request.public_key)
   if (key.type !== 'ssh-ed25519') throw new OsSshError('USAGE', 'the public key must be of type ssh-ed25519')
   const patient = Date.now() + LETTING_GO_MS
@@ -71,9 +65,11 @@ async function wishNow(
   caller: Caller,
   request: PathRequest,
   limits: GrantLimits,
-): Promise<PathRow> {
+): Promise<Wish> {
+  await refuseBarred(context, {user_id: caller.token.user.id, server_id: request.server_id})
   const server = await visibleServer(caller, request.server_id)
-  mayEnter(caller.token, server)
+  mayEnter(caller, server)
+  await refuseBarred(context, {project_id: server.tenant_id})
   const nics = await chosenNics(caller, server, request.network_id)
   for (let attempt = 1; ; attempt++) {
     try {
@@ -90,9 +86,13 @@ async function visibleServer(caller: Caller, id: string): Promise<Server> {
   })
 }
 
-/** Nova decides who sees a server; who may log in to it must be a member, which a reader is not. */
-function mayEnter({roles, project}: Token, server: Server): void {
-  if (roles.includes('admin')) return
+/**
+ * Nova decides who sees a server; who may log in to it must be a member, which a reader is not.
+ *
+ * @throws OsSshError DENIED
+ */
+export function mayEnter({token: {roles, project}, admin}: Caller, server: Server): void {
+  if (admin) return
   if (project?.id === server.tenant_id && roles.includes('member')) return
   throw new OsSshError('DENIED', 'your roles let you see this VM, but not log in to it')
 }
@@ -107,18 +107,20 @@ async function chosenNics({cloud}: Caller, server: Server, networkId?: string): 
   return chosen
 }
 
-/** Not by `instanceof`: the driver's errors may be of another realm. */
+/** The driver's errors not by `instanceof`: they may be of another realm. */
 const isConflict = (error: unknown) =>
-  /UNIQUE|unique|SQLITE_BUSY|attachment went away/.test(`${(error as {code?: string}).code} ${error}`)
+  error instanceof Collision ||
+  /UNIQUE|unique|SQLITE_BUSY/.test(`${(error as {code?: string}).code} ${error}`)
 
 async function tryWish(
-  {db, clock}: Context,
+  context: Context,
   caller: Caller,
   request: PathRequest,
   server: Server,
   nics: readonly Nic[],
   limits: GrantLimits,
-): Promise<PathRow> {
+): Promise<Wish> {
+  const {db, clock} = context
   const now = clock()
   const life = Math.min(request.life ?? limits.defaultLife, limits.maxLife) * 1000
   const owner = {
@@ -129,11 +131,12 @@ async function tryWish(
   const there = await livePath(db, owner)
   if (there !== undefined) {
     if (nics.some(nic => nic.network_id === there.network_id && nic.address === there.address)) {
-      const renewed = await renew(db, there, now, life)
+      const renewed = await renew(db, caller, there, {now, life, limits})
       if (renewed !== undefined) return renewed
     } else await endPaths(db, {ids: [there.id]}, now)
   }
-  const plan = await makePlan(db, caller.cloud, server.tenant_id, nics, limits)
+  if (limits.fairness !== undefined) await giveWay(context, owner, limits.fairness)
+  const plan = await makePlan(context, caller.cloud, server.tenant_id, nics, limits)
   const row = await insert(db, plan, limits, {
     ...owner,
     id: randomUUID(),
@@ -148,150 +151,70 @@ async function tryWish(
     public_key: request.public_key.trim(),
     created_at: now,
     expires_at: now + life,
+    certificate_until: now + Math.min(life, limits.certLife * 1000),
   })
   await audit(db, {action: 'grant', path: row, at: now, source: caller.source})
-  return row
+  return {path: row, renewed: false}
 }
 
-/** A path in the first third of its life is fresh: the same answer, and no work for the gate. */
-async function renew(db: Store, path: PathRow, now: number, life: number): Promise<PathRow | undefined> {
-  if (path.state === 'pending' || path.expires_at - now > (life * 2) / 3) return path
+interface Renewal {
+  /** Epoch ms. */
+  readonly now: number
+  /** Asked life, ms. */
+  readonly life: number
+  readonly limits: GrantLimits
+}
+
+/**
+ * Moves the end of a path and of its certificate on. One whose certificate is in the first third of its life is fresh: the
+ * same answer, and no work for the gate. Nothing lives longer than the longest life after it was made.
+ */
+async function renew(
+  db: Store,
+  {source}: Caller,
+  path: PathRow,
+  {now, life, limits}: Renewal,
+): Promise<Wish | undefined> {
+  const until = Math.max(path.expires_at, Math.min(now + life, path.created_at + limits.maxLife * 1000))
+  const certificate = Math.min(now + limits.certLife * 1000, until)
+  const certificateIsFresh = path.certificate_until - now > ((certificate - now) * 2) / 3
+  if (path.state === 'pending' || (certificateIsFresh && until - path.expires_at < life / 3))
+    return {path, renewed: false}
   const row = await db
     .updateTable('paths')
-    .set({expires_at: now + life})
+    .set({expires_at: until, certificate_until: certificate})
     .where('id', '=', path.id)
     .where('state', '=', 'active')
     .returningAll()
     .executeTakeFirst()
-  if (row !== undefined) await audit(db, {action: 'renew', path: row, at: now})
-  return row
+  if (row === undefined) return undefined
+  await audit(db, {action: 'renew', path: row, at: now, source})
+  return {path: row, renewed: true}
 }
 
+/** Plans by what is there, and makes room where the gates are full of what nobody uses. */
 async function makePlan(
-  db: Store,
+  context: Context,
   cloud: OpenStack,
   projectId: string,
   nics: readonly Nic[],
-  limits: Limits,
+  limits: GrantLimits,
 ): Promise<Plan> {
+  const {db, clock} = context
   const gates = await gateChoices(db)
-  const reuse = planReuse(nics, gates, projectId, limits)
-  if (reuse !== undefined) return reuse
-  const [nic] = nics as [Nic, ...Nic[]]
-  const options = await candidates(cloud, nic.network_id).catch(error => {
-    throw userFault(error, 'the network of the VM cannot be read')
-  })
-  return planNew(nic, options, gates, projectId, limits)
-}
-
-type NewPath = Omit<
-  PathRow,
-  | 'serial'
-  | 'gate_id'
-  | 'attachment_id'
-  | 'alias'
-  | 'login'
-  | 'ended_at'
-  | 'killed_at'
-  | 'released_at'
-  | 'error'
->
-
-/** Attachment and path in one transaction: either both are wished for or neither. */
-function insert(db: Store, plan: Plan, limits: Limits, path: NewPath): Promise<PathRow> {
-  return db.transaction().execute(async tx => {
-    const attachment =
-      'reuse' in plan.attachment
-        ? await tx
-            .updateTable('attachments')
-            .set({idle_since: null})
-            .where('id', '=', plan.attachment.reuse)
-            .where('state', '!=', 'removing')
-            .returningAll()
-            .executeTakeFirst()
-        : await newAttachment(tx, plan.gate_id, plan.attachment.create, path.created_at)
-    if (attachment === undefined) throw new Error('attachment went away')
-    const held = await heldOnGate(tx, plan.gate_id)
-    const family = path.address.includes(':') ? 6 : 4
-    return tx
-      .insertInto('paths')
-      .values({
-        ...path,
-        gate_id: plan.gate_id,
-        attachment_id: attachment.id,
-        alias: freeAlias(attachment.slot, family, held.aliases),
-        login: freeLogin(held.logins, limits.paths),
-        ended_at: null,
-        killed_at: null,
-        released_at: null,
-        error: null,
-      })
-      .returningAll()
-      .executeTakeFirstOrThrow()
-  })
-}
-
-async function newAttachment(
-  tx: Store,
-  gateId: string,
-  network: Extract<Plan['attachment'], {create: unknown}>['create'],
-  now: number,
-) {
-  const taken = await tx.selectFrom('attachments').select('slot').where('gate_id', '=', gateId).execute()
-  const slots = new Set(taken.map(row => row.slot))
-  const slot = Array.from({length: MAX_SLOTS}, (_, n) => n).find(n => !slots.has(n))
-  if (slot === undefined) throw new OsSshError('GATE_FULL', 'the gate has no room for another network')
-  return tx
-    .insertInto('attachments')
-    .values({
-      id: randomUUID(),
-      gate_id: gateId,
-      slot,
-      network_id: network.network_id,
-      project_id: network.project_id,
-      mtu: network.mtu,
-      reach: JSON.stringify(network.reach),
-      port_id: null,
-      mac: null,
-      addresses: '[]',
-      groups: '[]',
-      state: 'wanted',
-      own_groups: null,
-      wired_at: null,
-      idle_since: null,
-      created_at: now,
+  const asker: Asker = {project_id: projectId, share: share(limits, projectId, clock())}
+  try {
+    const reuse = planReuse(nics, gates, asker, limits)
+    if (reuse !== undefined) return reuse
+    const [nic] = nics as [Nic, ...Nic[]]
+    const options = await candidates(cloud, nic, projectId).catch(error => {
+      throw userFault(error, 'the network of the VM cannot be read')
     })
-    .returningAll()
-    .executeTakeFirstOrThrow()
-}
-
-/**
- * Host keys of the VM from its console log, remembered at the first sight: the log is written by the guest and rotates
- * (PEERS 6). A VM that shows other keys later must be forgotten on purpose.
- */
-export async function hostKeys(
-  {db, clock, log}: Context,
-  cloud: OpenStack,
-  serverId: string,
-): Promise<string[]> {
-  const known = await db
-    .selectFrom('host_keys')
-    .select('keys')
-    .where('server_id', '=', serverId)
-    .executeTakeFirst()
-  if (known !== undefined) return JSON.parse(known.keys) as string[]
-  const keys = await cloud.compute
-    .consoleLog(serverId)
-    .then(hostKeysFromConsole)
-    .catch(err => {
-      log.info({err, serverId}, 'no console log')
-      return []
-    })
-  if (keys.length === 0) return []
-  await db
-    .insertInto('host_keys')
-    .values({server_id: serverId, keys: JSON.stringify(keys), seen_at: clock()})
-    .onConflict(conflict => conflict.column('server_id').doNothing())
-    .execute()
-  return keys
+    return planNew(nic, options, gates, asker, limits)
+  } catch (error) {
+    if (!(error instanceof OsSshError) || error.code !== 'GATE_FULL') throw error
+    throw (
+      (await spare(context, gates, asker, limits)) ?? (await makeRoom(context, gates, asker, limits)) ?? error
+    )
+  }
 }

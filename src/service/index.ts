@@ -8,9 +8,11 @@ import type {OpenStack} from '../openstack/index.ts'
 import {authenticator} from './api/auth.ts'
 import {createApi} from './api/server.ts'
 import {openCa} from './ca/ca.ts'
-import type {GrantLimits} from './grant.ts'
+import type {Fairness, GrantLimits} from './limits.ts'
+
 import {Reconciler} from './reconciler.ts'
 import {openStore} from './store/open.ts'
+import {Turns} from './turns.ts'
 
 export interface ServiceConfig {
   /** The service's own account: a member of its gates' project, for shared ones with a role more (docs/service-account.md). */
@@ -23,11 +25,19 @@ export interface ServiceConfig {
   readonly managementKey: string
   /** `HOST:PORT` or `unix:PATH`. */
   readonly listen: string
+  /** Whether it may listen on an address off loopback, where members' tokens pass without TLS. */
+  readonly plainHttp?: boolean
   /** Longest and default life of a path, s. */
   readonly maxLife?: number
   readonly defaultLife?: number
   /** How long a network without live paths stays plugged in, s. */
   readonly grace?: number
+  /** Life of a certificate, s: how long a right that was withdrawn may still log in. */
+  readonly certLife?: number
+  /** Ids of the projects whose admins are operators here. */
+  readonly adminProjects?: readonly string[]
+  /** What one user or project may take; by default all, for a service that has one user. */
+  readonly fairness?: Omit<Fairness, 'waiting'>
   readonly maxPathsPerGate?: number
   readonly maxNetworksPerGate?: number
   readonly version: string
@@ -69,18 +79,21 @@ export async function createService(config: ServiceConfig): Promise<Service> {
   const limits: GrantLimits = {
     maxLife,
     defaultLife: Math.min(config.defaultLife ?? 8 * HOUR_S, maxLife),
+    certLife: config.certLife ?? HOUR_S,
+    fairness: config.fairness && {...config.fairness, waiting: new Map()},
     paths: config.maxPathsPerGate ?? 2000,
     attachments: config.maxNetworksPerGate ?? 24,
   }
-  const authenticate = authenticator(config.cloud, clock)
+  const authenticate = authenticator(config.cloud, clock, config.adminProjects ?? [])
   const api = await createApi({
     context: reconciler.context,
     reconciler,
     authenticate,
     limits,
+    turns: config.fairness && new Turns(),
     version: config.version,
   })
-  const url = await listen(api, config.listen)
+  const url = await listen(api, config.listen, config.plainHttp ?? false)
   reconciler.start()
   return {
     url,
@@ -98,7 +111,11 @@ async function readKey(file: string): Promise<string> {
   })
 }
 
-async function listen(api: Awaited<ReturnType<typeof createApi>>, where: string): Promise<string> {
+async function listen(
+  api: Awaited<ReturnType<typeof createApi>>,
+  where: string,
+  plainHttp: boolean,
+): Promise<string> {
   if (where.startsWith('unix:')) {
     const path = where.slice('unix:'.length)
     await rm(path, {force: true})
@@ -110,5 +127,10 @@ async function listen(api: Awaited<ReturnType<typeof createApi>>, where: string)
   if (!match?.groups)
     throw new OsSshError('USAGE', `--listen ${JSON.stringify(where)} is not HOST:PORT or unix:PATH`)
   const {six, host, port} = match.groups
+  const address = six ?? host ?? ''
+  if (!plainHttp && !/^(localhost|127(\.\d{1,3}){3}|::1)$/.test(address))
+    throw new OsSshError('USAGE', `tokens would pass ${address} without TLS`, {
+      hint: 'listen on loopback with a TLS proxy in front of it, or say --plain-http',
+    })
   return api.listen({host: six ?? host ?? '127.0.0.1', port: Number(port)})
 }

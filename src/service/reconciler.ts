@@ -7,7 +7,9 @@ import {audit} from './audit.ts'
 import type {ServiceContext} from './context.ts'
 import {cloudFault} from './faults.ts'
 import {plug, unplug} from './gates/attachments.ts'
-import {GateWorker, QUARANTINE_MS} from './gates/worker.ts'
+import {QUARANTINE_MS} from './gates/times.ts'
+import {GateWorker} from './gates/worker.ts'
+import {revokeBarred} from './revoke.ts'
 import {admits, forgetGrace, misgrouped, retireIdle, stranded} from './store/attachments.ts'
 import {endPaths, failPaths, LIVE, path} from './store/paths.ts'
 import type {AttachmentRow, PathRow} from './store/schema.ts'
@@ -22,7 +24,7 @@ const SURVEY_MS = 20_000
 const RENEW_MS = 5000
 
 export interface ReconcilerOptions {
-  readonly context: Omit<ServiceContext, 'wakeLater' | 'fail' | 'settled' | 'unplug'>
+  readonly context: Omit<ServiceContext, 'wakeLater' | 'fail' | 'settled' | 'unplug' | 'sessions'>
   /** How long an attachment without live paths stays, ms. */
   readonly grace: number
 }
@@ -51,6 +53,7 @@ export class Reconciler {
       wakeLater: (gateId, ms) => this.#later(ms, () => this.wake(gateId)),
       fail: (ids, fault) => this.#fail(ids, fault),
       settled: id => this.#settled.emit(id),
+      sessions: gateId => this.#sessions(gateId),
       unplug: row => this.#once(`port ${row.id}`, () => this.#unplug(row)),
     }
   }
@@ -76,13 +79,23 @@ export class Reconciler {
 
   /** A round of this gate; resolves when a round that began after this call has ended. */
   wake(gateId: string): Promise<void> {
-    if (this.#stopped) return Promise.resolve()
+    return this.#stopped ? Promise.resolve() : this.#worker(gateId).wake()
+  }
+
+  #worker(gateId: string): GateWorker {
     let worker = this.#workers.get(gateId)
     if (worker === undefined) {
       worker = new GateWorker(gateId, this.context)
       this.#workers.set(gateId, worker)
     }
-    return worker.wake()
+    return worker
+  }
+
+  /** Of a gate that does not answer nothing is in use. */
+  #sessions(gateId: string): Promise<ReadonlySet<string>> {
+    return this.#worker(gateId)
+      .sessions()
+      .catch(() => new Set())
   }
 
   /** Forgets the gate's connection; for a gate that was removed. */
@@ -169,7 +182,7 @@ export class Reconciler {
       const dead = row.state === 'wanted' && error instanceof OpenStackError && error.fault === 'not-found'
       const waiting = await db
         .selectFrom('paths')
-        .select(['id', 'groups'])
+        .select(['id', 'groups', 'network_id', 'project_id', 'address'])
         .where('attachment_id', '=', row.id)
         .where('state', 'in', dead ? LIVE : ['pending'])
         .execute()
@@ -213,9 +226,10 @@ export class Reconciler {
       await audit(db, {action: 'expire', path: row, at: now})
       this.#settled.emit(row.id)
     }
+    const barred = await revokeBarred(this.context, {detail: 'an operator revoked it'})
     await retireIdle(db, now, this.#grace)
     for (const row of await stranded(db)) this.context.unplug(row)
-    const gates = new Set(await this.#restless(now))
+    const gates = new Set([...(await this.#restless(now)), ...barred.map(path => path.gate_id)])
     if (now - this.#lastResync >= RESYNC_MS) {
       this.#lastResync = now
       for (const gate of await db.selectFrom('gates').select('id').execute()) {

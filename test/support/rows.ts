@@ -11,7 +11,15 @@ export async function gateRow(db: Store, given: Partial<GateRow> = {}): Promise<
     project_id: 'infra',
     scope: 'shared',
   } as const
-  const address = {host: 'h', port: 22, login: 'root', host_key: 'k', state: 'ready', reason: null} as const
+  const address = {
+    host: 'h',
+    port: 22,
+    login: 'root',
+    host_key: 'k',
+    keep_nics: '[]',
+    state: 'ready',
+    reason: null,
+  } as const
   await db
     .insertInto('gates')
     .values({...usual, ...address, created_at: 0, ...given})
@@ -56,6 +64,7 @@ export async function pathRow(db: Store, given: Partial<Omit<PathTable, 'serial'
   const times = {
     created_at: 0,
     expires_at: 9e12,
+    certificate_until: 9e12,
     ended_at: null,
     killed_at: null,
     released_at: null,

@@ -4,8 +4,10 @@ import type {FastifyRequest} from 'fastify'
 
 import {OsSshError} from '../../errors.ts'
 import {type OpenStack, type Token, withToken} from '../../openstack/index.ts'
+import {auditDenial} from '../audit.ts'
+import type {Caller} from '../caller.ts'
 import {userFault} from '../faults.ts'
-import type {Caller} from '../grant.ts'
+import type {Deps} from './server.ts'
 
 /** A validated token is believed this long, ms: what a revocation in Keystone may take to reach us. */
 const BELIEVE_MS = 30_000
@@ -13,8 +15,18 @@ const MAX_CACHED = 10_000
 
 export type Authenticate = (request: FastifyRequest) => Promise<Caller>
 
-/** Makes callers out of requests: their token, validated with itself, and the cloud as they see it. */
-export function authenticator(cloud: OpenStack, clock: () => number): Authenticate {
+/**
+ * Makes callers out of requests: their token, validated with itself, and the cloud as they see it.
+ *
+ * @param adminProjects ids of the projects whose admins count as such here
+ */
+export function authenticator(
+  cloud: OpenStack,
+  clock: () => number,
+  adminProjects: readonly string[],
+): Authenticate {
+  const isAdmin = ({roles, project, system}: Token) =>
+    roles.includes('admin') && (system === true || adminProjects.includes(project?.id ?? ''))
   const cache = new Map<string, {token: Token; until: number}>()
   return async request => {
     const secret = request.headers['x-auth-token']
@@ -33,13 +45,27 @@ export function authenticator(cloud: OpenStack, clock: () => number): Authentica
       const oldest = cache.keys().next()
       if (cache.size > MAX_CACHED && !oldest.done) cache.delete(oldest.value)
     }
-    return {token: entry.token, cloud: withToken(cloud, entry.token), source: request.ip}
+    const {token} = entry
+    return {token, cloud: withToken(cloud, token), source: request.ip, admin: isAdmin(token)}
   }
 }
 
-/** Admins everywhere; members of the project that runs the service, since it is theirs. */
-export async function isOperator({token}: Caller, service: OpenStack): Promise<boolean> {
-  if (token.roles.includes('admin')) return true
+/**
+ * Admins of the system or of a named project (whoever is admin of a domain makes projects, and is admin there, too); members of
+ * the project that runs the service, since it is theirs.
+ */
+export async function isOperator({token, admin}: Caller, service: OpenStack): Promise<boolean> {
+  if (admin) return true
   const own = await service.identity.token()
   return token.roles.includes('member') && token.project !== undefined && token.project.id === own.project?.id
+}
+
+/** The caller, when they are an operator; who is not is written down. @throws OsSshError DENIED, NOT_LOGGED_IN */
+export async function operator({context, authenticate}: Deps, request: FastifyRequest): Promise<Caller> {
+  const caller = await authenticate(request)
+  if (await isOperator(caller, context.cloud)) return caller
+  await auditDenial(context, caller, {detail: `DENIED ${request.method} ${request.routeOptions.url}`})
+  throw new OsSshError('DENIED', 'this is for operators of the SSH service', {
+    hint: 'it needs the admin role where the service counts it, or membership in the project of the service',
+  })
 }

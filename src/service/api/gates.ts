@@ -2,27 +2,16 @@ import {randomUUID} from 'node:crypto'
 
 import {OsSshError} from '../../errors.ts'
 import {hostKeysFromConsole} from '../../ssh/console.ts'
-import {audit} from '../audit.ts'
+import {actor, audit} from '../audit.ts'
+import type {Caller} from '../caller.ts'
 import {userFault} from '../faults.ts'
-import type {Caller} from '../grant.ts'
+import {revoke} from '../revoke.ts'
 import {gateViews} from '../store/gates.ts'
-import {endPaths, pathsOfGate} from '../store/paths.ts'
+import {pathsOfGate} from '../store/paths.ts'
 import type {GateRow} from '../store/schema.ts'
-import {isOperator} from './auth.ts'
+import {isOperator, operator} from './auth.ts'
 import {AuditQuery, type GateBody, GateBody as GateBodySchema, IdParams} from './schemas.ts'
 import type {Api, Deps} from './server.ts'
-
-async function operator(
-  {context, authenticate}: Deps,
-  request: Parameters<Deps['authenticate']>[0],
-): Promise<Caller> {
-  const caller = await authenticate(request)
-  if (!(await isOperator(caller, context.cloud)))
-    throw new OsSshError('DENIED', 'this is for operators of the SSH service', {
-      hint: 'it needs the admin role, or membership in the project of the service',
-    })
-  return caller
-}
 
 /** Looks the gate's server up and pins its host key. */
 async function gateRow({context}: Deps, body: GateBody): Promise<GateRow> {
@@ -45,6 +34,7 @@ async function gateRow({context}: Deps, body: GateBody): Promise<GateRow> {
     port: body.port ?? 22,
     login: body.login ?? 'root',
     host_key: key,
+    keep_nics: JSON.stringify(body.keep_nics ?? []),
     state: 'new',
     reason: null,
     created_at: context.clock(),
@@ -65,8 +55,7 @@ async function removeGate({context, reconciler}: Deps, caller: Caller, id: strin
   if (gate === undefined)
     throw new OsSshError('NOT_FOUND', `there is no gate ${id}`, {hint: 'see os-ssh gate list'})
   const paths = await pathsOfGate(db, id)
-  const ended = await endPaths(db, {ids: paths.map(path => path.id)}, clock())
-  for (const path of ended) await audit(db, {action: 'revoke', path, at: clock(), detail: 'gate removed'})
+  await revoke(context, {ids: paths.map(path => path.id)}, {detail: 'gate removed'})
   await reconciler.wake(id)
   await db.updateTable('attachments').set({state: 'removing'}).where('gate_id', '=', id).execute()
   const left = await db.selectFrom('attachments').select('id').where('gate_id', '=', id).execute()
@@ -76,11 +65,7 @@ async function removeGate({context, reconciler}: Deps, caller: Caller, id: strin
   }
   await db.deleteFrom('gates').where('id', '=', id).execute()
   reconciler.dropGate(id)
-  const user = {
-    id: caller.token.user.id,
-    name: caller.token.user.name,
-    project_id: caller.token.project?.id ?? '',
-  }
+  const user = actor(caller)
   await audit(db, {action: 'gate-remove', at: clock(), user, source: caller.source, detail: gate.name})
   return true
 }
@@ -108,11 +93,7 @@ export function gateRoutes(api: Api, deps: Deps): void {
           ? new OsSshError('USAGE', 'a gate of this name or server is registered already')
           : error
       })
-    const user = {
-      id: caller.token.user.id,
-      name: caller.token.user.name,
-      project_id: caller.token.project?.id ?? '',
-    }
+    const user = actor(caller)
     await audit(db, {
       action: 'gate-add',
       at: context.clock(),
@@ -145,18 +126,18 @@ export function gateRoutes(api: Api, deps: Deps): void {
 
   api.get('/v1/audit', {schema: {querystring: AuditQuery}}, async request => {
     await operator(deps, request)
-    const rows = await db
-      .selectFrom('audit')
-      .selectAll()
-      .orderBy('id', 'desc')
-      .limit(request.query.limit ?? 100)
-      .execute()
+    const {limit = 100, before, denials = false} = request.query
+    let query = db.selectFrom('audit').selectAll().orderBy('id', 'desc').limit(limit)
+    query = query.where('action', denials ? '=' : '!=', 'deny')
+    if (before !== undefined) query = query.where('id', '<', before)
+    const rows = await query.execute()
     return {
       audit: rows.map(row => ({
         ...row,
         at: new Date(row.at).toISOString(),
         until: row.until && new Date(row.until).toISOString(),
       })),
+      ...(rows.length === limit ? {next: rows.at(-1)?.id} : {}),
     }
   })
 }

@@ -1,14 +1,21 @@
 import {type ErrorCode, OsSshError} from '../../errors.ts'
 import type {Path, PathGrant, PathRequest} from '../../protocol/index.ts'
-import {audit} from '../audit.ts'
-import {type Caller, hostKeys, wish} from '../grant.ts'
-import {endPaths, path as pathById} from '../store/paths.ts'
+import {auditDenial} from '../audit.ts'
+import type {Caller} from '../caller.ts'
+import {wish} from '../grant.ts'
+import {hostKeys} from '../host-keys.ts'
+import {revoke, revokeBarred} from '../revoke.ts'
+import {bar} from '../store/bars.ts'
+import {path as pathById} from '../store/paths.ts'
 import type {GateRow, PathRow} from '../store/schema.ts'
+import {isOperator, operator} from './auth.ts'
 import {problem} from './problems.ts'
-import {IdParams, PathBody, PathPatch, PathQuery, WaitQuery} from './schemas.ts'
+import {IdParams, PathBody, PathPatch, PathQuery, RevokeQuery, WaitQuery} from './schemas.ts'
 import type {Api, Deps} from './server.ts'
 
 const DEFAULT_WAIT_S = 60
+/** So long a grant keeps its project's turn at most, ms: a VM that does not answer must not hold up its project's others. */
+const TURN_MS = 2000
 const time = (ms: number) => new Date(ms).toISOString()
 
 /** A failed path's reason, as it was written when it failed. */
@@ -37,6 +44,7 @@ function view(row: PathRow, gate: Pick<GateRow, 'id' | 'name' | 'host' | 'port'>
     login: row.login,
     created_at: time(row.created_at),
     expires_at: time(row.expires_at),
+    certificate_until: time(row.certificate_until),
     ...(fault === undefined ? {} : {error: problem(fault)}),
   }
 }
@@ -51,53 +59,50 @@ async function grant(
   request: PathRequest,
   wait: number,
 ): Promise<Path | PathGrant> {
-  const {context, reconciler} = deps
-  const wished = await wish(context, caller, request, deps.limits).catch(async error => {
-    if (error instanceof OsSshError) await deny(deps, caller, request.server_id, error)
-    throw error
-  })
-  reconciler.pursue(wished)
-  const [keys, row, gate] = await Promise.all([
-    hostKeys(context, caller.cloud, wished.server_id),
-    reconciler.wait(wished.id, context.clock() + wait * 1000),
-    gateOf(deps, wished),
-  ])
-  if (row === undefined || row.state === 'ended')
-    throw new OsSshError('BUSY', 'the path was revoked while it was being made')
-  const fault = failure(row)
-  if (fault !== undefined) throw fault
-  if (row.state === 'pending') return view(row, gate)
-  const certificate = context.ca.signPath({
+  const {context, reconciler, turns} = deps
+  const over = await turns?.take(caller.token.project?.id ?? caller.token.user.id)
+  const longest = setTimeout(() => over?.(), TURN_MS)
+  try {
+    const {path, renewed} = await wish(context, caller, request, deps.limits)
+    reconciler.pursue(path)
+    // What the gate has of a path that was asleep may have run out: its new time is there before the answer.
+    if (renewed) await reconciler.wake(path.gate_id)
+    const [known, row, gate] = await Promise.all([
+      hostKeys(context, caller.cloud, path.server_id),
+      reconciler.wait(path.id, context.clock() + wait * 1000),
+      gateOf(deps, path),
+    ])
+    if (row === undefined || row.state === 'ended')
+      throw new OsSshError('BUSY', 'the path was revoked while it was being made')
+    const fault = failure(row)
+    if (fault !== undefined) throw fault
+    if (row.state === 'pending') return view(row, gate)
+    const {keys, rebuild} = known
+    return {...view(row, gate), ...credentials(deps, row), host_keys: keys, ...(rebuild && {rebuild})}
+  } finally {
+    clearTimeout(longest)
+    over?.()
+  }
+}
+
+function credentials({context: {ca}}: Deps, row: PathRow): Pick<PathGrant, 'certificate' | 'host_ca'> {
+  const certificate = ca.signPath({
     publicKey: row.public_key,
     serial: row.serial,
     pathId: row.id,
     userName: row.user_name,
-    until: row.expires_at,
+    until: row.certificate_until,
   })
-  return {...view(row, gate), certificate, host_ca: context.ca.hostCa, host_keys: keys}
+  return {certificate, host_ca: ca.hostCa}
 }
 
-async function deny(
-  {context}: Deps,
-  {token, source}: Caller,
-  serverId: string,
-  fault: OsSshError,
-): Promise<void> {
-  const user = {id: token.user.id, name: token.user.name, project_id: token.project?.id ?? ''}
-  await audit(context.db, {
-    action: 'deny',
-    at: context.clock(),
-    user,
-    server_id: serverId,
-    source,
-    detail: fault.code,
-  })
-}
-
-/** The caller's own path; an admin's may be anybody's. What is not theirs looks as if it were not there. */
-async function ownPath({context}: Deps, {token}: Caller, id: string): Promise<PathRow> {
+/** The caller's own path; an operator's may be anybody's. What is not theirs looks as if it were not there. */
+async function ownPath({context}: Deps, caller: Caller, id: string): Promise<PathRow> {
   const row = await pathById(context.db, id)
-  if (row === undefined || (row.user_id !== token.user.id && !token.roles.includes('admin')))
+  if (
+    row === undefined ||
+    (row.user_id !== caller.token.user.id && !(await isOperator(caller, context.cloud)))
+  )
     throw new OsSshError('NOT_FOUND', `there is no path ${id}`, {hint: 'see os-ssh paths list'})
   return row
 }
@@ -105,33 +110,34 @@ async function ownPath({context}: Deps, {token}: Caller, id: string): Promise<Pa
 /** /v1/paths */
 export function pathRoutes(api: Api, deps: Deps): void {
   const {context, reconciler, authenticate} = deps
+  const granted = (caller: Caller, body: PathRequest, wait: number) =>
+    grant(deps, caller, body, wait).catch(async error => {
+      if (error instanceof OsSshError && REFUSALS.has(error.code))
+        await auditDenial(context, caller, {server_id: body.server_id, detail: error.code})
+      throw error
+    })
 
   api.post('/v1/paths', {schema: {body: PathBody, querystring: WaitQuery}}, async (request, reply) => {
     const caller = await authenticate(request)
-    const answer = await grant(deps, caller, request.body, request.query.wait ?? DEFAULT_WAIT_S)
+    const answer = await granted(caller, request.body, request.query.wait ?? DEFAULT_WAIT_S)
     return reply.code(answer.state === 'pending' ? 202 : 201).send(answer)
   })
 
   api.get('/v1/paths', {schema: {querystring: PathQuery}}, async request => {
-    const {token} = await authenticate(request)
-    const {server_id, all} = request.query
-    if (all === true && !token.roles.includes('admin'))
-      throw new OsSshError('DENIED', 'only an admin sees the paths of others')
+    const {server_id, all, user_id, project_id} = request.query
+    const everybody = all === true || user_id !== undefined || project_id !== undefined
+    const {token} = await (everybody ? operator(deps, request) : authenticate(request))
     let query = context.db.selectFrom('paths').selectAll().where('state', 'in', ['pending', 'active'])
-    if (all !== true) query = query.where('user_id', '=', token.user.id)
+    if (!everybody) query = query.where('user_id', '=', token.user.id)
     if (server_id !== undefined) query = query.where('server_id', '=', server_id)
+    if (user_id !== undefined) query = query.where('user_id', '=', user_id)
+    if (project_id !== undefined) query = query.where('project_id', '=', project_id)
     const [rows, gates] = await Promise.all([
       query.orderBy('serial').execute(),
       context.db.selectFrom('gates').selectAll().execute(),
     ])
-    return {
-      paths: rows.map(row =>
-        view(
-          row,
-          gates.find(gate => gate.id === row.gate_id),
-        ),
-      ),
-    }
+    const byId = new Map(gates.map(gate => [gate.id, gate]))
+    return {paths: rows.map(row => view(row, byId.get(row.gate_id)))}
   })
 
   api.get('/v1/paths/:id', {schema: {params: IdParams}}, async request => {
@@ -150,23 +156,13 @@ export function pathRoutes(api: Api, deps: Deps): void {
       public_key: row.public_key,
       ...(life === undefined ? {} : {life}),
     }
-    return grant(deps, caller, again, DEFAULT_WAIT_S)
+    return granted(caller, again, DEFAULT_WAIT_S)
   })
 
   api.delete('/v1/paths/:id', {schema: {params: IdParams}}, async (request, reply) => {
     const caller = await authenticate(request)
     const row = await ownPath(deps, caller, request.params.id)
-    const now = context.clock()
-    for (const ended of await endPaths(context.db, {ids: [row.id]}, now)) {
-      await audit(context.db, {
-        action: 'revoke',
-        path: ended,
-        at: now,
-        source: caller.source,
-        detail: caller.token.user.name,
-      })
-      context.settled(ended.id)
-    }
+    await revoke(context, {ids: [row.id]}, {source: caller.source, detail: caller.token.user.name})
     // Answer when the gate has really cut it: that is what the caller wants to know.
     await reconciler.wake(row.gate_id)
     const gate = await gateOf(deps, row)
@@ -178,4 +174,17 @@ export function pathRoutes(api: Api, deps: Deps): void {
       )
     return reply.code(204).send()
   })
+
+  // Barred first: whoever asks meanwhile is refused, and a grant that was under way ends within a second.
+  api.delete('/v1/paths', {schema: {querystring: RevokeQuery}}, async request => {
+    const caller = await operator(deps, request)
+    await bar(context.db, request.query, context.clock())
+    const why = {source: caller.source, detail: caller.token.user.name}
+    const ended = await revokeBarred(context, why)
+    await Promise.all([...new Set(ended.map(path => path.gate_id))].map(id => reconciler.wake(id)))
+    return {revoked: ended.length}
+  })
 }
+
+/** Faults that say that somebody wanted what is not theirs. */
+const REFUSALS: ReadonlySet<ErrorCode> = new Set(['DENIED', 'NOT_FOUND', 'RATE_LIMITED', 'NO_GATE'])

@@ -9,6 +9,7 @@ const statuses: Partial<Record<ErrorCode, number>> = {
   NOT_LOGGED_IN: 401,
   DENIED: 403,
   NOT_FOUND: 404,
+  RATE_LIMITED: 429,
   AMBIGUOUS: 409,
   QUOTA: 409,
   VM_OFF: 409,
@@ -53,5 +54,6 @@ export function answerProblem(
   if (fault.code === 'BUG') request.log.error({err: error}, 'bug')
   const body = problem(fault, request.id)
   if (body.status === 401) void reply.header('www-authenticate', 'Keystone')
+  if (fault.retryAfter !== undefined) void reply.header('retry-after', fault.retryAfter)
   void reply.code(body.status).type('application/problem+json').send(body)
 }

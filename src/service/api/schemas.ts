@@ -3,6 +3,8 @@ import {type Static, Type} from 'typebox'
 /* The shapes that clients may send. They match src/protocol; what is not named here is refused. */
 
 const Uuid = Type.String({pattern: '^[0-9a-fA-F]{8}-?([0-9a-fA-F]{4}-?){3}[0-9a-fA-F]{12}$'})
+/** Keystone's ids: users of a directory have 64 digits. */
+const Id = Type.String({pattern: '^[0-9a-zA-Z_-]{1,64}$'})
 /** A name of ours: shown in tables and logs, so nothing that a terminal would act on. */
 const Name = Type.String({pattern: '^[A-Za-z0-9][A-Za-z0-9._-]{0,62}$'})
 
@@ -29,6 +31,9 @@ export const GateBody = Type.Object(
     port: Type.Optional(Type.Integer({minimum: 1, maximum: 65_535})),
     scope: Type.Union([Type.Literal('project'), Type.Literal('shared')]),
     login: Type.Optional(Type.String({pattern: '^[a-z_][a-z0-9_-]{0,31}$'})),
+    keep_nics: Type.Optional(
+      Type.Array(Type.String({pattern: '^[A-Za-z0-9][A-Za-z0-9_.-]{0,14}$'}), {maxItems: 16}),
+    ),
     host_key: Type.Optional(Type.String({pattern: '^ssh-ed25519 [A-Za-z0-9+/]{64,128}={0,2}$'})),
   },
   {additionalProperties: false},
@@ -39,9 +44,17 @@ export const IdParams = Type.Object({id: Uuid})
 export const PathQuery = Type.Object(
   {
     server_id: Type.Optional(Uuid),
-    all: Type.Optional(Type.Boolean({description: 'admin: paths of every user'})),
+    all: Type.Optional(Type.Boolean({description: 'operators: paths of every user'})),
+    user_id: Type.Optional(Id),
+    project_id: Type.Optional(Id),
   },
   {additionalProperties: false},
+)
+
+/** What an operator revokes: the paths of one user, to one VM or to the VMs of one project. */
+export const RevokeQuery = Type.Object(
+  {server_id: Type.Optional(Uuid), user_id: Type.Optional(Id), project_id: Type.Optional(Id)},
+  {additionalProperties: false, minProperties: 1, maxProperties: 1},
 )
 
 export const WaitQuery = Type.Object({
@@ -50,6 +63,17 @@ export const WaitQuery = Type.Object({
   ),
 })
 
-export const AuditQuery = Type.Object({limit: Type.Optional(Type.Integer({minimum: 1, maximum: 1000}))})
+export const AuditQuery = Type.Object(
+  {
+    limit: Type.Optional(Type.Integer({minimum: 1, maximum: 1000})),
+    before: Type.Optional(
+      Type.Integer({minimum: 1, description: 'entries older than this id: the next page'}),
+    ),
+    denials: Type.Optional(
+      Type.Boolean({description: 'the refusals, which are apart so that they cannot bury the rest'}),
+    ),
+  },
+  {additionalProperties: false},
+)
 
 export type GateBody = Static<typeof GateBody>

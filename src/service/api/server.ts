@@ -5,10 +5,12 @@ import {type TypeBoxTypeProvider, TypeBoxValidatorCompiler} from '@fastify/type-
 import Fastify, {type FastifyBaseLogger, type FastifyInstance, type RawServerDefault} from 'fastify'
 
 import type {ServiceContext} from '../context.ts'
-import type {GrantLimits} from '../grant.ts'
+import type {GrantLimits} from '../limits.ts'
 import type {Reconciler} from '../reconciler.ts'
+import type {Turns} from '../turns.ts'
 import type {Authenticate} from './auth.ts'
 import {gateRoutes} from './gates.ts'
+import {hostKeyRoutes} from './host-keys.ts'
 import {metrics} from './metrics.ts'
 import {pathRoutes} from './paths.ts'
 import {answerProblem} from './problems.ts'
@@ -18,6 +20,8 @@ export interface Deps {
   readonly reconciler: Reconciler
   readonly authenticate: Authenticate
   readonly limits: GrantLimits
+  /** Whose request is next; absent in embedded use. */
+  readonly turns?: Turns | undefined
   readonly version: string
 }
 
@@ -65,7 +69,7 @@ export async function createApi(deps: Deps): Promise<Api> {
       info: {
         title: 'os-ssh service',
         version: deps.version,
-        description: 'Paths to VMs: see DESIGN section 5',
+        description: 'Time-limited ways to VMs of OpenStack, through gates, for plain OpenSSH',
       },
     },
   })
@@ -77,6 +81,7 @@ export async function createApi(deps: Deps): Promise<Api> {
   })
   app.get('/v1/ca', async () => ({user_ca: deps.context.ca.userCa, host_ca: deps.context.ca.hostCa}))
   pathRoutes(app, deps)
+  hostKeyRoutes(app, deps)
   gateRoutes(app, deps)
   metrics(app, deps)
   return app

@@ -1,12 +1,11 @@
 import {isIPv4} from 'node:net'
 import {setTimeout as sleep} from 'node:timers/promises'
 
-import ipaddr from 'ipaddr.js'
-
 import {OsSshError} from '../../errors.ts'
 import {OpenStackError, type Port} from '../../openstack/index.ts'
 import type {ServiceContext} from '../context.ts'
-import {liveGroups, wantedGroups} from '../store/attachments.ts'
+import {contains} from '../planner/prefix.ts'
+import {addressesOnLink, liveGroups, wantedGroups} from '../store/attachments.ts'
 import type {AttachmentRow, GateRow, Reach} from '../store/schema.ts'
 
 const DETACH_MS = 30_000
@@ -53,7 +52,11 @@ export async function plug(context: Plugging, row: AttachmentRow, gate: GateRow)
   const own = await ownGroups(context, row, gate)
   const has = JSON.parse(row.groups) as string[]
   let groups = wantedGroups(row, own, await liveGroups(db, [row.id]))
-  const same = JSON.stringify(groups) === row.groups && row.own_groups !== null
+  const onLink = await addressesOnLink(db, row)
+  const same =
+    JSON.stringify(groups) === row.groups &&
+    row.own_groups !== null &&
+    missingSubnets(row, (JSON.parse(row.addresses) as string[]).map(ipOf), onLink).length === 0
   if (row.state !== 'wanted' && same) return false
   const stays = has.filter(group => groups.includes(group))
   if (stays.length < has.length) {
@@ -63,14 +66,14 @@ export async function plug(context: Plugging, row: AttachmentRow, gate: GateRow)
     groups = wantedGroups(row, own, await liveGroups(db, [row.id]))
   }
 
-  const port = (await findPort(context, row, gate)) ?? (await createPort(context, row, gate))
-  if (port.project_id !== gate.project_id)
+  const found = (await findPort(context, row, gate)) ?? (await createPort(context, row, gate, onLink))
+  if (found.project_id !== gate.project_id)
     throw new OsSshError(
       'CLOUD_REFUSED',
       'the port of the attachment belongs to another project than the gate',
     )
-  if (JSON.stringify([...port.security_groups].sort()) !== JSON.stringify(groups))
-    await cloud.network.updatePort(port.id, {security_groups: groups})
+  const change = changeOf(found, groups, missingSubnets(row, ipsOf(found), onLink))
+  const port = change === undefined ? found : await cloud.network.updatePort(found.id, change)
   if (port.device_id === '') await cloud.compute.attachPort(gate.server_id, port.id)
   else if (port.device_id !== gate.server_id)
     throw new OsSshError('CLOUD_REFUSED', 'the port of the attachment is plugged into another server')
@@ -79,7 +82,10 @@ export async function plug(context: Plugging, row: AttachmentRow, gate: GateRow)
   const plugged = {mac: port.mac_address, addresses: JSON.stringify(addressesOf(port, row))}
   const member = {groups: JSON.stringify(groups), own_groups: JSON.stringify(own)}
   // To leave a group is nothing that a path waits for.
-  const rewired = row.state === 'wanted' || groups.some(group => !has.includes(group))
+  const rewired =
+    row.state === 'wanted' ||
+    groups.some(group => !has.includes(group)) ||
+    plugged.addresses !== row.addresses
   await db
     .updateTable('attachments')
     .set({...plugged, ...member, port_id: port.id, ...(rewired ? {wired_at: context.clock()} : {})})
@@ -92,6 +98,33 @@ export async function plug(context: Plugging, row: AttachmentRow, gate: GateRow)
     .where('state', '=', 'wanted')
     .execute()
   return true
+}
+
+const ipsOf = (port: Port) => port.fixed_ips.map(ip => ip.ip_address)
+/** Of `address/length`. */
+const ipOf = (prefix: string) => prefix.split('/')[0] ?? ''
+
+/** What the port lacks; undefined when it is as it shall be. */
+function changeOf(
+  port: Port,
+  groups: readonly string[],
+  subnets: readonly string[],
+): Record<string, unknown> | undefined {
+  const regroup = JSON.stringify([...port.security_groups].sort()) !== JSON.stringify(groups)
+  if (!regroup && subnets.length === 0) return undefined
+  const fixed_ips = [...port.fixed_ips, ...subnets.map(subnet_id => ({subnet_id}))]
+  return {...(regroup ? {security_groups: groups} : {}), ...(subnets.length > 0 ? {fixed_ips} : {})}
+}
+
+/** Subnets on the link in which a VM of a path is, and the port has no address yet: such a VM would answer by its router. */
+function missingSubnets(row: AttachmentRow, has: readonly string[], onLink: readonly string[]): string[] {
+  const links = (JSON.parse(row.reach) as Reach[]).filter(
+    ({via, cidr}) =>
+      via === null &&
+      onLink.some(address => contains(cidr, address)) &&
+      !has.some(address => contains(cidr, address)),
+  )
+  return links.flatMap(link => link.subnet_id ?? [])
 }
 
 /** The port's addresses with the length of their subnets, IPv4 first. The subnets are those that the user saw when planning. */
@@ -111,12 +144,6 @@ function addressesOf(port: Port, row: AttachmentRow): string[] {
   return addresses.sort(byFamily)
 }
 
-function contains(cidr: string, address: string): boolean {
-  const [base, length] = ipaddr.parseCIDR(cidr)
-  const one = ipaddr.parse(address)
-  return one.kind() === base.kind() && one.match(base, length)
-}
-
 const byFamily = (a: string, b: string) =>
   Number(isIPv4(b.split('/')[0] ?? '')) - Number(isIPv4(a.split('/')[0] ?? ''))
 
@@ -133,12 +160,22 @@ async function becomes(
   }
 }
 
-async function createPort({cloud, db, log}: Plugging, row: AttachmentRow, gate: GateRow): Promise<Port> {
+async function createPort(
+  {cloud, db, log}: Plugging,
+  row: AttachmentRow,
+  gate: GateRow,
+  onLink: readonly string[],
+): Promise<Port> {
+  const links = (JSON.parse(row.reach) as Reach[]).filter(reach => reach.via === null)
+  const perFamily = Object.values(Object.groupBy(links, link => String(link.cidr.includes(':'))))
+  // Neutron takes one subnet a family by itself; only where there are more it must be told which.
+  const subnets = perFamily.some(some => (some?.length ?? 0) > 1) ? missingSubnets(row, [], onLink) : []
   const own = (await cloud.identity.token()).project?.id === gate.project_id
   const port = await cloud.network.createPort({
     network_id: row.network_id,
     name: portName(row),
     description: `os-ssh: gate ${gate.name}`,
+    ...(subnets.length > 0 ? {fixed_ips: subnets.map(subnet_id => ({subnet_id}))} : {}),
     // Its groups come by an update: only an admin may create a port in the groups of another project, while an
     // update by whoever sees them is let through (neutron/db/securitygroups_db.py, _get_security_groups_on_port).
     // Only an admin may make a port for another project, so a member does not even say whose it is.

@@ -7,7 +7,7 @@ import {OsSshError} from '../../errors.ts'
 
 const CONNECT_MS = 10_000
 const RUN_MS = 60_000
-/** What a script may print before we stop listening, bytes. */
+/** What a script may print, bytes: a gate that says more is not one of ours any more. */
 const MAX_OUTPUT = 1 << 20
 
 export interface GateAddress {
@@ -71,7 +71,11 @@ export class GateConnection {
       let changed = false
       const fail = (cause: Error) => {
         if (changed)
-          reject(new OsSshError('HOST_KEY', `the host key of the gate at ${host} is not the pinned one`))
+          reject(
+            new OsSshError('HOST_KEY', `the host key of the gate at ${host} is not the pinned one`, {
+              hint: 'if the gate was rebuilt on purpose, register it anew: os-ssh gate remove, os-ssh gate add',
+            }),
+          )
         else
           reject(
             new OsSshError('GATE_DOWN', `no management connection to the gate at ${host}: ${cause.message}`, {
@@ -110,7 +114,9 @@ export class GateConnection {
   }
 
   #exec(client: Client, script: string | Readable, onLine?: (line: string) => void): Promise<ScriptResult> {
-    const command = this.#address.login === 'root' ? 'sh -s' : 'sudo -n sh -s'
+    // sudo takes the variables away, and the script asks by which interface we have come.
+    const command =
+      this.#address.login === 'root' ? 'sh -s' : 'sudo -n env "SSH_CONNECTION=$SSH_CONNECTION" sh -s'
     return new Promise((resolve, reject) => {
       const late = setTimeout(() => {
         // A gate that hangs is treated as lost: the next run begins with a new connection and the whole state.
@@ -130,8 +136,16 @@ export class GateConnection {
           return
         }
         const out = {stdout: '', stderr: ''}
+        let heard = 0
         const collect = (name: 'stdout' | 'stderr') => (chunk: Buffer) => {
-          if (out[name].length < MAX_OUTPUT) out[name] += chunk.toString('utf8')
+          heard += chunk.length
+          if (heard <= MAX_OUTPUT) {
+            out[name] += chunk.toString('utf8')
+            return
+          }
+          settle()
+          reject(new OsSshError('GATE_DOWN', `the gate says more than ${MAX_OUTPUT} bytes`))
+          client.destroy()
         }
         channel.on('data', collect('stdout'))
         if (onLine !== undefined) createInterface({input: channel}).on('line', onLine)

@@ -1,24 +1,25 @@
 import {createHash} from 'node:crypto'
 import {readFileSync} from 'node:fs'
-import {isIP, isIPv6} from 'node:net'
+import {isIP, isIPv4, isIPv6} from 'node:net'
 
 import {Eta} from 'eta'
 
 import {principal} from '../ca/ca.ts'
 import type {AttachmentRow, PathRow, Reach} from '../store/schema.ts'
 import {ALIAS_RANGE_4, ALIAS_RANGE_6, slotPlan} from './addresses.ts'
+import {LOGIN_GRACE} from './times.ts'
 
 /** Where the gate keeps what we write, and the one group of the accounts of all paths. */
 const DIR = '/etc/os-ssh'
 const GROUP = 'os-ssh'
 /** Time-out of elements whose path has ended: long enough for both ends to be told, s. */
 const DYING = 10
-/** sshd's LoginGraceTime, s; a path's account rests longer than this before somebody else gets it. */
-export const LOGIN_GRACE = 30
 
 export interface GateIdentity {
   readonly userCa: string
   readonly hostCertificate: string
+  /** Interfaces, beside the one that the service comes in by, that are the gate's own. */
+  readonly keepNics: readonly string[]
 }
 
 export interface DesiredGate {
@@ -81,10 +82,31 @@ function prefix(value: string): string {
 const principalsLine = (path: PathRow) => {
   const target = isIPv6(path.alias) ? `[${address(path.alias)}]:22` : `${address(path.alias)}:22`
   const who = strict(principal(path.id), /^path-[0-9a-f-]{36}$/)
-  return `${strict(path.login, /^osp\d{4}$/)} restrict,port-forwarding,permitopen="${target}" ${who}`
+  return `${account(path)} restrict,port-forwarding,permitopen="${target}" ${who}`
 }
 
-/** Elements of the maps and sets of one attachment, with the time they have left. */
+const account = ({login}: PathRow) => strict(login, /^osp\d{4}$/)
+const seconds = (until: number, now: number) => Math.ceil((until - now) / 1000)
+
+/** What each path's account reaches from the gate's main namespace, until its certificate's end. */
+function reaches(paths: readonly PathRow[], now: number): string {
+  const open = paths.filter(path => isLive(path, now) && path.certificate_until > now)
+  const elements = ([4, 6] as const).map(family => [
+    `paths${family}`,
+    open
+      .filter(path => isIPv6(path.alias) === (family === 6))
+      .map(
+        path =>
+          `${account(path)} . ${address(path.alias)} . 22 timeout ${seconds(path.certificate_until, now)}s`,
+      ),
+  ])
+  return render('paths.nft.eta', {elements})
+}
+
+/**
+ * Elements of the maps and sets of one attachment, with the time they have left. A new connection needs the first, which ends
+ * with the certificate; an open one lives by the second, which ends with the path.
+ */
 function elements(paths: readonly PathRow[], now: number): [string, string[]][] {
   const sets: Record<'vms4' | 'vms6' | 'live4' | 'live6', string[]> = {
     vms4: [],
@@ -95,10 +117,13 @@ function elements(paths: readonly PathRow[], now: number): [string, string[]][] 
   for (const path of paths) {
     const family = isIPv6(path.alias) ? 6 : 4
     const live = isLive(path, now)
-    const left = live ? Math.ceil((path.expires_at - now) / 1000) : DYING
-    const timed = `${address(path.alias)} timeout ${left}s`
-    if (live) sets[`vms${family}`].push(`${timed} : ${address(path.address)}`)
-    if (live || path.killed_at === null) sets[`live${family}`].push(timed)
+    const alias = address(path.alias)
+    if (live && path.certificate_until > now)
+      sets[`vms${family}`].push(
+        `${alias} timeout ${seconds(path.certificate_until, now)}s : ${address(path.address)}`,
+      )
+    if (live || path.killed_at === null)
+      sets[`live${family}`].push(`${alias} timeout ${live ? seconds(path.expires_at, now) : DYING}s`)
   }
   return Object.entries(sets)
 }
@@ -106,17 +131,48 @@ function elements(paths: readonly PathRow[], now: number): [string, string[]][] 
 function attachmentValues(row: AttachmentRow, paths: readonly PathRow[], now: number) {
   const plan = slotPlan(row.slot)
   const rules = render('namespace.nft.eta', plan)
+  const addresses = (JSON.parse(row.addresses) as string[]).map(prefix)
+  const arp = addresses.map(one => one.split('/')[0] ?? '').filter(isIPv4)
+  const neighbours = render('neighbours.nft.eta', {addresses: arp})
   const fixed = {
     ...plan,
     mac: strictMac(row),
     mtu: strict(String(row.mtu), /^\d{3,5}$/),
-    addresses: (JSON.parse(row.addresses) as string[]).map(prefix),
+    addresses,
     routes: (JSON.parse(row.reach) as Reach[]).flatMap(reach =>
       reach.via === null ? [] : [{cidr: prefix(reach.cidr), via: address(reach.via)}],
     ),
   }
-  const hash = createHash('sha256').update(JSON.stringify(fixed)).update(rules).digest('hex').slice(0, 16)
-  return {...fixed, rules, elements: render('elements.nft.eta', {elements: elements(paths, now)}), hash}
+  const hash = createHash('sha256')
+    .update(JSON.stringify(fixed))
+    .update(rules)
+    .update(neighbours)
+    .digest('hex')
+    .slice(0, 16)
+  return {
+    ...fixed,
+    rules,
+    neighbours,
+    elements: render('elements.nft.eta', {elements: elements(paths, now)}),
+    hash,
+  }
+}
+
+/** The gate itself: its certificate and sshd, its interfaces, the guard, and what a reboot needs of them. */
+function baseValues({userCa, hostCertificate, keepNics}: GateIdentity) {
+  const settings = render('settings.sh.eta', {})
+  return {
+    userCa: strict(userCa, /^[\w+/=. @-]+$/),
+    hostCertificate: strict(hostCertificate, /^[\w+/=. @-]+$/),
+    sshd: render('sshd.conf.eta', {dir: DIR, group: GROUP, graceTime: LOGIN_GRACE}),
+    nics: render('nics.sh.eta', {
+      keep: keepNics.map(nic => strict(nic, /^[A-Za-z0-9][A-Za-z0-9_.-]{0,14}$/)),
+      settings,
+      boot: render('boot.sh.eta', {dir: DIR, settings}),
+      unit: render('os-ssh-gate.service.eta', {dir: DIR}),
+      guard: render('guard.nft.eta', {group: GROUP, range4: ALIAS_RANGE_4, range6: ALIAS_RANGE_6}),
+    }),
+  }
 }
 
 /**
@@ -129,12 +185,8 @@ export function renderGate(desired: DesiredGate): string {
   return render('apply.sh.eta', {
     dir: DIR,
     group: GROUP,
-    base: desired.base && {
-      userCa: strict(desired.base.userCa, /^[\w+/=. @-]+$/),
-      hostCertificate: strict(desired.base.hostCertificate, /^[\w+/=. @-]+$/),
-      guard: render('guard.nft.eta', {group: GROUP, range4: ALIAS_RANGE_4, range6: ALIAS_RANGE_6}),
-      sshd: render('sshd.conf.eta', {dir: DIR, group: GROUP, graceTime: LOGIN_GRACE}),
-    },
+    base: desired.base && baseValues(desired.base),
+    reaches: reaches(paths, now),
     principals: paths.filter(path => isLive(path, now)).map(principalsLine),
     attachments: desired.attachments.map(row =>
       attachmentValues(
@@ -144,7 +196,7 @@ export function renderGate(desired: DesiredGate): string {
       ),
     ),
     namespaces: desired.slots.map(slot => slotPlan(slot).namespace),
-    ended: paths.filter(path => !isLive(path, now)).map(path => strict(path.login, /^osp\d{4}$/)),
+    ended: paths.filter(path => !isLive(path, now)).map(account),
     sweep: desired.sweep,
   })
 }
@@ -153,6 +205,9 @@ export function renderGate(desired: DesiredGate): string {
 export function renderAccounts(logins: readonly string[]): string {
   return render('accounts.sh.eta', {group: GROUP, logins})
 }
+
+/** The script that names the accounts with a connection, one a line. */
+export const renderSessions = () => render('sessions.sh.eta', {group: GROUP})
 
 /** A path to be tried. */
 export interface Probe {

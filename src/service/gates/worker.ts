@@ -6,7 +6,8 @@ import type {AttachmentRow, GateRow, PathRow} from '../store/schema.ts'
 import {login} from './addresses.ts'
 import {GateConnection} from './connection.ts'
 import {Prober, probeOf} from './prober.ts'
-import {LOGIN_GRACE, renderAccounts, renderGate} from './render.ts'
+import {renderAccounts, renderGate, renderSessions} from './render.ts'
+import {QUARANTINE_MS} from './times.ts'
 
 /** Accounts made at a time, and how many free ones there should always be. */
 const POOL_STEP = 32
@@ -14,8 +15,6 @@ const POOL_SPARE = 8
 /** How long a NIC that Nova calls attached may take to show up in the gate, ms. */
 const NIC_MS = 20_000
 const NIC_POLL_MS = 100
-/** An account and an alias rest this long after the kill; longer than a login may take, ms. */
-export const QUARANTINE_MS = (LOGIN_GRACE + 5) * 1000
 
 /**
  * Makes one gate what the database says, again and again. `wake()` as often as you like: rounds never overlap, and all
@@ -49,6 +48,22 @@ export class GateWorker {
   /** Forget what was applied: the next round sends the whole state. */
   forget(): void {
     this.#applied = {base: '', attachments: new Map(), accounts: 0}
+  }
+
+  /**
+   * Accounts of paths with a connection to the gate now.
+   *
+   * @throws OsSshError GATE_DOWN, HOST_KEY
+   */
+  async sessions(): Promise<ReadonlySet<string>> {
+    const gate = await this.#context.db
+      .selectFrom('gates')
+      .selectAll()
+      .where('id', '=', this.gateId)
+      .executeTakeFirst()
+    if (gate === undefined || this.#closed) return new Set()
+    const {stdout} = await this.#link(gate).run(renderSessions())
+    return new Set(stdout.split('\n').filter(line => /^osp\d{4}$/.test(line)))
   }
 
   close(): void {
@@ -122,6 +137,7 @@ export class GateWorker {
     const identity = {
       userCa: ca.userCa,
       hostCertificate: ca.signGate(gate.id, gate.host_key, now),
+      keepNics: JSON.parse(gate.keep_nics) as string[],
     }
     const fresh = this.#applied.base !== identity.hostCertificate
     const stamps = new Map(present.map(row => [row.id, attachmentStamp(row, paths)]))
@@ -246,7 +262,7 @@ function attachmentStamp(row: AttachmentRow, paths: readonly PathRow[]): string 
   const own = paths.filter(path => path.attachment_id === row.id)
   const states = own.map(
     p =>
-      `${p.alias}>${p.address}@${p.expires_at}${p.state === 'ended' || p.state === 'failed'}${p.killed_at}`,
+      `${p.alias}>${p.address}@${p.certificate_until}@${p.expires_at}${p.state === 'ended' || p.state === 'failed'}${p.killed_at}`,
   )
   return [row.mac, row.mtu, row.addresses, row.reach, ...states].join(' ')
 }

@@ -1,8 +1,9 @@
 import {isIP} from 'node:net'
 
 import {OsSshError} from '../../errors.ts'
-import type {OpenStack, Port, Server} from '../../openstack/index.ts'
+import type {Network, OpenStack, Port, Server} from '../../openstack/index.ts'
 import type {Reach} from '../store/schema.ts'
+import {isOwn, reachFrom, wayTo} from './reach.ts'
 
 /** An interface of the VM, as its own user sees it. */
 export interface Nic {
@@ -14,6 +15,7 @@ export interface Nic {
 /** A network that a gate could be plugged into to reach the VM. */
 export interface Candidate {
   readonly network_id: string
+  /** The network's owner. */
   readonly project_id: string
   readonly mtu: number
   readonly reach: readonly Reach[]
@@ -50,55 +52,49 @@ function bestAddress(port: Port): string | undefined {
   return addresses.find(a => isIP(a) === 4) ?? addresses.find(a => isIP(a) === 6)
 }
 
-/** The networks from which the VM's network can be reached: itself, and those that share a router with it. */
-export async function candidates(cloud: OpenStack, networkId: string): Promise<Candidate[]> {
-  const near = await cloud.network.ports({network_id: networkId, device_owner: ROUTER_INTERFACES})
-  const routers = [...new Set(near.map(port => port.device_id))]
-  const legs =
-    routers.length === 0
-      ? []
-      : await cloud.network.ports({device_id: routers, device_owner: ROUTER_INTERFACES})
-  const networkIds = [...new Set([networkId, ...legs.map(port => port.network_id)])]
-  const [networks, subnets, ports] = await Promise.all([
-    cloud.network.networks({id: networkIds}),
-    cloud.network.subnets({network_id: networkIds}),
-    cloud.network.ports({network_id: networkIds, fields: ['id', 'network_id', 'device_owner']}),
+/**
+ * The networks from which the VM's address can be reached: its own, and, when it is its project's own and nobody shares it,
+ * those of the same project that share a router of that project with it. A router is anybody's to make, and who has one on
+ * a shared network must not lead others' paths through it.
+ *
+ * @param projectId the VM's project
+ */
+export async function candidates(cloud: OpenStack, nic: Nic, projectId: string): Promise<Candidate[]> {
+  const [near, own] = await Promise.all([
+    cloud.network.networks({id: [nic.network_id]}),
+    ownLegs(cloud, nic.network_id, projectId),
   ])
-  return networks
+  const legs = near.some(network => isOwn(network, projectId)) ? own : []
+  const far = [...new Set(legs.map(port => port.network_id))].filter(id => id !== nic.network_id)
+  const ids = [nic.network_id, ...far]
+  const [others, subnets, ports] = await Promise.all([
+    far.length === 0 ? [] : cloud.network.networks({id: far}),
+    cloud.network.subnets({network_id: ids}),
+    cloud.network.ports({network_id: ids, fields: ['id', 'network_id', 'device_owner']}),
+  ])
+  const usable = [...near, ...others.filter(network => isOwn(network, projectId))]
+  const passable = legs.filter(leg => usable.some(network => network.id === leg.network_id))
+  return usable
     .filter(network => !network['router:external'])
     .map(network => ({
-      network_id: network.id,
-      project_id: network.project_id,
-      mtu: network.mtu,
-      reach: reachFrom(network.id, networkId, subnets, legs),
+      ...ofNetwork(network),
+      reach: reachFrom(network.id, nic.network_id, subnets, passable),
       vms: ports.filter(p => p.network_id === network.id && p.device_owner.startsWith('compute:')).length,
     }))
-    .filter(candidate => candidate.reach.some(reach => reach.network_id === networkId))
+    .filter(candidate => wayTo(candidate.reach, nic) !== undefined)
 }
 
-type Subnets = Awaited<ReturnType<OpenStack['network']['subnets']>>
+const ofNetwork = ({id, project_id, mtu}: Network) => ({network_id: id, project_id, mtu})
 
-/** What a NIC on network `from` reaches: its own subnets on the link, the others through a router both share. */
-function reachFrom(from: string, target: string, subnets: Subnets, legs: readonly Port[]): Reach[] {
-  const own = subnets
-    .filter(subnet => subnet.network_id === from)
-    .map(subnet => ({network_id: from, cidr: subnet.cidr, via: null}))
-  const routed = legs
-    .filter(leg => leg.network_id === from)
-    .flatMap(leg =>
-      legs
-        .filter(other => other.device_id === leg.device_id && other.network_id !== from)
-        .flatMap(other => subnets.filter(s => other.fixed_ips.some(ip => ip.subnet_id === s.id)))
-        .flatMap(subnet => {
-          const via = leg.fixed_ips.find(ip => isIP(ip.ip_address) === subnet.ip_version)?.ip_address
-          return via === undefined ? [] : [{network_id: subnet.network_id, cidr: subnet.cidr, via}]
-        }),
-    )
-  const seen = new Set<string>()
-  // Two routers may join the same two networks, and two of ours may have equal prefixes: the first way wins,
-  // the VM's own network before all others, or the gate would send its packets elsewhere.
-  return [
-    ...own,
-    ...routed.sort((a, b) => Number(b.network_id === target) - Number(a.network_id === target)),
-  ].filter(reach => !seen.has(reach.cidr) && seen.add(reach.cidr))
+/**
+ * All interfaces of the project's routers that are on this network. The owner is the router's: an interface's port may be its
+ * maker's.
+ */
+async function ownLegs(cloud: OpenStack, networkId: string, projectId: string): Promise<readonly Port[]> {
+  const near = await cloud.network.ports({network_id: networkId, device_owner: ROUTER_INTERFACES})
+  const ids = [...new Set(near.map(port => port.device_id))]
+  if (ids.length === 0) return []
+  const routers = await cloud.network.routers({id: ids})
+  const own = routers.filter(router => router.project_id === projectId).map(router => router.id)
+  return own.length === 0 ? [] : cloud.network.ports({device_id: own, device_owner: ROUTER_INTERFACES})
 }

@@ -2,6 +2,19 @@ import {OsSshError} from '../../errors.ts'
 import type {RouteKind} from '../../protocol/index.ts'
 import type {Reach} from '../store/schema.ts'
 import type {Candidate, Nic} from './facts.ts'
+import {renewed, wayTo} from './reach.ts'
+
+/** A network plugged into a gate, as the planner sees it. */
+export interface AttachmentChoice {
+  readonly id: string
+  readonly network_id: string
+  /** The network's owner. */
+  readonly project_id: string
+  readonly reach: readonly Reach[]
+  readonly removing: boolean
+  /** Since when no path needs it, epoch ms. */
+  readonly idle_since: number | null
+}
 
 /** A gate as the planner sees it. */
 export interface GateChoice {
@@ -9,13 +22,10 @@ export interface GateChoice {
   readonly project_id: string
   readonly scope: 'project' | 'shared'
   readonly state: 'new' | 'ready' | 'down'
+  /** Accounts that are taken, of all projects and by project. */
   readonly paths: number
-  readonly attachments: readonly {
-    readonly id: string
-    readonly network_id: string
-    readonly reach: readonly Reach[]
-    readonly removing: boolean
-  }[]
+  readonly held: ReadonlyMap<string, number>
+  readonly attachments: readonly AttachmentChoice[]
 }
 
 export interface Limits {
@@ -25,24 +35,39 @@ export interface Limits {
   readonly paths: number
 }
 
+/** For whom it is planned. */
+export interface Asker {
+  readonly project_id: string
+  /** Accounts of one gate that the project may hold now; undefined: all of them. */
+  readonly share?: number | undefined
+}
+
 export interface Plan {
   readonly gate_id: string
   readonly route: RouteKind
   readonly nic: Nic
-  /** The attachment to reuse, or the network to plug the gate into. */
-  readonly attachment: {readonly reuse: string} | {readonly create: Candidate}
+  /** The attachment to reuse, with what is newly known of its reach, or the network to plug the gate into. */
+  readonly attachment:
+    | {readonly reuse: string; readonly reach?: readonly Reach[]}
+    | {readonly create: Candidate}
 }
 
 /** Gates that may serve the project and have room for one more path, project gates and emptier ones first. */
-function eligible(gates: readonly GateChoice[], projectId: string, limits: Limits): GateChoice[] {
-  const allowed = gates.filter(gate => gate.scope === 'shared' || gate.project_id === projectId)
+function eligible(gates: readonly GateChoice[], asker: Asker, limits: Limits): GateChoice[] {
+  const {project_id, share} = asker
+  const allowed = gates.filter(gate => gate.scope === 'shared' || gate.project_id === project_id)
   if (allowed.length === 0) throw new OsSshError('NO_GATE', 'no gate serves the project of this VM')
   const up = allowed.filter(gate => gate.state !== 'down')
   if (up.length === 0) throw new OsSshError('GATE_DOWN', 'the gate of this project does not answer')
   const free = up.filter(gate => gate.paths < limits.paths)
   if (free.length === 0)
     throw new OsSshError('GATE_FULL', 'every gate of this project has its full number of paths')
-  return free.sort(
+  const fair = free.filter(gate => share === undefined || (gate.held.get(project_id) ?? 0) < share)
+  if (fair.length === 0)
+    throw new OsSshError('RATE_LIMITED', 'this project has its share of the gate, and others wait', {
+      retryAfter: 30,
+    })
+  return fair.sort(
     (a, b) =>
       Number(a.scope === 'shared') - Number(b.scope === 'shared') ||
       a.paths - b.paths ||
@@ -50,60 +75,83 @@ function eligible(gates: readonly GateChoice[], projectId: string, limits: Limit
   )
 }
 
+/** Does the attachment lead to the VM? What lies behind a router serves the project that owns router and network only. */
+function serves(attachment: AttachmentChoice, nic: Nic, projectId: string): boolean {
+  const way = wayTo(attachment.reach, nic)
+  if (attachment.removing || way === undefined) return false
+  return way.via === null ? attachment.network_id === nic.network_id : attachment.project_id === projectId
+}
+
+const routeFrom = (networkId: string, nic: Nic): RouteKind =>
+  networkId === nic.network_id ? 'attached' : 'routed'
+
 /**
- * Rule 1 of DESIGN 3: a gate that is there already, on the VM's network or behind a router it shares.
+ * A gate that is there already, on the VM's network or behind a router it shares: no call to anybody.
  *
- * @throws OsSshError NO_GATE, GATE_DOWN, GATE_FULL when no gate could serve the project at all
+ * @throws OsSshError NO_GATE, GATE_DOWN, GATE_FULL, RATE_LIMITED when no gate could serve the project at all
  */
 export function planReuse(
   nics: readonly Nic[],
   gates: readonly GateChoice[],
-  projectId: string,
+  asker: Asker,
   limits: Limits,
 ): Plan | undefined {
-  const reachable = eligible(gates, projectId, limits).flatMap(gate =>
-    gate.attachments
-      .filter(attachment => !attachment.removing)
-      .flatMap(attachment =>
-        nics
-          .filter(nic => attachment.reach.some(reach => reach.network_id === nic.network_id))
-          .map((nic): Plan => {
-            const route = attachment.network_id === nic.network_id ? 'attached' : 'routed'
-            return {gate_id: gate.id, route, nic, attachment: {reuse: attachment.id}}
-          }),
-      ),
+  const reachable = eligible(gates, asker, limits).flatMap(gate =>
+    gate.attachments.flatMap(attachment =>
+      nics
+        .filter(nic => serves(attachment, nic, asker.project_id))
+        .map((nic): Plan => {
+          const route = routeFrom(attachment.network_id, nic)
+          return {gate_id: gate.id, route, nic, attachment: {reuse: attachment.id}}
+        }),
+    ),
   )
   return reachable.find(plan => plan.route === 'attached') ?? reachable[0]
 }
 
 /**
- * Rules 2 and 3: plug a gate into the network that serves most VMs, the VM's own among equals.
+ * Plugs a gate into the network that serves most VMs, the VM's own among equals. Where one is plugged in already, of which it
+ * was not known that it leads there (a subnet or a router is new), that one is used.
  *
- * @throws OsSshError NO_GATE, GATE_DOWN, GATE_FULL
+ * @throws OsSshError NO_GATE, GATE_DOWN, GATE_FULL, RATE_LIMITED; BUSY when the gate is letting go of the network
  */
 export function planNew(
   nic: Nic,
   options: readonly Candidate[],
   gates: readonly GateChoice[],
-  projectId: string,
+  asker: Asker,
   limits: Limits,
 ): Plan {
-  const gate = eligible(gates, projectId, limits).find(g => g.attachments.length < limits.attachments)
+  const usable = eligible(gates, asker, limits)
+  const sorted = [...options].sort(
+    (a, b) =>
+      b.vms - a.vms ||
+      Number(b.network_id === nic.network_id) - Number(a.network_id === nic.network_id) ||
+      (a.network_id < b.network_id ? -1 : 1),
+  )
+  const there = sorted.flatMap(option =>
+    usable.flatMap(gate =>
+      gate.attachments
+        .filter(one => one.network_id === option.network_id && !one.removing)
+        .flatMap((one): Plan[] => {
+          const byOwner = option.project_id === asker.project_id
+          const reach = renewed(one.reach, option.reach, {target: nic.network_id, byOwner})
+          if (wayTo(reach, nic) === undefined) return []
+          const route = routeFrom(one.network_id, nic)
+          return [{gate_id: gate.id, route, nic, attachment: {reuse: one.id, reach}}]
+        }),
+    ),
+  )[0]
+  if (there !== undefined) return there
+
+  const gate = usable.find(g => g.attachments.length < limits.attachments)
   if (gate === undefined)
     throw new OsSshError('GATE_FULL', 'every gate of this project has all its interfaces in use')
   const taken = new Set(gate.attachments.map(attachment => attachment.network_id))
-  const best = options
-    .filter(option => !taken.has(option.network_id))
-    .sort(
-      (a, b) =>
-        b.vms - a.vms ||
-        Number(b.network_id === nic.network_id) - Number(a.network_id === nic.network_id) ||
-        (a.network_id < b.network_id ? -1 : 1),
-    )[0]
-  if (best === undefined)
+  const create = sorted.find(option => !taken.has(option.network_id))
+  if (create === undefined)
     throw new OsSshError('BUSY', 'the gate is just letting go of this network', {
       hint: 'try again in a few seconds',
     })
-  const route = best.network_id === nic.network_id ? 'attached' : 'routed'
-  return {gate_id: gate.id, route, nic, attachment: {create: best}}
+  return {gate_id: gate.id, route: routeFrom(create.network_id, nic), nic, attachment: {create}}
 }

@@ -1,21 +1,54 @@
+import {contains} from '../planner/prefix.ts'
 import type {Store} from './open.ts'
 import {LIVE} from './paths.ts'
 import type {AttachmentRow, PathRow} from './schema.ts'
 
-/** Security groups of the VMs that live paths lead to, by attachment. */
+/**
+ * May the attachment's port be in the groups of the path's VM? On the VM's own network, and on one of the same project; anywhere
+ * else the port's address would be a stranger's key to whatever those groups admit.
+ */
+const joins = (
+  attachment: Pick<AttachmentRow, 'network_id' | 'project_id'>,
+  path: Pick<PathRow, 'network_id' | 'project_id'>,
+) => path.network_id === attachment.network_id || path.project_id === attachment.project_id
+
+/** Security groups of the VMs that live paths lead to, by attachment; of those that its port may be in. */
 export async function liveGroups(db: Store, ids: readonly string[]): Promise<Map<string, string[]>> {
   if (ids.length === 0) return new Map()
   const rows = await db
     .selectFrom('paths')
-    .select(['attachment_id', 'groups'])
+    .innerJoin('attachments', 'attachments.id', 'paths.attachment_id')
+    .select(['attachment_id', 'paths.groups', 'paths.network_id', 'paths.project_id'])
+    .select(['attachments.network_id as on', 'attachments.project_id as owner'])
     .where('attachment_id', 'in', ids)
-    .where('state', 'in', LIVE)
+    .where('paths.state', 'in', LIVE)
     .execute()
   const byId = Map.groupBy(rows, row => row.attachment_id)
-  return new Map(
-    [...byId].map(([id, paths]) => [id, paths.flatMap(path => JSON.parse(path.groups) as string[])]),
-  )
+  const groups = (paths: typeof rows) =>
+    paths
+      .filter(path => joins({network_id: path.on, project_id: path.owner}, path))
+      .flatMap(path => JSON.parse(path.groups) as string[])
+  return new Map([...byId].map(([id, paths]) => [id, groups(paths)]))
 }
+
+/** Addresses on the attachment's own network that live paths lead to. */
+export async function addressesOnLink(
+  db: Store,
+  {id, network_id}: Pick<AttachmentRow, 'id' | 'network_id'>,
+): Promise<string[]> {
+  const rows = await db
+    .selectFrom('paths')
+    .select('address')
+    .where('attachment_id', '=', id)
+    .where('network_id', '=', network_id)
+    .where('state', 'in', LIVE)
+    .execute()
+  return rows.map(row => row.address)
+}
+
+/** Has the port an address of its own in the subnet of this one? */
+const covers = (addresses: readonly string[], address: string) =>
+  addresses.some(one => contains(one, address))
 
 /**
  * The groups that an attachment's port shall be in, sorted: the gate project's own and those of the VMs that live paths
@@ -31,11 +64,17 @@ export function wantedGroups(
   return [...new Set([...own, ...vms])].sort()
 }
 
-/** Is the attachment's port in all groups of the path's VM? */
-export function admits({groups}: Pick<AttachmentRow, 'groups'>, path: Pick<PathRow, 'groups'>): boolean {
-  const has = new Set(JSON.parse(groups) as string[])
-  return (JSON.parse(path.groups) as string[]).every(group => has.has(group))
+/** Is the attachment's port in all groups of the path's VM, and in its subnet when that is on the link? */
+export function admits(attachment: Plugged, path: Target): boolean {
+  const has = new Set(JSON.parse(attachment.groups) as string[])
+  const groups = joins(attachment, path) ? (JSON.parse(path.groups) as string[]) : []
+  if (!groups.every(group => has.has(group))) return false
+  if (path.network_id !== attachment.network_id) return true
+  return covers(JSON.parse(attachment.addresses) as string[], path.address)
 }
+
+type Plugged = Pick<AttachmentRow, 'groups' | 'network_id' | 'project_id' | 'addresses'>
+type Target = Pick<PathRow, 'groups' | 'network_id' | 'project_id' | 'address'>
 
 /** Attachments that are plugged, but whose port is in other groups than it shall be. */
 export async function misgrouped(db: Store): Promise<AttachmentRow[]> {

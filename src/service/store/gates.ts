@@ -16,12 +16,15 @@ export async function gateChoices(db: Store): Promise<GateChoice[]> {
     project_id: gate.project_id,
     scope: gate.scope,
     state: gate.state,
-    paths: counts.get(gate.id) ?? 0,
+    paths: [...(counts.get(gate.id)?.values() ?? [])].reduce((sum, n) => sum + n, 0),
+    held: counts.get(gate.id) ?? new Map<string, number>(),
     attachments: attachments
       .filter(row => row.gate_id === gate.id)
       .map(row => ({
         id: row.id,
         network_id: row.network_id,
+        project_id: row.project_id,
+        idle_since: row.idle_since,
         reach: JSON.parse(row.reach) as Reach[],
         removing: row.state === 'removing',
       })),

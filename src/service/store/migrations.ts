@@ -1,6 +1,8 @@
 import {type Kysely, sql} from 'kysely'
 import type {Migration} from 'kysely/migration'
 
+import type {Database, Reach} from './schema.ts'
+
 type Dialect = 'sqlite' | 'postgres'
 
 /** Auto-numbered keys are the one thing the two databases spell differently. */
@@ -73,6 +75,33 @@ async function createPaths(db: Kysely<unknown>, dialect: Dialect): Promise<void>
   await sql`create index paths_expiry on paths (expires_at) where state in ('pending', 'active')`.execute(db)
 }
 
+/**
+ * Certificates that are shorter than their paths, host keys that know of rebuilds, interfaces that stay, bars. And what an
+ * attachment reached by a router was the first caller's to say: what was planned by that ends, and is planned anew.
+ */
+async function isolate(db: Kysely<Database>, dialect: Dialect): Promise<void> {
+  const bigint = (table: 'paths' | 'host_keys', name: string) =>
+    db.schema.alterTable(table).addColumn(name, 'bigint').execute()
+  await bigint('paths', 'certificate_until')
+  await sql`update paths set certificate_until = expires_at`.execute(db)
+  await db.schema.alterTable('host_keys').addColumn('rebuild', 'text').execute()
+  await bigint('host_keys', 'rebuilt_at')
+  await db.schema.alterTable('host_keys').addColumn('rebuilt_by', 'text').execute()
+  await db.schema
+    .alterTable('gates')
+    .addColumn('keep_nics', 'text', c => c.notNull().defaultTo('[]'))
+    .execute()
+  await sql`create table bars (id ${serial(dialect)}, kind text not null, value text not null,
+    until bigint not null)`.execute(db)
+  for (const {id, reach} of await db.selectFrom('attachments').select(['id', 'reach']).execute()) {
+    const link = (JSON.parse(reach) as Reach[]).filter(one => one.via === null)
+    const change = {reach: JSON.stringify(link)}
+    await db.updateTable('attachments').set(change).where('id', '=', id).execute()
+  }
+  await sql`update paths set state = 'ended', ended_at = created_at
+    where route = 'routed' and state in ('pending', 'active')`.execute(db)
+}
+
 /** Every change of the tables since the beginning, in order; an ended one is never edited. */
 export function migrations(dialect: Dialect): Record<string, Migration> {
   return {
@@ -83,5 +112,6 @@ export function migrations(dialect: Dialect): Record<string, Migration> {
     '2026-11-24b-own-groups': {
       up: db => db.schema.alterTable('attachments').addColumn('own_groups', 'text').execute(),
     },
+    '2026-11-24c-isolation': {up: db => isolate(db as Kysely<Database>, dialect)},
   }
 }

@@ -23,6 +23,18 @@ export function livePath(db: Store, owner: Owner): Promise<PathRow | undefined> 
     .executeTakeFirst()
 }
 
+/** Live paths of this user to this VM, with whatever key. */
+export async function liveOf(db: Store, owner: Omit<Owner, 'fingerprint'>): Promise<number> {
+  const {n} = await db
+    .selectFrom('paths')
+    .select(sql<number>`count(*)`.as('n'))
+    .where('user_id', '=', owner.user_id)
+    .where('server_id', '=', owner.server_id)
+    .where('state', 'in', LIVE)
+    .executeTakeFirstOrThrow()
+  return Number(n)
+}
+
 export function path(db: Store, id: string): Promise<PathRow | undefined> {
   return db.selectFrom('paths').selectAll().where('id', '=', id).executeTakeFirst()
 }
@@ -38,15 +50,23 @@ export function pathsOfGate(db: Store, gateId: string): Promise<PathRow[]> {
     .execute()
 }
 
+/** Paths of a user, to a VM, to VMs of a project. */
+export interface Which {
+  readonly user_id?: string
+  readonly server_id?: string
+  readonly project_id?: string
+}
+
 /** Ends live paths; returns those that really were live, so that each is audited once. */
 export async function endPaths(
   db: Store,
-  which: {ids?: readonly string[]; expiredBy?: number; servers?: readonly string[]},
+  which: {ids?: readonly string[]; expiredBy?: number; of?: Which},
   now: number,
 ): Promise<PathRow[]> {
   let query = db.updateTable('paths').set({state: 'ended', ended_at: now}).where('state', 'in', LIVE)
   if (which.ids !== undefined) query = query.where('id', 'in', which.ids)
-  if (which.servers !== undefined) query = query.where('server_id', 'in', which.servers)
+  for (const [column, value] of Object.entries(which.of ?? {}))
+    query = query.where(column as keyof Which, '=', value)
   if (which.expiredBy !== undefined) query = query.where('expires_at', '<=', which.expiredBy)
   return query.returningAll().execute()
 }
@@ -118,13 +138,16 @@ export async function heldOnGate(
   return {logins: new Set(rows.map(row => row.login)), aliases: new Set(rows.map(row => row.alias))}
 }
 
-/** Live paths a gate, for the planner's choice and for /v1/gates. */
-export async function countPaths(db: Store): Promise<Map<string, number>> {
+/** Accounts that are taken (by live paths, and ended ones until they are released), by gate and project. */
+export async function countPaths(db: Store): Promise<Map<string, Map<string, number>>> {
   const rows = await db
     .selectFrom('paths')
-    .select(['gate_id', sql<number>`count(*)`.as('n')])
+    .select(['gate_id', 'project_id', sql<number>`count(*)`.as('n')])
     .where('released_at', 'is', null)
-    .groupBy('gate_id')
+    .groupBy(['gate_id', 'project_id'])
     .execute()
-  return new Map(rows.map(row => [row.gate_id, Number(row.n)]))
+  const byGate = Map.groupBy(rows, row => row.gate_id)
+  return new Map(
+    [...byGate].map(([gate, counts]) => [gate, new Map(counts.map(row => [row.project_id, Number(row.n)]))]),
+  )
 }

@@ -18,6 +18,8 @@ export interface GateRow {
   readonly login: string
   /** Pinned host key, `type base64`. */
   readonly host_key: string
+  /** JSON `string[]`: names of interfaces beside the management one that stay the gate's own. */
+  readonly keep_nics: string
   readonly state: 'new' | 'ready' | 'down'
   readonly reason: string | null
   readonly created_at: number
@@ -35,6 +37,7 @@ export interface AttachmentRow {
   /** Number of the namespace, veth and alias block on the gate. */
   readonly slot: number
   readonly network_id: string
+  /** The network's owner. */
   readonly project_id: string
   readonly mtu: number
   /** JSON `Reach[]`: what lies behind the router, if any. */
@@ -59,6 +62,8 @@ export interface Reach {
   readonly network_id: string
   readonly cidr: string
   readonly via: string | null
+  /** Of a subnet on the link: the gate's port needs an address in it. */
+  readonly subnet_id?: string
 }
 
 export interface PathTable {
@@ -82,7 +87,10 @@ export interface PathTable {
   readonly public_key: string
   readonly fingerprint: string
   readonly created_at: number
+  /** The end of the path, and of sessions that are open then. */
   readonly expires_at: number
+  /** The end of its newest certificate: nothing new begins after it. */
+  readonly certificate_until: number
   readonly ended_at: number | null
   /** When the gate confirmed that nothing of it lives any more; the quarantine of alias and account starts here. */
   readonly killed_at: number | null
@@ -99,12 +107,35 @@ export interface HostKeysRow {
   /** JSON `string[]` of `type base64`. */
   readonly keys: string
   readonly seen_at: number
+  /** Request id of the newest rebuild or evacuation of the VM that these keys are known to be younger than. */
+  readonly rebuild: string | null
+  /** When that began, epoch ms, and the user who asked for it. */
+  readonly rebuilt_at: number | null
+  readonly rebuilt_by: string | null
+}
+
+/** What an operator has just revoked: no new paths for it for a while, since validated tokens are believed for a while. */
+export interface BarRow {
+  readonly id: Generated<number>
+  readonly kind: 'user' | 'vm' | 'project'
+  readonly value: string
+  /** Epoch ms. */
+  readonly until: number
 }
 
 export interface AuditRow {
   readonly id: Generated<number>
   readonly at: number
-  readonly action: 'grant' | 'renew' | 'deny' | 'revoke' | 'expire' | 'fail' | 'gate-add' | 'gate-remove'
+  readonly action:
+    | 'grant'
+    | 'renew'
+    | 'deny'
+    | 'revoke'
+    | 'expire'
+    | 'fail'
+    | 'gate-add'
+    | 'gate-remove'
+    | 'forget-host-keys'
   readonly user_id: string
   readonly user_name: string
   readonly project_id: string
@@ -121,5 +152,6 @@ export interface Database {
   attachments: AttachmentRow
   paths: PathTable
   host_keys: HostKeysRow
+  bars: BarRow
   audit: AuditRow
 }

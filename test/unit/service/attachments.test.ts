@@ -58,6 +58,7 @@ const cloud = {
     async updatePort(_: string, change: Partial<Port>) {
       calls.push(`update ${change.security_groups?.join(' ')}`)
       port = {...(port as Port), ...change}
+      return port
     },
     async deletePort() {
       calls.push('delete')

@@ -8,14 +8,19 @@ import {
   type Server,
   type Token,
 } from '../../../src/openstack/index.ts'
-import {type Caller, hostKeys, wish} from '../../../src/service/grant.ts'
+import type {Caller} from '../../../src/service/caller.ts'
+import {wish} from '../../../src/service/grant.ts'
+import {revokeBarred} from '../../../src/service/revoke.ts'
+import {bar} from '../../../src/service/store/bars.ts'
 import {openStore, type Store} from '../../../src/service/store/open.ts'
 import {endPaths, markKilled, releasePaths} from '../../../src/service/store/paths.ts'
 import {generateKeyPair} from '../../../src/ssh/keys.ts'
+import {attachmentRow, pathRow} from '../../support/rows.ts'
+import {eventually} from '../../support/world.ts'
 
 /* The decisions of a grant against a real database; the cloud is a few answers. The real cloud's part is in e2e. */
 
-const limits = {maxLife: 3600, defaultLife: 1800, attachments: 2, paths: 3}
+const limits = {maxLife: 3600, defaultLife: 1800, certLife: 600, attachments: 2, paths: 3}
 const key = generateKeyPair('alice').publicKey
 const server = {id: 's1', name: 'web', status: 'ACTIVE', tenant_id: 't1'} as Server
 const port = {
@@ -31,21 +36,20 @@ const port = {
 interface Answers {
   server?: Server
   ports?: Port[]
-  console?: string
 }
 
-function cloud({server: vm = server, ports = [port], console = ''}: Answers = {}): OpenStack {
+function cloud({server: vm = server, ports = [port]}: Answers = {}): OpenStack {
   return {
     compute: {
       server: async (id: string) => {
         if (id !== vm.id) throw new OpenStackError('not-found', 'Instance could not be found', {status: 404})
         return vm
       },
-      consoleLog: async () => console,
     },
     network: {
       ports: async (filter: {device_owner?: unknown}) => (filter.device_owner === undefined ? ports : []),
       networks: async () => [{id: 'n1', project_id: 't1', mtu: 1450, 'router:external': false}],
+      routers: async () => [],
       subnets: async () => [{id: 'sub1', network_id: 'n1', cidr: '10.0.0.0/24', ip_version: 4}],
     },
   } as unknown as OpenStack
@@ -62,15 +66,25 @@ const caller = (answers: Answers = {}, change: Partial<Token> = {}): Caller => (
   token: token(change),
   cloud: cloud(answers),
   source: '127.0.0.1',
+  admin: false,
 })
 
 let db: Store
 let now = 1_000_000_000
-const context = () => ({db, clock: () => now, log: pino({level: 'silent'})})
-const ask = (who: Caller, change: object = {}) =>
-  wish(context(), who, {server_id: 's1', public_key: key, ...change}, limits)
+let busy = new Set<string>()
+const context = () => ({
+  db,
+  clock: () => now,
+  log: pino({level: 'silent'}),
+  sessions: async () => busy,
+  settled: () => undefined,
+  wakeLater: () => undefined,
+})
+const ask = async (who: Caller, change: object = {}, more: object = {}) =>
+  (await wish(context(), who, {server_id: 's1', public_key: key, ...change}, {...limits, ...more})).path
 
 beforeEach(async () => {
+  busy = new Set()
   db = await openStore(':memory:')
   const gate = {
     id: 'g1',
@@ -84,6 +98,7 @@ beforeEach(async () => {
     port: 22,
     login: 'root',
     host_key: 'ssh-ed25519 AAAA',
+    keep_nics: '[]',
     state: 'ready',
     reason: null,
     created_at: now,
@@ -133,13 +148,34 @@ describe('wish', () => {
     expect(await again).toMatchObject({state: 'pending', network_id: 'n1'})
   })
 
-  it('renews when a third of the life is gone, not before', async () => {
+  it('renews when a third of the certificate’s life is gone, not before', async () => {
     const first = await ask(caller())
+    expect(first).toMatchObject({expires_at: now + 1_800_000, certificate_until: now + 600_000})
     await db.updateTable('paths').set({state: 'active'}).execute()
-    now += 500_000
-    expect((await ask(caller())).expires_at).toBe(first.expires_at)
-    now += 200_000
-    expect((await ask(caller())).expires_at).toBe(now + 1_800_000)
+    now += 190_000
+    expect(await ask(caller())).toEqual({...first, state: 'active'})
+    now += 20_000
+    expect(await ask(caller())).toMatchObject({
+      expires_at: now + 1_800_000,
+      certificate_until: now + 600_000,
+    })
+    expect(await db.selectFrom('audit').select(['action', 'source']).orderBy('id').execute()).toEqual([
+      {action: 'grant', source: '127.0.0.1'},
+      {action: 'renew', source: '127.0.0.1'},
+    ])
+  })
+
+  it('renews no further than the longest life after it was made', async () => {
+    const {created_at} = await ask(caller())
+    await db.updateTable('paths').set({state: 'active'}).execute()
+    const ends = []
+    for (let n = 0; n < 8; n++) {
+      now += 400_000
+      ends.push((await ask(caller())).expires_at - created_at)
+    }
+    expect(ends.at(-1)).toBe(3_600_000)
+    const last = await ask(caller())
+    expect(last.certificate_until).toBe(last.expires_at)
   })
 
   it('shortens a life that is too long', async () => {
@@ -179,6 +215,136 @@ describe('wish', () => {
     expect((await ask(caller())).alias).toBe('100.64.0.17')
   })
 
+  describe('what one user or project may take', () => {
+    const fairness = () => ({perVm: 2, perUser: 0, share: 0, waiting: new Map<string, number>()})
+    const roomy = {paths: 50}
+    const withKey = (given = fairness()) =>
+      ask(caller(), {public_key: generateKeyPair('x').publicKey}, {...roomy, fairness: given})
+    const states = async () =>
+      (await db.selectFrom('paths').select('state').orderBy('serial').execute()).map(row => row.state)
+
+    it('the user’s oldest path to that VM without a session gives way', async () => {
+      const first = await withKey()
+      await withKey()
+      busy = new Set([first.login])
+      await withKey()
+      expect(await states()).toEqual(['pending', 'ended', 'pending'])
+      const [revoked] = await db.selectFrom('audit').selectAll().where('action', '=', 'revoke').execute()
+      expect(revoked).toMatchObject({detail: 'gave way to a newer one of the same user'})
+    })
+
+    it('none that has a session does', async () => {
+      busy = new Set([(await withKey()).login, (await withKey()).login])
+      await expect(withKey()).rejects.toMatchObject({code: 'RATE_LIMITED', retryAfter: 30})
+      expect(await states()).toEqual(['pending', 'pending'])
+    })
+
+    it('holds when twenty come at once', async () => {
+      await Promise.all(Array.from({length: 6}, () => withKey()))
+      expect((await states()).filter(state => state === 'pending')).toHaveLength(2)
+    })
+
+    it('a stream of new keys ends when too many accounts rest', async () => {
+      for (let n = 0; n < 10; n++) await withKey()
+      await expect(withKey()).rejects.toMatchObject({code: 'RATE_LIMITED', retryAfter: 40})
+    })
+
+    it('a user has so many paths, and another user is not concerned', async () => {
+      const few = {...fairness(), perVm: 0, perUser: 2}
+      await withKey(few)
+      await withKey(few)
+      await expect(withKey(few)).rejects.toMatchObject({code: 'RATE_LIMITED'})
+      const bob = caller({}, {user: {id: 'u2', name: 'bob'} as Token['user']})
+      await expect(ask(bob, {}, {...roomy, fairness: few})).resolves.toBeTruthy()
+    })
+
+    /** A full gate of another project's paths, all old. */
+    const crowd = async (count: number) => {
+      await attachmentRow(db, {
+        id: 'theirs',
+        gate_id: 'g1',
+        slot: 9,
+        network_id: 'far',
+        project_id: 't2',
+        state: 'ready',
+      })
+      for (let n = 0; n < count; n++)
+        await pathRow(db, {
+          id: `t2-${n}`,
+          state: 'active',
+          user_id: `u${n}`,
+          project_id: 't2',
+          gate_id: 'g1',
+          attachment_id: 'theirs',
+          alias: `100.64.144.${n}`,
+          login: `osp000${n}`,
+        })
+    }
+
+    it('a project above its share makes room for one that waits, and gets no more meanwhile', async () => {
+      const half = {perVm: 0, perUser: 0, share: 0.5, waiting: new Map<string, number>()}
+      const ask4 = (who: Caller) => ask(who, {}, {paths: 4, fairness: half})
+      await crowd(4)
+      busy = new Set(['osp0000'])
+      await expect(ask4(caller())).rejects.toMatchObject({code: 'RATE_LIMITED', retryAfter: 40})
+      expect(await states()).toEqual(['active', 'ended', 'ended', 'active'])
+      await db.updateTable('paths').set({released_at: now}).where('state', '=', 'ended').execute()
+      const bob = caller(
+        {server: {...server, tenant_id: 't2'}},
+        {project: {id: 't2', name: 't2'} as NonNullable<Token['project']>},
+      )
+      await expect(ask4(bob)).rejects.toMatchObject({code: 'RATE_LIMITED', retryAfter: 30})
+      await expect(ask4(caller())).resolves.toMatchObject({project_id: 't1'})
+    })
+
+    it('the network that is idle for longest gives way on a gate without a free interface', async () => {
+      const idle = {gate_id: 'g1', project_id: 't2', state: 'ready'} as const
+      await attachmentRow(db, {...idle, id: 'long', slot: 1, network_id: 'x', idle_since: 1})
+      await attachmentRow(db, {...idle, id: 'short', slot: 2, network_id: 'y', idle_since: 2})
+      const asked = ask(caller())
+      await eventually(
+        () => db.selectFrom('attachments').select('id').where('state', '=', 'removing').execute(),
+        rows => rows.length > 0,
+      )
+      expect(await db.selectFrom('attachments').select(['id', 'state']).orderBy('slot').execute()).toEqual([
+        {id: 'long', state: 'removing'},
+        {id: 'short', state: 'ready'},
+      ])
+      await db.deleteFrom('attachments').where('id', '=', 'long').execute()
+      expect(await asked).toMatchObject({network_id: 'n1'})
+    })
+  })
+
+  describe('what an operator has revoked', () => {
+    it.each([
+      ['the user', {user_id: 'u1'}],
+      ['the VM', {server_id: 's1'}],
+      ['the project', {project_id: 't1'}],
+    ])('bars %s for a minute, and ends what came through', async (_, which) => {
+      await bar(db, which, now)
+      await expect(ask(caller())).rejects.toMatchObject({
+        code: 'DENIED',
+        suggestions: [expect.stringContaining('in 60 s')],
+      })
+      await attachmentRow(db, {gate_id: 'g1'})
+      await pathRow(db, {user_id: 'u1', project_id: 't1', gate_id: 'g1'})
+      await pathRow(db, {
+        id: 'other',
+        user_id: 'u2',
+        server_id: 's2',
+        project_id: 't2',
+        gate_id: 'g1',
+        alias: '100.64.0.17',
+        login: 'osp0001',
+      })
+      expect((await revokeBarred(context(), {detail: 'x'})).map(path => path.id)).toEqual(['path'])
+      await db.deleteFrom('paths').execute()
+      await db.deleteFrom('attachments').execute()
+      now += 60_000
+      await expect(ask(caller())).resolves.toBeTruthy()
+    })
+  })
+
   it.each([
     ['NOT_FOUND', 'unknown VM', caller({server: {...server, id: 'other'}})],
     ['DENIED', 'reader', caller({}, {roles: ['reader']})],
@@ -201,25 +367,14 @@ describe('wish', () => {
     })
   })
 
+  const foreign = (roles: string[]) =>
+    caller({}, {roles, project: {id: 'x', name: 'x'} as NonNullable<Token['project']>})
+
   it('lets an admin in everywhere', async () => {
-    await expect(
-      ask(caller({}, {roles: ['admin'], project: {id: 'x', name: 'x'} as NonNullable<Token['project']>})),
-    ).resolves.toBeTruthy()
-  })
-})
-
-describe('hostKeys', () => {
-  const log = (name: string) =>
-    `-----BEGIN SSH HOST KEY KEYS-----\r\n${generateKeyPair(name).publicKey}\r\n-----END SSH HOST KEY KEYS-----\r\n`
-
-  it('pins what it saw first', async () => {
-    const first = await hostKeys(context(), cloud({console: log('a')}), 's1')
-    expect(first).toHaveLength(1)
-    expect(await hostKeys(context(), cloud({console: log('b')}), 's1')).toEqual(first)
+    await expect(ask({...foreign(['admin']), admin: true})).resolves.toBeTruthy()
   })
 
-  it('pins nothing when the console shows nothing', async () => {
-    expect(await hostKeys(context(), cloud(), 's1')).toEqual([])
-    expect(await hostKeys(context(), cloud({console: log('a')}), 's1')).toHaveLength(1)
+  it('but not whoever is admin of some domain’s project', async () => {
+    await expect(ask(foreign(['admin', 'member']))).rejects.toMatchObject({code: 'DENIED'})
   })
 })

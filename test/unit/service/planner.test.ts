@@ -4,24 +4,28 @@ import fc from 'fast-check'
 import type {Candidate, Nic} from '../../../src/service/planner/facts.ts'
 import {type GateChoice, planNew, planReuse} from '../../../src/service/planner/plan.ts'
 
+const t1 = {project_id: 't1'}
 const limits = {attachments: 2, paths: 10}
-const nic = (network_id: string): Nic => ({network_id, address: '10.0.0.10', groups: []})
+const nic = (network_id: string, address = '10.0.0.10'): Nic => ({network_id, address, groups: []})
 const gate = (change: Partial<GateChoice> = {}): GateChoice => ({
   id: 'g1',
   project_id: 'infra',
   scope: 'shared',
   state: 'ready',
   paths: 0,
+  held: new Map(),
   attachments: [],
   ...change,
 })
 const attachment = (network_id: string, ...beyond: string[]) => ({
   id: `on-${network_id}`,
   network_id,
+  project_id: 't1',
   removing: false,
+  idle_since: null,
   reach: [network_id, ...beyond].map((id, n) => ({
     network_id: id,
-    cidr: `10.0.${n}.0/24`,
+    cidr: n === 0 ? '10.0.0.0/24' : `10.0.${n}.0/24`,
     via: n === 0 ? null : '10.0.0.1',
   })),
 })
@@ -35,33 +39,52 @@ const candidate = (network_id: string, vms: number): Candidate => ({
 
 describe('planReuse', () => {
   it('reuses an attachment on the VM’s own network', () => {
-    const plan = planReuse([nic('a')], [gate({attachments: [attachment('a')]})], 't1', limits)
+    const plan = planReuse([nic('a')], [gate({attachments: [attachment('a')]})], t1, limits)
     expect(plan).toMatchObject({route: 'attached', attachment: {reuse: 'on-a'}})
   })
 
   it('goes through a router that an attachment reaches', () => {
-    const plan = planReuse([nic('b')], [gate({attachments: [attachment('a', 'b')]})], 't1', limits)
+    const plan = planReuse([nic('b', '10.0.1.10')], [gate({attachments: [attachment('a', 'b')]})], t1, limits)
     expect(plan).toMatchObject({route: 'routed', attachment: {reuse: 'on-a'}})
   })
 
   it('prefers no router hop, on whichever interface of the VM', () => {
     const plan = planReuse(
-      [nic('b'), nic('c')],
+      [nic('b', '10.0.1.10'), nic('c')],
       [gate({attachments: [attachment('a', 'b'), attachment('c')]})],
-      't1',
+      t1,
       limits,
     )
     expect(plan).toMatchObject({route: 'attached', nic: {network_id: 'c'}})
   })
 
+  it('does not go through another project’s router, whoever asked first', () => {
+    const theirs = [gate({attachments: [{...attachment('a', 'b'), project_id: 't2'}]})]
+    expect(planReuse([nic('b', '10.0.1.10')], theirs, t1, limits)).toBeUndefined()
+    expect(planReuse([nic('a')], theirs, t1, limits)).toMatchObject({route: 'attached'})
+  })
+
+  it('does not use an attachment for an address that it does not reach', () => {
+    const there = [gate({attachments: [attachment('a')]})]
+    expect(planReuse([nic('a', '10.9.0.10')], there, t1, limits)).toBeUndefined()
+  })
+
+  it('lets no project above its share', () => {
+    const held = gate({paths: 5, held: new Map([['t1', 5]]), attachments: [attachment('a')]})
+    expect(() => planReuse([nic('a')], [held], {project_id: 't1', share: 5}, limits)).toThrow(
+      expect.objectContaining({code: 'RATE_LIMITED', retryAfter: 30}),
+    )
+    expect(planReuse([nic('a')], [held], {project_id: 't2', share: 5}, limits)).toBeTruthy()
+  })
+
   it('does not use what is being removed', () => {
     const leaving = {...attachment('a'), removing: true}
-    expect(planReuse([nic('a')], [gate({attachments: [leaving]})], 't1', limits)).toBeUndefined()
+    expect(planReuse([nic('a')], [gate({attachments: [leaving]})], t1, limits)).toBeUndefined()
   })
 
   it('never uses a project gate of another project', () => {
     const foreign = gate({scope: 'project', project_id: 't2', attachments: [attachment('a')]})
-    expect(() => planReuse([nic('a')], [foreign], 't1', limits)).toThrow('no gate serves')
+    expect(() => planReuse([nic('a')], [foreign], t1, limits)).toThrow('no gate serves')
   })
 
   it.each([
@@ -69,24 +92,36 @@ describe('planReuse', () => {
     ['GATE_DOWN', [gate({state: 'down'})]],
     ['GATE_FULL', [gate({paths: 10})]],
   ] as const)('says %s', (code, gates) => {
-    expect(() => planReuse([nic('a')], gates, 't1', limits)).toThrow(expect.objectContaining({code}))
+    expect(() => planReuse([nic('a')], gates, t1, limits)).toThrow(expect.objectContaining({code}))
   })
 })
 
 describe('planNew', () => {
   it('plugs into the network that serves most VMs', () => {
-    const plan = planNew(nic('a'), [candidate('a', 1), candidate('b', 3)], [gate()], 't1', limits)
+    const plan = planNew(nic('a'), [candidate('a', 1), candidate('b', 3)], [gate()], t1, limits)
     expect(plan).toMatchObject({route: 'routed', attachment: {create: {network_id: 'b'}}})
   })
 
   it('plugs into the VM’s own among equals', () => {
-    const plan = planNew(nic('b'), [candidate('a', 1), candidate('b', 1)], [gate()], 't1', limits)
+    const plan = planNew(nic('b'), [candidate('a', 1), candidate('b', 1)], [gate()], t1, limits)
     expect(plan).toMatchObject({route: 'attached', attachment: {create: {network_id: 'b'}}})
+  })
+
+  it('widens what an attachment reaches by a subnet that is new', () => {
+    const there = gate({attachments: [attachment('a', 'b')]})
+    const [known] = candidate('a', 1).reach
+    const second = {network_id: 'a', cidr: '10.9.0.0/24', via: null}
+    const option = {...candidate('a', 1), reach: [...(known ? [known] : []), second]}
+    const plan = (project_id: string) =>
+      planNew(nic('a', '10.9.0.10'), [option], [there], {project_id}, limits)
+    const [, beyond] = there.attachments[0]?.reach ?? []
+    for (const asker of ['t1', 't2'])
+      expect(plan(asker).attachment).toEqual({reuse: 'on-a', reach: [known, second, beyond]})
   })
 
   it('says that all gates have their interfaces in use', () => {
     const full = gate({attachments: [attachment('x'), attachment('y')]})
-    expect(() => planNew(nic('a'), [candidate('a', 1)], [full], 't1', limits)).toThrow(
+    expect(() => planNew(nic('a'), [candidate('a', 1)], [full], t1, limits)).toThrow(
       expect.objectContaining({code: 'GATE_FULL'}),
     )
   })
@@ -102,6 +137,7 @@ describe('any cloud', () => {
       scope: fc.constantFrom('project' as const, 'shared' as const),
       state: fc.constantFrom('new' as const, 'ready' as const, 'down' as const),
       paths: fc.nat(12),
+      held: fc.constant(new Map<string, number>()),
       attachments: fc.uniqueArray(network, {maxLength: 3}).map(ids => ids.map(id => attachment(id))),
     }),
     {maxLength: 4},
@@ -114,15 +150,15 @@ describe('any cloud', () => {
         project,
         fc.uniqueArray(network, {minLength: 1, maxLength: 2}),
         (choices, owner, networks) => {
-          const nics = networks.map(nic)
+          const nics = networks.map(id => nic(id))
           try {
             const plan =
-              planReuse(nics, choices, owner, limits) ??
+              planReuse(nics, choices, {project_id: owner}, limits) ??
               planNew(
                 nics[0] as Nic,
                 networks.map(id => candidate(id, 1)),
                 choices,
-                owner,
+                {project_id: owner},
                 limits,
               )
             const chosen = choices.find(choice => choice.id === plan.gate_id)

@@ -5,6 +5,7 @@ import fc from 'fast-check'
 
 import {
   type DesiredGate,
+  type GateIdentity,
   renderAccounts,
   renderGate,
   renderProbes,
@@ -57,7 +58,8 @@ const path: PathRow = {
   public_key: 'ssh-ed25519 AAAA',
   fingerprint: 'SHA256:x',
   created_at: NOW,
-  expires_at: NOW + 3_600_000,
+  expires_at: NOW + 8 * 3_600_000,
+  certificate_until: NOW + 3_600_000,
   ended_at: null,
   killed_at: null,
   released_at: null,
@@ -68,6 +70,7 @@ const desired: DesiredGate = {
   base: {
     userCa: 'ssh-ed25519 AAAAuser os-ssh user_ca',
     hostCertificate: 'ssh-ed25519-cert-v01@openssh.com AAAAhost',
+    keepNics: ['eth9'],
   },
   attachments: [attachment],
   slots: [3],
@@ -108,10 +111,24 @@ describe('the script of a gate', () => {
     expect(late).toContain('pkill -KILL -u osp0000')
   })
 
+  it('begins nothing new after the end of the certificate, and cuts nothing that is open', () => {
+    const late = renderGate({...desired, paths: [path], now: path.certificate_until})
+    expect(late).not.toMatch(/add element inet os_ssh (vms|paths)/)
+    expect(late).toContain(`add element inet os_ssh live4 { ${path.alias} timeout ${7 * 3600}s }`)
+    expect(late).not.toContain('pkill -KILL -u osp')
+  })
+
   it('leaves an ended path in the live set only until the kill is confirmed', () => {
     const text = renderGate(desired)
     expect(text).toContain('100.64.48.17 timeout 10s')
     expect(text).not.toContain('100.64.48.18')
+  })
+
+  it('refuses the names of interfaces that are none', () => {
+    for (const nic of ['eth0; reboot', '$(id)', '-x', ''])
+      expect(() =>
+        renderGate({...desired, base: {...(desired.base as GateIdentity), keepNics: [nic]}}),
+      ).toThrow(TypeError)
   })
 
   const fields = ['alias', 'address', 'login', 'id'] as const
@@ -148,6 +165,7 @@ describe('the script of a gate', () => {
   it('refuses hostile attachments', () => {
     for (const change of [
       {mac: 'fa:16:3e:00:00:01\nreboot'},
+      {addresses: '["10.0.0.5/24\\n} drop"]'},
       {addresses: '["10.0.0.5/24; reboot"]'},
       {reach: '[{"network_id":"x","cidr":"10.0.0.0/24\\nroute del default","via":"10.0.0.1"}]'},
       {reach: '[{"network_id":"x","cidr":"10.0.0.0/24","via":"$(reboot)"}]'},

@@ -1,0 +1,42 @@
+import type {HostKeys} from '../../protocol/index.ts'
+import {actor, audit} from '../audit.ts'
+import {userFault} from '../faults.ts'
+import {mayEnter} from '../grant.ts'
+import {forgetHostKeys, hostKeys, pinnedHostKeys} from '../host-keys.ts'
+import {IdParams} from './schemas.ts'
+import type {Api, Deps} from './server.ts'
+
+/** /v1/host-keys: what is pinned for a VM; for the members of its project. */
+export function hostKeyRoutes(api: Api, {context, authenticate}: Deps): void {
+  const visible = async (request: Parameters<Deps['authenticate']>[0], id: string) => {
+    const caller = await authenticate(request)
+    const server = await caller.cloud.compute.server(id).catch(error => {
+      throw userFault(error, `there is no VM ${id} that you may see`)
+    })
+    mayEnter(caller, server)
+    return caller
+  }
+
+  api.get('/v1/host-keys/:id', {schema: {params: IdParams}}, async (request): Promise<HostKeys> => {
+    const {id} = request.params
+    const caller = await visible(request, id)
+    const pinned = await pinnedHostKeys(context, id)
+    // After a rebuild: learn now, rather than at the next grant. What was never pinned is not pinned by looking.
+    const {keys, rebuild} = pinned.keys.length === 0 ? pinned : await hostKeys(context, caller.cloud, id)
+    return {server_id: id, host_keys: keys, ...(rebuild && {rebuild})}
+  })
+
+  api.delete('/v1/host-keys/:id', {schema: {params: IdParams}}, async (request, reply) => {
+    const {id} = request.params
+    const caller = await visible(request, id)
+    if (await forgetHostKeys(context, id))
+      await audit(context.db, {
+        action: 'forget-host-keys',
+        at: context.clock(),
+        user: actor(caller),
+        source: caller.source,
+        server_id: id,
+      })
+    return reply.code(204).send()
+  })
+}

@@ -1,0 +1,142 @@
+import type {InstanceAction, OpenStack} from '../openstack/index.ts'
+import type {Rebuild} from '../protocol/index.ts'
+import {hostKeysFromConsole} from '../ssh/console.ts'
+import type {ServiceContext} from './context.ts'
+import type {HostKeysRow} from './store/schema.ts'
+
+type Context = Pick<ServiceContext, 'db' | 'clock' | 'log'>
+
+/** Host keys of a VM, and what is known of how they came to be. */
+export interface KnownKeys {
+  readonly keys: readonly string[]
+  /** The newest rebuild or evacuation, when there was one. */
+  readonly rebuild?: Rebuild
+}
+
+/**
+ * Host keys of the VM from its console log, pinned at the first sight: the log is written by the guest and rotates. They are
+ * learned anew only after a rebuild or an evacuation, which the guest cannot make up, and then as soon as the console shows
+ * others; a VM that shows other keys without one must be forgotten on purpose.
+ *
+ * @param cloud as the user sees it
+ */
+export async function hostKeys(context: Context, cloud: OpenStack, serverId: string): Promise<KnownKeys> {
+  const [row, newest] = await Promise.all([pinOf(context, serverId), newestRebuild(context, cloud, serverId)])
+  if (row === undefined) return learn(context, cloud, serverId, newest)
+  if (newest === undefined || row.rebuild === newest.request_id) return known(row)
+  // A pin of before we asked for rebuilds, and younger than this one.
+  if (row.rebuild === null && newest.at < row.seen_at) return known(row)
+  const keys = await consoleKeys(context, cloud, serverId)
+  if (keys.length === 0 || same(keys, JSON.parse(row.keys)))
+    return {keys: JSON.parse(row.keys) as string[], rebuild: view(newest, false)}
+  await context.db
+    .updateTable('host_keys')
+    .set({...columns(newest), keys: JSON.stringify(keys), seen_at: context.clock()})
+    .where('server_id', '=', serverId)
+    .where('seen_at', '=', row.seen_at)
+    .execute()
+  return {keys, rebuild: view(newest, true)}
+}
+
+/** Forgets the pin: what the console shows at the next grant is learned. @returns whether there was one */
+export async function forgetHostKeys({db}: Pick<Context, 'db'>, serverId: string): Promise<boolean> {
+  const {numDeletedRows} = await db
+    .deleteFrom('host_keys')
+    .where('server_id', '=', serverId)
+    .executeTakeFirstOrThrow()
+  return numDeletedRows > 0n
+}
+
+/** The pin alone, for those who look. */
+export async function pinnedHostKeys({db}: Pick<Context, 'db'>, serverId: string): Promise<KnownKeys> {
+  const row = await pinOf({db}, serverId)
+  return row === undefined ? {keys: []} : known(row)
+}
+
+const pinOf = ({db}: Pick<Context, 'db'>, serverId: string): Promise<HostKeysRow | undefined> =>
+  db.selectFrom('host_keys').selectAll().where('server_id', '=', serverId).executeTakeFirst()
+
+function known(row: HostKeysRow): KnownKeys {
+  const keys = JSON.parse(row.keys) as string[]
+  const {rebuild, rebuilt_at, rebuilt_by} = row
+  if (rebuild === null) return {keys}
+  return {keys, rebuild: view({request_id: rebuild, at: rebuilt_at ?? 0, user_id: rebuilt_by ?? ''}, true)}
+}
+
+async function learn(
+  context: Context,
+  cloud: OpenStack,
+  serverId: string,
+  newest: Happened | undefined,
+): Promise<KnownKeys> {
+  const keys = await consoleKeys(context, cloud, serverId)
+  if (keys.length > 0)
+    await context.db
+      .insertInto('host_keys')
+      .values({
+        server_id: serverId,
+        keys: JSON.stringify(keys),
+        seen_at: context.clock(),
+        ...(newest === undefined ? {rebuild: null, rebuilt_at: null, rebuilt_by: null} : columns(newest)),
+      })
+      .onConflict(conflict => conflict.column('server_id').doNothing())
+      .execute()
+  return {keys, ...(newest && {rebuild: view(newest, keys.length > 0)})}
+}
+
+async function consoleKeys({log}: Context, cloud: OpenStack, serverId: string): Promise<string[]> {
+  try {
+    return hostKeysFromConsole(await cloud.compute.consoleLog(serverId))
+  } catch (err) {
+    log.info({err, serverId}, 'no console log')
+    return []
+  }
+}
+
+interface Happened {
+  readonly request_id: string
+  /** Epoch ms. */
+  readonly at: number
+  readonly user_id: string
+}
+
+/** Actions that give a server another disk, and so other host keys (nova/compute/instance_actions.py). */
+const NEW_DISK: readonly InstanceAction['action'][] = ['rebuild', 'evacuate']
+
+async function newestRebuild(
+  {log}: Context,
+  cloud: OpenStack,
+  serverId: string,
+): Promise<Happened | undefined> {
+  try {
+    const actions = (await cloud.compute.instanceActions(serverId)).filter(one =>
+      NEW_DISK.includes(one.action),
+    )
+    return actions
+      .map(one => ({
+        request_id: one.request_id,
+        at: Date.parse(`${one.start_time}Z`),
+        user_id: one.user_id ?? '',
+      }))
+      .sort((a, b) => b.at - a.at)[0]
+  } catch (err) {
+    log.info({err, serverId}, 'no instance actions')
+    return undefined
+  }
+}
+
+const columns = ({request_id, at, user_id}: Happened) => ({
+  rebuild: request_id,
+  rebuilt_at: at,
+  rebuilt_by: user_id,
+})
+
+const view = ({request_id, at, user_id}: Happened, keys_seen: boolean): Rebuild => ({
+  request_id,
+  at: new Date(at).toISOString(),
+  user_id,
+  keys_seen,
+})
+
+const same = (a: readonly string[], b: readonly string[]) =>
+  a.length === b.length && a.every(key => b.includes(key))

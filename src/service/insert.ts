@@ -1,0 +1,103 @@
+import {randomUUID} from 'node:crypto'
+
+import {OsSshError} from '../errors.ts'
+import {freeAlias, freeLogin, MAX_SLOTS} from './gates/addresses.ts'
+import type {GrantLimits} from './limits.ts'
+import type {Plan} from './planner/plan.ts'
+import type {Store} from './store/open.ts'
+import {heldOnGate, liveOf} from './store/paths.ts'
+import type {PathRow} from './store/schema.ts'
+
+/** What was planned by is not so any more. */
+export class Collision extends Error {}
+
+type NewPath = Omit<
+  PathRow,
+  | 'serial'
+  | 'gate_id'
+  | 'attachment_id'
+  | 'alias'
+  | 'login'
+  | 'ended_at'
+  | 'killed_at'
+  | 'released_at'
+  | 'error'
+>
+
+/**
+ * Attachment and path in one transaction: either both are wished for or neither.
+ *
+ * @throws Collision when what was planned by is not so any more; OsSshError GATE_FULL
+ */
+export function insert(db: Store, plan: Plan, limits: GrantLimits, path: NewPath): Promise<PathRow> {
+  return db.transaction().execute(async tx => {
+    const attachment =
+      'reuse' in plan.attachment
+        ? await tx
+            .updateTable('attachments')
+            .set({
+              idle_since: null,
+              ...(plan.attachment.reach && {reach: JSON.stringify(plan.attachment.reach)}),
+            })
+            .where('id', '=', plan.attachment.reuse)
+            .where('state', '!=', 'removing')
+            .returningAll()
+            .executeTakeFirst()
+        : await newAttachment(tx, plan.gate_id, plan.attachment.create, path.created_at)
+    if (attachment === undefined) throw new Collision('the attachment went away')
+    // Others of the same user may have come meanwhile.
+    const {perVm = 0} = limits.fairness ?? {}
+    if (perVm > 0 && (await liveOf(tx, path)) >= perVm) throw new Collision('no place among the user’s paths')
+    const held = await heldOnGate(tx, plan.gate_id)
+    const family = path.address.includes(':') ? 6 : 4
+    return tx
+      .insertInto('paths')
+      .values({
+        ...path,
+        gate_id: plan.gate_id,
+        attachment_id: attachment.id,
+        alias: freeAlias(attachment.slot, family, held.aliases),
+        login: freeLogin(held.logins, limits.paths),
+        ended_at: null,
+        killed_at: null,
+        released_at: null,
+        error: null,
+      })
+      .returningAll()
+      .executeTakeFirstOrThrow()
+  })
+}
+
+async function newAttachment(
+  tx: Store,
+  gateId: string,
+  network: Extract<Plan['attachment'], {create: unknown}>['create'],
+  now: number,
+) {
+  const taken = await tx.selectFrom('attachments').select('slot').where('gate_id', '=', gateId).execute()
+  const slots = new Set(taken.map(row => row.slot))
+  const slot = Array.from({length: MAX_SLOTS}, (_, n) => n).find(n => !slots.has(n))
+  if (slot === undefined) throw new OsSshError('GATE_FULL', 'the gate has no room for another network')
+  return tx
+    .insertInto('attachments')
+    .values({
+      id: randomUUID(),
+      gate_id: gateId,
+      slot,
+      network_id: network.network_id,
+      project_id: network.project_id,
+      mtu: network.mtu,
+      reach: JSON.stringify(network.reach),
+      port_id: null,
+      mac: null,
+      addresses: '[]',
+      groups: '[]',
+      state: 'wanted',
+      own_groups: null,
+      wired_at: null,
+      idle_since: null,
+      created_at: now,
+    })
+    .returningAll()
+    .executeTakeFirstOrThrow()
+}

@@ -1,0 +1,13 @@
+import ipaddr from 'ipaddr.js'
+
+/** Is the address in the prefix? @param cidr `address/length` */
+export function contains(cidr: string, address: string): boolean {
+  const [base, length] = ipaddr.parseCIDR(cidr)
+  const one = ipaddr.parse(address)
+  return one.kind() === base.kind() && one.match(base, length)
+}
+
+/** Have two prefixes an address in common? */
+export function overlap(a: string, b: string): boolean {
+  return contains(a, b.split('/')[0] ?? '') || contains(b, a.split('/')[0] ?? '')
+}

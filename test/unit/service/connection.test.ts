@@ -1,0 +1,89 @@
+import {once} from 'node:events'
+import type {AddressInfo} from 'node:net'
+
+import {afterEach, expect, it} from '@jest/globals'
+import ssh2 from 'ssh2'
+
+import {GateConnection} from '../../../src/service/gates/connection.ts'
+import {generateKeyPair} from '../../../src/ssh/keys.ts'
+
+/* A gate that somebody has taken over, as a real SSH server. */
+
+const {Server} = ssh2
+const [host, user] = [generateKeyPair('gate'), generateKeyPair('management')]
+let server: InstanceType<typeof Server>
+let link: GateConnection | undefined
+afterEach(() => {
+  link?.close()
+  server.close()
+})
+
+async function gate(answer: (channel: ssh2.ServerChannel) => void, login = 'root'): Promise<GateConnection> {
+  server = new Server({hostKeys: [host.privateKey]}, client => {
+    client.on('error', () => undefined)
+    client.on('authentication', auth => auth.accept())
+    client.on('session', accept => {
+      accept().on('exec', (acceptExec, _, {command}) => {
+        const channel = acceptExec()
+        channel.on('error', () => undefined)
+        channel.stderr.write(command)
+        answer(channel)
+      })
+    })
+  }).listen(0, '127.0.0.1')
+  await once(server, 'listening')
+  const {port} = server.address() as AddressInfo
+  const hostKey = host.publicKey.split(' ').slice(0, 2).join(' ')
+  link = new GateConnection({host: '127.0.0.1', port, login, hostKey}, user.privateKey, () => undefined)
+  return link
+}
+
+const bye = (channel: ssh2.ServerChannel) => {
+  channel.exit(0)
+  channel.end()
+}
+
+it('gives what a script says, and where we came from to sudo', async () => {
+  const {status, stderr} = await (await gate(bye, 'debian')).run('true')
+  expect({status, stderr}).toEqual({
+    status: 0,
+    stderr: 'sudo -n env "SSH_CONNECTION=$SSH_CONNECTION" sh -s',
+  })
+})
+
+it('names another host key, and what to do when the gate was rebuilt', async () => {
+  const {port} = await gate(bye).then(() => server.address() as AddressInfo)
+  const other = generateKeyPair('other').publicKey.split(' ').slice(0, 2).join(' ')
+  link = new GateConnection(
+    {host: '127.0.0.1', port, login: 'root', hostKey: other},
+    user.privateKey,
+    () => undefined,
+  )
+  await expect(link.run('true')).rejects.toMatchObject({
+    code: 'HOST_KEY',
+    suggestions: [expect.stringContaining('os-ssh gate remove, os-ssh gate add')],
+  })
+})
+
+it.each(['stdout', 'stderr'] as const)('listens to no endless %s', async where => {
+  let sent = 0
+  const chunk = Buffer.alloc(1 << 15, 'x')
+  const connection = await gate(channel => {
+    const out = where === 'stdout' ? channel : channel.stderr
+    const more = () => {
+      while (channel.writable && sent < 1 << 28) {
+        sent += chunk.length
+        if (!out.write(chunk)) return void out.once('drain', more)
+      }
+    }
+    more()
+  })
+  const heard: string[] = []
+  await expect(connection.run('true', line => heard.push(line))).rejects.toMatchObject({
+    code: 'GATE_DOWN',
+    message: 'the gate says more than 1048576 bytes',
+  })
+  // It was told to stop, and not only not listened to.
+  expect(sent).toBeLessThan(1 << 24)
+  expect(heard.join('').length).toBeLessThanOrEqual(1 << 21)
+})

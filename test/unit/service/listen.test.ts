@@ -1,0 +1,45 @@
+import {mkdtempSync, rmSync, writeFileSync} from 'node:fs'
+import {tmpdir} from 'node:os'
+import {join} from 'node:path'
+
+import {afterAll, beforeAll, expect, it} from '@jest/globals'
+import {pino} from 'pino'
+
+import type {OpenStack} from '../../../src/openstack/index.ts'
+import {createService} from '../../../src/service/index.ts'
+
+/* Members' tokens travel to the service: where it may listen without TLS. */
+
+const home = mkdtempSync(join(tmpdir(), 'os-ssh-listen-'))
+beforeAll(() => writeFileSync(join(home, 'key'), 'x'))
+afterAll(() => rmSync(home, {recursive: true}))
+
+const start = (listen: string, more: object = {}) =>
+  createService({
+    cloud: {identity: {token: async () => ({})}} as unknown as OpenStack,
+    state: join(home, 'state'),
+    managementKey: join(home, 'key'),
+    database: ':memory:',
+    version: '0',
+    log: pino({level: 'silent'}),
+    listen,
+    ...more,
+  })
+
+it.each(['0.0.0.0:0', '[::]:0', '192.0.2.1:0', 'gate.example:0'])('not on %s unless told to', async where => {
+  await expect(start(where)).rejects.toMatchObject({
+    code: 'USAGE',
+    message: expect.stringMatching(/^tokens would pass .* without TLS$/),
+    suggestions: [expect.stringContaining('--plain-http')],
+  })
+})
+
+it.each([
+  ['127.0.0.1:0', {}],
+  ['[::1]:0', {}],
+  ['0.0.0.0:0', {plainHttp: true}],
+])('on %s with %j', async (where, more) => {
+  const service = await start(where, more)
+  expect(service.url).toMatch(/^http:\/\//)
+  await service.close()
+})
