@@ -19,6 +19,9 @@ export interface ConfigOptions extends SessionOptions {
   readonly static?: boolean
 }
 
+/** The longest life that the service's API takes; it gives what its operator allows, s. */
+const LONGEST_S = 30 * 86_400
+
 /** The ssh_config for VMs. It grants nothing, but for `static`. @throws OsSshError */
 export function configText(options: ConfigOptions): Promise<string> {
   return withSession(options, session => text(session, options))
@@ -53,14 +56,18 @@ async function text(session: Session, options: ConfigOptions): Promise<string> {
   const known = configPath(knownHostsFile())
   if (!options.static) return renderConfig(hosts, known)
   const gates: string[] = []
+  const ends: number[] = []
   const fixed: ConfigHost[] = []
   for (const {proxyCommand: _, ...host} of hosts) {
-    const path = await ensurePath(session, host.id)
+    const path = await ensurePath(session, host.id, {life: LONGEST_S})
+    ends.push(path.expires)
     // One gate block a path, for the certificate is: a name of its own each.
     const name = `${path.gate}-${host.id}`
     const gate = (await readIfThere(join(session.directory, `${host.id}.conf`))) ?? ''
     gates.push(gate.replace(/^#.*\n/, '').replace(`Host ${path.gate}\n`, `Host ${name}\n`))
     fixed.push({...host, proxyJump: name, hostName: path.alias, port: path.port})
   }
+  const end = new Date(Math.min(...ends) * 1000).toISOString()
+  session.say(`nothing renews these paths: their certificates are good until ${end}`)
   return `${gates.join('\n')}\n${renderConfig(fixed, known)}`
 }

@@ -1,7 +1,7 @@
 import {isIP} from 'node:net'
 
 import {OsSshError} from '../errors.ts'
-import type {PathGrant} from '../protocol/index.ts'
+import type {HostKeys, Path, PathGrant, Rebuild} from '../protocol/index.ts'
 import {parsePublicKey} from '../ssh/keys.ts'
 import {isUuid} from './words.ts'
 
@@ -11,12 +11,14 @@ const checks: Readonly<Record<string, (value: unknown) => boolean>> = {
   alias: value => isIP(String(value)) !== 0,
   port: isPort,
   login: matches(/^[a-z_][a-z0-9_-]{0,31}$/),
-  expires_at: value => Number.isFinite(Date.parse(String(value))),
+  expires_at: isTime,
+  certificate_until: isTime,
+  rebuild: value => value === undefined || isRebuild(value),
   certificate: matches(
     /^[a-z0-9-]+-cert-v01@openssh\.com [A-Za-z0-9+/]{1,16384}={0,2}( [\x20-\x7e]{0,1024})?$/,
   ),
   host_ca: isKey,
-  host_keys: value => Array.isArray(value) && value.length <= 32 && value.every(isKey),
+  host_keys: areKeys,
 }
 const gateChecks: typeof checks = {
   id: matches(/^[A-Za-z0-9][\w.-]{0,63}$/),
@@ -35,11 +37,52 @@ export function checkGrant(answer: unknown, serverId: string): PathGrant {
     Object.entries(checks).find(([name, good]) => !good(grant[name as keyof PathGrant]))?.[0] ??
     Object.entries(gateChecks).find(([name, good]) => !good(grant.gate?.[name as never]))?.[0]
   if (wrong !== undefined || grant.server_id !== serverId) {
-    throw new OsSshError('SERVICE_DOWN', `the SSH service answered nonsense: ${wrong ?? 'server_id'}`, {
-      hint: 'is OS_SSH_ENDPOINT an os-ssh service of a fitting version?',
-    })
+    throw nonsense(wrong ?? 'server_id')
   }
   return {...grant, host_keys: grant.host_keys.map(bare)}
+}
+
+/**
+ * Paths of a listing: what goes into a file's name or a URL is a UUID. @throws OsSshError SERVICE_DOWN
+ */
+export function checkPaths(answer: unknown): readonly Path[] {
+  const {paths} = (answer ?? {}) as {paths?: unknown}
+  const good = (path: Partial<Path> | null) =>
+    isUuid(String(path?.id)) && isUuid(String(path?.server_id)) && isTime(path?.expires_at)
+  if (!Array.isArray(paths) || !paths.every(good)) throw nonsense('paths')
+  return paths as Path[]
+}
+
+/** Pinned host keys as the service names them. @throws OsSshError SERVICE_DOWN */
+export function checkHostKeys(answer: unknown, serverId: string): HostKeys {
+  const known = (answer ?? {}) as HostKeys
+  const rebuildIsGood = known.rebuild === undefined || isRebuild(known.rebuild)
+  if (known.server_id !== serverId || !areKeys(known.host_keys) || !rebuildIsGood) throw nonsense('host_keys')
+  return {...known, host_keys: known.host_keys.map(bare)}
+}
+
+function nonsense(what: string): OsSshError {
+  return new OsSshError('SERVICE_DOWN', `the SSH service answered nonsense: ${what}`, {
+    hint: 'is OS_SSH_ENDPOINT an os-ssh service of a fitting version?',
+  })
+}
+
+function isTime(value: unknown): boolean {
+  return Number.isFinite(Date.parse(String(value)))
+}
+
+function isRebuild(value: unknown): value is Rebuild {
+  const {request_id, at, user_id, keys_seen} = (value ?? {}) as Partial<Rebuild>
+  return (
+    matches(/^req-[\w-]{1,64}$/)(request_id) &&
+    isTime(at) &&
+    matches(/^[\w-]{0,64}$/)(user_id) &&
+    typeof keys_seen === 'boolean'
+  )
+}
+
+function areKeys(value: unknown): value is string[] {
+  return Array.isArray(value) && value.length <= 32 && value.every(isKey)
 }
 
 function matches(pattern: RegExp) {

@@ -4,8 +4,7 @@ import {join} from 'node:path'
 import {stopAgent} from '../ssh/agent.ts'
 import {run} from '../ssh/process.ts'
 import {ensureIdentity} from './identity.ts'
-import {readPath} from './path-file.ts'
-import {forgetPath} from './paths.ts'
+import {forgetPath, readPath} from './path-file.ts'
 import {type SessionOptions, withSession} from './session.ts'
 
 export interface LoggedIn {

@@ -1,3 +1,4 @@
+import {unlink} from 'node:fs/promises'
 import {join} from 'node:path'
 
 import {ensureAgent} from '../ssh/agent.ts'
@@ -5,11 +6,12 @@ import {readIfThere} from '../ssh/files.ts'
 
 /** A path as bin/proxy reads it: one line `until alias port gate expires id`. */
 export interface PathFile {
-  /** Until when to use it without asking the service, epoch s: two thirds of its life. */
+  /** Until when to use it without asking the service, epoch s: two thirds of its certificate's life. */
   readonly until: number
   readonly alias: string
   readonly port: number
   readonly gate: string
+  /** Until when it can be used at all: the end of its certificate, epoch s. */
   readonly expires: number
   readonly id: string
   /** ssh_config of the gate's hop. */
@@ -32,4 +34,11 @@ export async function freshPath(directory: string, serverId: string): Promise<Pa
   const path = await readPath(directory, serverId)
   if (!path || path.until <= now()) return undefined
   return (await (await ensureAgent(directory)).keys()).length > 0 ? path : undefined
+}
+
+/** Removes what this machine keeps of the path to a VM. */
+export async function forgetPath(directory: string, serverId: string): Promise<void> {
+  for (const end of ['.path', '.conf', '.known', '-cert.pub', '.pub', '.ssh']) {
+    await unlink(join(directory, `${serverId}${end}`)).catch(() => {})
+  }
 }

@@ -1,4 +1,3 @@
-import {unlink} from 'node:fs/promises'
 import {join} from 'node:path'
 import {setTimeout as sleep} from 'node:timers/promises'
 
@@ -6,13 +5,14 @@ import {OsSshError} from '../errors.ts'
 import type {Path, PathGrant, PathRequest} from '../protocol/index.ts'
 import {agentSocket} from '../ssh/agent.ts'
 import {withLock, writeAtomic} from '../ssh/files.ts'
-import {forgetKeys, pinKeys, pinnedKeys} from '../ssh/known-hosts.ts'
+import {pinnedKeys} from '../ssh/known-hosts.ts'
 import {configPath} from '../ssh/quote.ts'
 import {template} from '../ssh/template.ts'
 import {learnHostKey} from '../ssh/trust.ts'
-import {checkGrant} from './grant.ts'
+import {checkGrant, checkPaths} from './grant.ts'
+import {pinGranted} from './host-keys.ts'
 import {ensureIdentity, type Identity} from './identity.ts'
-import {freshPath, type PathFile, readPath} from './path-file.ts'
+import {forgetPath, freshPath, type PathFile, readPath} from './path-file.ts'
 import type {Session} from './session.ts'
 
 /** How long the service may take to make a path, ms. */
@@ -33,18 +33,22 @@ export async function ensurePath(
   session: Session,
   serverId: string,
   wish: Pick<PathRequest, 'network_id' | 'life'> = {},
+  {evenIfFresh = false, patience = PATIENCE}: {evenIfFresh?: boolean; patience?: number | undefined} = {},
 ): Promise<PathFile> {
   return withLock(join(session.directory, `${serverId}.lock`), async () => {
     const there = await freshPath(session.directory, serverId)
-    if (there && wish.network_id === undefined) return there
+    if (there && !evenIfFresh && Object.keys(wish).length === 0) return there
     const identity = await ensureIdentity(session)
     try {
-      const grant = await ask(session, {server_id: serverId, public_key: identity.publicKey, ...wish})
-      await pinKeys(serverId, grant.host_keys)
+      const body = {server_id: serverId, public_key: identity.publicKey, ...wish}
+      const grant = await ask(session, body, patience)
+      await pinGranted(session, grant)
       const path = await writePath(session.directory, grant, identity)
       await trust(session, grant, path)
       return path
     } catch (error) {
+      // The older path is what has just failed.
+      if (evenIfFresh) throw error
       const old = await readPath(session.directory, serverId)
       if (!(error instanceof OsSshError) || error.code !== 'SERVICE_DOWN') throw error
       if (!old || old.expires - now() < LAST_MOMENT) throw error
@@ -56,11 +60,12 @@ export async function ensurePath(
   })
 }
 
-async function ask(session: Session, body: PathRequest): Promise<PathGrant> {
+async function ask(session: Session, body: PathRequest, patience: number): Promise<PathGrant> {
   const service = await session.service()
-  const deadline = Date.now() + PATIENCE
+  const deadline = Date.now() + patience
+  const wait = Math.min(30, Math.ceil(patience / 1000))
   for (;;) {
-    const path = await service.request<Path>('POST', '/v1/paths?wait=30', body)
+    const path = await service.request<Path>('POST', `/v1/paths?wait=${wait}`, body)
     if (path?.state === 'failed') {
       const {code = 'GATE_DOWN', detail = 'the path could not be made', hint} = path.error ?? {}
       throw new OsSshError(code as 'GATE_DOWN', detail, hint ? {hint} : {})
@@ -73,9 +78,12 @@ async function ask(session: Session, body: PathRequest): Promise<PathGrant> {
 
 async function writePath(directory: string, grant: PathGrant, identity: Identity): Promise<PathFile> {
   const at = join(directory, grant.server_id)
-  const expires = Math.floor(Date.parse(grant.expires_at) / 1000)
+  // The certificate's end, and not the path's: nothing new begins after it.
+  const expires = Math.floor(Date.parse(grant.certificate_until) / 1000)
   const control = join(directory, '..', '.c')
   const until = Math.min(now() + Math.floor(((expires - now()) * 2) / 3), identity.until - 60)
+  // A rebuilt VM is about to show its new keys: ask for them each time until it has.
+  const unsettled = grant.rebuild?.keys_seen === false
   const config = template('gate')({
     gate: grant.gate.id,
     host: grant.gate.host,
@@ -96,7 +104,14 @@ async function writePath(directory: string, grant: PathGrant, identity: Identity
   await writeAtomic(`${at}-cert.pub`, `${grant.certificate}\n`, 0o600)
   await writeAtomic(`${at}.pub`, `${identity.publicKey}\n`, 0o600)
   await writeAtomic(`${at}.conf`, config, 0o600)
-  const path = {until, alias: grant.alias, port: grant.port, gate: grant.gate.id, expires, id: grant.id}
+  const path = {
+    until: unsettled ? 0 : until,
+    alias: grant.alias,
+    port: grant.port,
+    gate: grant.gate.id,
+    expires,
+    id: grant.id,
+  }
   // Last: what it names is complete when it appears.
   await writeAtomic(`${at}.path`, `${Object.values(path).join(' ')}\n`, 0o600)
   return {...path, config: `${at}.conf`}
@@ -114,7 +129,36 @@ async function trust(session: Session, grant: PathGrant, path: PathFile): Promis
 /** The user's paths. */
 export async function listPaths(session: Session): Promise<readonly Path[]> {
   const service = await session.service()
-  return (await service.request<{paths: Path[]}>('GET', '/v1/paths')).paths
+  return checkPaths(await service.request('GET', '/v1/paths'))
+}
+
+/** Whose paths an operator means. */
+export interface Which {
+  readonly user_id?: string | undefined
+  readonly server_id?: string | undefined
+  readonly project_id?: string | undefined
+}
+
+const queryOf = (which: Which): URLSearchParams =>
+  new URLSearchParams(Object.entries(which).filter(([, value]) => value !== undefined))
+
+/** Everybody's paths, or some of them; for operators. @throws OsSshError DENIED */
+export async function listAllPaths(session: Session, which: Which): Promise<readonly Path[]> {
+  const service = await session.service()
+  const query = queryOf(which)
+  query.set('all', 'true')
+  return checkPaths(await service.request('GET', `/v1/paths?${query}`))
+}
+
+/**
+ * Ends the paths of a user, to a VM or of a project, and bars new ones for a minute; for operators.
+ *
+ * @returns how many were ended
+ * @throws OsSshError DENIED
+ */
+export async function revokeAll(session: Session, which: Which): Promise<number> {
+  const service = await session.service()
+  return (await service.request<{revoked: number}>('DELETE', `/v1/paths?${queryOf(which)}`)).revoked
 }
 
 /** One path, by its id, a unique start of it, or its VM's id or name. @throws OsSshError NOT_FOUND, AMBIGUOUS */
@@ -135,35 +179,16 @@ export async function findPath(session: Session, word: string): Promise<Path> {
   throw new OsSshError('AMBIGUOUS', `several paths fit ${JSON.stringify(word)}:\n${list}`)
 }
 
-/** Ends a path at the service and forgets it here, the VM's pinned host keys too. */
+/** Ends a path at the service and forgets it here; not the VM's host keys, which are as true as before. */
 export async function revokePath(session: Session, path: Path): Promise<void> {
   const service = await session.service()
   await service.request('DELETE', `/v1/paths/${encodeURIComponent(path.id)}`)
   await forgetPath(session.directory, path.server_id)
-  await forgetKeys(path.server_id)
 }
 
-/** Removes what this machine keeps of the path to a VM. */
-export async function forgetPath(directory: string, serverId: string): Promise<void> {
-  for (const end of ['.path', '.conf', '.known', '-cert.pub', '.pub', '.ssh']) {
-    await unlink(join(directory, `${serverId}${end}`)).catch(() => {})
-  }
-}
-
-/**
- * Revokes what `findPath` finds. When there is no path, but a pinned host key of that VM (its path ended long ago, the
- * machine was rebuilt), that is forgotten. @returns what was done, for people
- */
+/** Revokes what `findPath` finds. @returns what was done, for people */
 export async function revokeByWord(session: Session, word: string): Promise<string> {
-  try {
-    const path = await findPath(session, word)
-    await revokePath(session, path)
-    return `revoked ${path.id} to ${path.server_id}`
-  } catch (error) {
-    if (!(error instanceof OsSshError) || error.code !== 'NOT_FOUND') throw error
-    if ((await pinnedKeys(word)).length === 0) throw error
-    await forgetKeys(word)
-    await forgetPath(session.directory, word)
-    return `there was no path to ${word}; its host key is forgotten`
-  }
+  const path = await findPath(session, word)
+  await revokePath(session, path)
+  return `revoked ${path.id} to ${path.server_id}`
 }

@@ -4,41 +4,61 @@ import {join} from 'node:path'
 import {OsSshError} from '../errors.ts'
 import {runtimeDirectory, stateDirectory, writeAtomic} from '../ssh/files.ts'
 import {become} from '../ssh/process.ts'
+import {packageRoot} from '../ssh/template.ts'
 import {freshPath, type PathFile} from './path-file.ts'
 import {isUuid, slug} from './words.ts'
 
-/** What a ProxyCommand says: `proxy CLOUD VM_UUID [KEYCHAIN]`. */
+/** What a ProxyCommand says: `proxy CLOUD VM_UUID [KEYCHAIN] [--again=SECONDS]`. */
 export interface ProxyArguments {
   readonly cloud: string
   readonly serverId: string
   readonly keychain?: string | undefined
+  /** The path that looked fresh has just failed, after so many s. */
+  readonly again?: number | undefined
 }
+
+/** All of it takes no longer than this, s: ssh's user waits. */
+const PATIENCE = 60
+/** What the hop itself may take of it, s (ConnectTimeout of the gate's Host). */
+const HOP = 10
 
 /** @throws OsSshError USAGE */
 export function proxyArguments(words: readonly string[]): ProxyArguments {
-  const [cloud, serverId = '', keychain, ...more] = words
+  const again = words.find(word => /^--again=\d{1,4}$/.test(word))
+  const [cloud, serverId = '', keychain, ...more] = words.filter(word => word !== again)
   if (!cloud || !isUuid(serverId) || more.length > 0) {
     throw new OsSshError('USAGE', 'proxy CLOUD VM_UUID [KEYCHAIN] is for ssh: see os-ssh config')
   }
-  return {cloud, serverId, keychain}
+  const failed = again === undefined ? {} : {again: Number(again.slice('--again='.length))}
+  return {cloud, serverId, keychain, ...failed}
 }
 
 /**
- * The entry of a ProxyCommand when the path is not fresh: asks the service for one and becomes the ssh that carries
- * the bytes. Never reads standard input, which is ssh's. @throws OsSshError
+ * The entry of a ProxyCommand when the path is not fresh, or failed though it was: asks the service for one and becomes what
+ * carries the bytes. Never reads standard input, which is ssh's. @throws OsSshError
  */
 export async function proxy(args: ProxyArguments, say: (line: string) => void): Promise<never> {
-  const fresh = await freshPath(await runtimeDirectory(slug(args.cloud)), args.serverId)
-  return become('ssh', gateArguments(fresh ?? (await renewed(args, say))))
+  const fresh =
+    args.again === undefined
+      ? await freshPath(await runtimeDirectory(slug(args.cloud)), args.serverId)
+      : undefined
+  const path = fresh ?? (await renewed(args, say))
+  if (process.platform === 'win32') return become('ssh', gateArguments(path))
+  const {cloud, serverId, keychain} = args
+  const words = [join(packageRoot(), 'bin', 'proxy'), cloud, serverId, ...(keychain ? [keychain] : [])]
+  return become('sh', words, {...process.env, OS_SSH_PROXY_LAST: '1'})
 }
 
 /** What a fresh path needs not is not even loaded. */
 async function renewed(
-  {cloud, serverId, keychain}: ProxyArguments,
+  {cloud, serverId, keychain, again}: ProxyArguments,
   say: (line: string) => void,
 ): Promise<PathFile> {
   const [{withSession}, {ensurePath}] = await Promise.all([import('./session.ts'), import('./paths.ts')])
-  return withSession({cloud, keychain, say}, session => ensurePath(session, serverId))
+  const patience = again === undefined ? undefined : Math.max(HOP, PATIENCE - HOP - again) * 1000
+  return withSession({cloud, keychain, say, timeout: patience}, session =>
+    ensurePath(session, serverId, {}, {evenIfFresh: again !== undefined, patience}),
+  )
 }
 
 /** ssh's arguments for the hop through the gate. */

@@ -15,7 +15,7 @@ export interface ServiceOptions {
   readonly cacert?: string | undefined
   readonly verify?: boolean | undefined
   /** Per request, ms. Default 90,000: longer than the service's own long poll. */
-  readonly timeout?: number
+  readonly timeout?: number | undefined
 }
 
 /** The SSH service over HTTP; every method throws OsSshError with the service's own code. */

@@ -27,6 +27,8 @@ export interface SessionOptions {
   /** Told what the user should know though nothing failed, one line each. */
   readonly say?: (line: string) => void
   readonly env?: NodeJS.ProcessEnv
+  /** How long the SSH service may take for one answer, ms. */
+  readonly timeout?: number | undefined
 }
 
 /** One cloud, opened for one command. */
@@ -84,7 +86,13 @@ export async function openSession(options: SessionOptions): Promise<Session> {
       if (!endpoint)
         throw new OsSshError('SERVICE_DOWN', `cloud ${config.name} has no SSH service in its catalog`)
       const {cacert, verify} = config
-      return serviceClient({endpoint, cacert, verify, token: async () => (await token()).id})
+      return serviceClient({
+        endpoint,
+        cacert,
+        verify,
+        token: async () => (await token()).id,
+        timeout: options.timeout,
+      })
     }),
     keep: async () => store.set(await token()),
     forget: () => store.delete(),

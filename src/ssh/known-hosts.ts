@@ -13,41 +13,75 @@ export async function pinnedKeys(id: string, file = knownHostsFile()): Promise<r
   return entries((await readIfThere(file)) ?? '').flatMap(entry => (entry.id === id ? entry.key : []))
 }
 
+/** The rebuild of a VM after which its keys were pinned, as Nova's request id; undefined when there was none. */
+export async function pinnedRebuild(id: string, file = knownHostsFile()): Promise<string | undefined> {
+  return entries((await readIfThere(file)) ?? '').find(entry => entry.id === id)?.rebuild
+}
+
 /**
  * Pins a VM's host keys, so that ssh never has to ask. The first keys win: OpenSSH would take a new type of key from
  * anybody once, so all of them must agree with what was pinned.
+ *
+ * @param rebuild Nova's request id of the VM's newest rebuild, kept beside the keys as their comment
  * @throws OsSshError HOST_KEY when a pinned key differs, or none of the keys is the one that was pinned
  */
-export async function pinKeys(id: string, keys: readonly string[], file = knownHostsFile()): Promise<void> {
+export async function pinKeys(
+  id: string,
+  keys: readonly string[],
+  {rebuild, file = knownHostsFile()}: {rebuild?: string | undefined; file?: string} = {},
+): Promise<void> {
   if (keys.length === 0) return
-  await mkdir(dirname(file), {recursive: true, mode: 0o700})
-  await withLock(`${file}.lock`, async () => {
-    const text = (await readIfThere(file)) ?? ''
+  await changing(file, text => {
     const known = entries(text).flatMap(entry => (entry.id === id ? entry.key : []))
     const changed = known.find(key => keys.some(other => typeOf(other) === typeOf(key) && other !== key))
     if (changed ?? (known.length > 0 && !known.some(key => keys.includes(key)))) {
       throw changedKey(id, known, keys)
     }
     const missing = keys.filter(key => !known.includes(key))
-    if (missing.length === 0) return
-    const before = text === '' || text.endsWith('\n') ? text : `${text}\n`
-    await writeAtomic(file, before + missing.map(key => `${id} ${key}\n`).join(''), 0o600)
+    return text + lines(id, missing, rebuild)
+  })
+}
+
+/** Pins these keys in the place of those that were pinned: the VM was rebuilt, and Nova says so. */
+export async function replaceKeys(
+  id: string,
+  keys: readonly string[],
+  rebuild: string,
+  file = knownHostsFile(),
+): Promise<void> {
+  await changing(file, text => without(id, text) + lines(id, keys, rebuild))
+}
+
+const lines = (id: string, keys: readonly string[], rebuild?: string) =>
+  keys.map(key => `${[id, key, ...(rebuild ? [rebuild] : [])].join(' ')}\n`).join('')
+
+const without = (id: string, text: string) =>
+  text
+    .split('\n')
+    .filter(line => !line.startsWith(`${id} `))
+    .join('\n')
+
+/** Changes the file as a whole, alone; its last line is ended first. */
+async function changing(file: string, change: (text: string) => string): Promise<void> {
+  await mkdir(dirname(file), {recursive: true, mode: 0o700})
+  await withLock(`${file}.lock`, async () => {
+    const was = (await readIfThere(file)) ?? ''
+    const text = was === '' || was.endsWith('\n') ? was : `${was}\n`
+    const now = change(text)
+    if (now !== text) await writeAtomic(file, now, 0o600)
   })
 }
 
 /** Forgets a VM's keys, for a machine that was rebuilt on purpose. */
 export async function forgetKeys(id: string, file = knownHostsFile()): Promise<void> {
-  if ((await readIfThere(file)) === undefined) return
-  await withLock(`${file}.lock`, async () => {
-    const lines = ((await readIfThere(file)) ?? '').split('\n')
-    await writeAtomic(file, lines.filter(line => !line.startsWith(`${id} `)).join('\n'), 0o600)
-  })
+  if ((await readIfThere(file)) !== undefined) await changing(file, text => without(id, text))
 }
 
-function entries(text: string): {id: string; key: string}[] {
+function entries(text: string): {id: string; key: string; rebuild?: string}[] {
   return text.split('\n').flatMap(line => {
-    const [id, type, base64] = line.split(/\s+/)
-    return id && type && base64 && !line.startsWith('#') ? [{id, key: `${type} ${base64}`}] : []
+    const [id, type, base64, rebuild] = line.split(/\s+/)
+    if (!id || !type || !base64 || line.startsWith('#')) return []
+    return [{id, key: `${type} ${base64}`, ...(rebuild && {rebuild})}]
   })
 }
 
@@ -58,6 +92,6 @@ function changedKey(id: string, known: readonly string[], keys: readonly string[
   return new OsSshError(
     'HOST_KEY',
     `the host key of VM ${id} is not the one that was pinned\npinned: ${show(known)}\nnow:    ${show(keys)}`,
-    {hint: `if the machine was rebuilt on purpose, forget the old key: os-ssh paths revoke ${id}`},
+    {hint: `if the machine was rebuilt on purpose, forget the old key: os-ssh hostkeys ${id} --forget`},
   )
 }

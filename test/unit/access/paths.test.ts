@@ -15,6 +15,7 @@ import {generateKeyPair} from '../../../src/ssh/keys.ts'
 
 const id = '3f2a7c1e-0000-4000-8000-000000000001'
 const [ca, vmKey] = [generateKeyPair('ca'), generateKeyPair('').publicKey]
+const PATH = 'bbbbbbbb-0000-4000-8000-000000000001'
 const home = mkdtempSync(join(tmpdir(), 'os-ssh-paths-'))
 const directory = join(home, 'run', 'lab')
 const before = process.env['HOME']
@@ -67,7 +68,8 @@ function grant({server_id, public_key}: PathRequest, {life, hostKeys}: Fake) {
     alias: '100.64.0.7',
     port: 22,
     login: 'osp0001',
-    expires_at: validBefore.toISOString(),
+    expires_at: new Date(validBefore.getTime() + 7 * 3_600_000).toISOString(),
+    certificate_until: validBefore.toISOString(),
     gate: {id: 'gate-1', name: 'gate1', host: '192.0.2.7', port: 2222},
     certificate: signUserCertificate({
       caPrivateKey: ca.privateKey,
@@ -146,17 +148,17 @@ test('a refusal is final, however good the older path looks', async () => {
   await expect(ensurePath(service.session, id)).rejects.toMatchObject({code: 'DENIED'})
 })
 
-test('a changed host key stops before ssh; revoking forgets the old one', async () => {
+test('a changed host key stops before ssh, and a revocation changes nothing about that', async () => {
   const service = fake()
   await ensurePath(service.session, id)
   age(Math.floor(Date.now() / 1000) + 600)
   service.hostKeys = [generateKeyPair('').publicKey]
   await expect(ensurePath(service.session, id)).rejects.toMatchObject({code: 'HOST_KEY'})
-  service.paths = [{id: 'path-1', server_id: id, server_name: 'web'}]
-  expect(await revokeByWord(service.session, 'web')).toMatch(/^revoked path-1/)
-  expect(service.requests.at(-1)).toBe('DELETE /v1/paths/path-1')
+  service.paths = [{id: PATH, server_id: id, server_name: 'web', expires_at: '2026-11-24T12:00:00Z'}]
+  expect(await revokeByWord(service.session, 'web')).toBe(`revoked ${PATH} to ${id}`)
+  expect(service.requests.at(-1)).toBe(`DELETE /v1/paths/${PATH}`)
   expect(await readPath(directory, id)).toBeUndefined()
-  await expect(ensurePath(service.session, id)).resolves.toMatchObject({id: 'path-1'})
+  await expect(ensurePath(service.session, id)).rejects.toMatchObject({code: 'HOST_KEY'})
 })
 
 test('a dead agent is replaced, with a new key and a new certificate', async () => {
@@ -171,15 +173,17 @@ test('a dead agent is replaced, with a new key and a new certificate', async () 
 
 test('a path is found by its id, the start of it, and its VM; several are named', async () => {
   const service = fake()
+  const [one, two] = ['aaaaaaaa-0000-4000-8000-000000000001', 'aaaaaaaa-0000-4000-8000-000000000002']
+  const expires_at = '2026-11-24T12:00:00Z'
   service.paths = [
-    {id: 'aaaa-1', server_id: id, server_name: 'web', expires_at: 'x'},
-    {id: 'aaaa-2', server_id: 'bbbb-2', server_name: 'web', expires_at: 'x'},
+    {id: one, server_id: id, server_name: 'web', expires_at},
+    {id: two, server_id: PATH, server_name: 'web', expires_at},
   ]
-  expect((await findPath(service.session, 'aaaa-2')).id).toBe('aaaa-2')
-  expect((await findPath(service.session, 'bbbb')).id).toBe('aaaa-2')
+  expect((await findPath(service.session, two)).id).toBe(two)
+  expect((await findPath(service.session, PATH.slice(0, 6))).id).toBe(two)
   await expect(findPath(service.session, 'web')).rejects.toMatchObject({
     code: 'AMBIGUOUS',
-    message: expect.stringMatching(/aaaa-1[\s\S]*aaaa-2/),
+    message: expect.stringMatching(new RegExp(`${one}[\\s\\S]*${two}`)),
   })
   await expect(findPath(service.session, 'nope')).rejects.toMatchObject({code: 'NOT_FOUND'})
 })

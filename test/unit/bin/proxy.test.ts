@@ -18,9 +18,10 @@ const program = (name: string) => {
   chmodSync(file, 0o755)
   return file
 }
-const start = (script: string, words: string[], env: NodeJS.ProcessEnv = {}) =>
+const started = (script: string, words: string[], env: NodeJS.ProcessEnv = {}, input = '') =>
   spawnSync(script, words, {
     encoding: 'utf8',
+    input,
     env: {
       PATH: `${bin}:/usr/bin:/bin`,
       HOME: dir,
@@ -28,7 +29,10 @@ const start = (script: string, words: string[], env: NodeJS.ProcessEnv = {}) =>
       OS_SSH_NODE: join(bin, 'node'),
       ...env,
     },
-  }).stdout
+  })
+const start = (...args: Parameters<typeof started>) => started(...args).stdout
+/** An ssh that says this and ends so. */
+const ssh = (script: string) => writeFileSync(join(bin, 'ssh'), `#!/bin/sh\n${script}\n`)
 const path = (until: number) =>
   writeFileSync(join(cloud, `${id}.path`), `${until} fd00::7 22 gate-1 9 path-1\n`)
 const later = Math.floor(Date.now() / 1000) + 3600
@@ -45,10 +49,68 @@ afterAll(() => {
   agent.close()
   rmSync(dir, {recursive: true})
 })
-beforeEach(() => path(later))
+beforeEach(() => {
+  path(later)
+  program('ssh')
+})
 
 test('a fresh path becomes ssh, without Node', () => {
   expect(start(`${root}bin/proxy`, ['lab', id, 'agent'])).toBe(straight)
+})
+
+test.each([
+  ['a refused login', 'debian@gate: Permission denied (publickey).'],
+  ['a gate that is gone', 'ssh: connect to host 192.0.2.1 port 22: Connection timed out'],
+  ['a channel that is refused', 'channel 0: open failed: administratively prohibited: open failed'],
+  ['a connection that is closed at once', 'Connection closed by 192.0.2.1 port 22'],
+  ['another host key', 'Host key verification failed.'],
+  [
+    'a channel that a living connection refuses',
+    'Stdio forwarding request failed: Session open refused by peer',
+  ],
+  ['nothing at all', ''],
+])('a hop that fails by %s asks the service once, with all of standard input', (_, words) => {
+  ssh(`[ -z '${words}' ] || echo '${words}' >&2; exit 255`)
+  program('node')
+  writeFileSync(join(bin, 'node'), '#!/bin/sh\necho node "$@"; cat\n')
+  const {stdout, stderr, status} = started(`${root}bin/proxy`, ['lab', id, 'agent'], {}, 'SSH-2.0-client')
+  expect({stdout, stderr, status}).toEqual({
+    stdout: `${asking.trimEnd()} --again=0\nSSH-2.0-client`,
+    stderr: '',
+    status: 0,
+  })
+  program('node')
+})
+
+test.each([
+  ['a session that was cut', 'Connection to gate closed by remote host.', 255],
+  ['a silent gate', 'Timeout, server gate not responding.', 255],
+  ['another status', 'ssh: odd', 1],
+])('%s is the end: what was sent cannot be sent again', (_, words, code) => {
+  ssh(`cat; echo '${words}' >&2; exit ${code}`)
+  const {stdout, stderr, status} = started(`${root}bin/proxy`, ['lab', id], {}, 'bytes')
+  expect({stdout, stderr, status}).toEqual({stdout: 'bytes', stderr: `${words}\n`, status: code})
+})
+
+test('the last try says in one line why there is no way', () => {
+  ssh(`echo warning >&2; printf 'ssh: connect to host g port 22: No route to host\\r\\n' >&2; exit 255`)
+  const {stdout, stderr, status} = started(`${root}bin/proxy`, ['lab', id], {OS_SSH_PROXY_LAST: '1'})
+  expect({stdout, stderr, status}).toEqual({
+    stdout: '',
+    stderr: 'os-ssh: no way through the gate: ssh: connect to host g port 22: No route to host\n',
+    status: 255,
+  })
+})
+
+test('the last try takes the path whatever its time, and never asks again', () => {
+  path(0)
+  expect(start(`${root}bin/proxy`, ['lab', id], {OS_SSH_PROXY_LAST: '1'})).toBe(straight)
+  rmSync(join(cloud, `${id}.path`))
+  expect(started(`${root}bin/proxy`, ['lab', id], {OS_SSH_PROXY_LAST: '1'})).toMatchObject({
+    status: 70,
+    stdout: '',
+    stderr: expect.stringContaining('not there any more'),
+  })
 })
 
 test('a stale path, none, and no agent ask Node', () => {

@@ -1,0 +1,39 @@
+import {Args, Flags} from '@oclif/core'
+
+import {forgetPins, listPins} from '../src/access/host-keys.ts'
+import {withSession} from '../src/access/session.ts'
+import {outputFlags, render} from '../src/ui/output.ts'
+import {questions} from '../src/ui/prompts.ts'
+import {CloudCommand} from './base.ts'
+
+export default class HostKeys extends CloudCommand {
+  static override summary =
+    'show the host keys that are pinned for a VM, here and at the service, or forget them'
+  static override examples = ['$ os-ssh hostkeys web1', '$ os-ssh hostkeys web1 --forget']
+  static override args = {vm: Args.string({description: 'UUID, start of it, or name', required: true})}
+  static override flags = {
+    ...outputFlags,
+    forget: Flags.boolean({description: 'forget them, after a change that you know the reason of'}),
+  }
+
+  async run(): Promise<void> {
+    const {args, flags} = await this.parse(HostKeys)
+    const say = (line: string) => this.logToStderr(`os-ssh: ${line}`)
+    const options = {cloud: flags['os-cloud'], keychain: flags.keychain, ask: questions(), say}
+    if (flags.forget) {
+      this.log(await withSession(options, session => forgetPins(session, args.vm)))
+      return
+    }
+    const pins = await withSession(options, session => listPins(session, args.vm))
+    await render(
+      pins,
+      [
+        {name: 'where', title: 'Where'},
+        {name: 'type', title: 'Type'},
+        {name: 'fingerprint', title: 'Fingerprint'},
+        {name: 'rebuild', title: 'After rebuild'},
+      ],
+      flags,
+    )
+  }
+}
