@@ -12,7 +12,9 @@ import {type Bench, type Measured, measured} from './measure.ts'
 export const service: Bench = {
   names: ['grant-reuse', 'grant-attach', 'service-rss'],
   async run(names, runs) {
-    const world = await World.open('bench-service', {flags: ['--grace', '0']})
+    const world = await World.open('bench-service', {
+      flags: ['--grace', '0', '--paths-per-vm', '0', '--paths-per-user', '0'],
+    })
     try {
       const results: Measured[] = []
       const token = (await (await world.cloud('tenant1')).identity.token()).id

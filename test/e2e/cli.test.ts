@@ -169,3 +169,36 @@ describe('what cannot work ends with its own status and sentence', () => {
     expect(down).toMatchObject({status: 69, stderr: expect.stringContaining('error: ')})
   })
 })
+
+describe('a path that does not work any more', () => {
+  /** Ends it behind this machine's back. */
+  const revokeElsewhere = async () => {
+    for (const path of await world.paths('tenant1'))
+      await world.api('tenant1', 'DELETE', `/v1/paths/${path.id}`)
+  }
+
+  it('is asked for again, and standard input gets through whole', async () => {
+    const vm = world.server('t1-web')
+    expect((await ssh(vm, 'true')).status).toBe(0)
+    await revokeElsewhere()
+    const {status, stdout, stderr} = await run('ssh', ['-F', config, vm, 'cat'], {
+      env: world.env,
+      input: 'all of it',
+      timeout: 60_000,
+    })
+    expect({status, stdout, stderr}).toEqual({status: 0, stdout: 'all of it', stderr: ''})
+  })
+
+  it('or says in one line why there is none', async () => {
+    const vm = world.server('t1-web')
+    expect((await ssh(vm, 'true')).status).toBe(0)
+    await revokeElsewhere()
+    await world.stopService()
+    const {status, stderr} = await ssh(vm, 'true')
+    await world.startService('service')
+    expect(status).toBe(255)
+    expect(stderr).toMatch(
+      /^error: the SSH service at \S+ does not answer: .*\nhint: {2}.*\n(kex_exchange_identification: .*\n)?Connection closed by UNKNOWN port 65535\r?\n$/,
+    )
+  })
+})

@@ -9,7 +9,7 @@ jest.setTimeout(120_000)
 
 let world: World
 beforeAll(async () => {
-  world = await World.open('e2e-paths')
+  world = await World.open('e2e-paths', {flags: ['--paths-per-vm', '0']})
 })
 afterAll(() => world?.close())
 
