@@ -66,10 +66,10 @@ async function wishNow(
   request: PathRequest,
   limits: GrantLimits,
 ): Promise<Wish> {
-  await refuseBarred(context, {user_id: caller.token.user.id, server_id: request.server_id})
   const server = await visibleServer(caller, request.server_id)
   mayEnter(caller, server)
-  await refuseBarred(context, {project_id: server.tenant_id})
+  const {id: user_id} = caller.token.user
+  await refuseBarred(context, {user_id, server_id: server.id, project_id: server.tenant_id})
   const nics = await chosenNics(caller, server, request.network_id)
   for (let attempt = 1; ; attempt++) {
     try {

@@ -33,16 +33,7 @@ export function insert(db: Store, plan: Plan, limits: GrantLimits, path: NewPath
   return db.transaction().execute(async tx => {
     const attachment =
       'reuse' in plan.attachment
-        ? await tx
-            .updateTable('attachments')
-            .set({
-              idle_since: null,
-              ...(plan.attachment.reach && {reach: JSON.stringify(plan.attachment.reach)}),
-            })
-            .where('id', '=', plan.attachment.reuse)
-            .where('state', '!=', 'removing')
-            .returningAll()
-            .executeTakeFirst()
+        ? await reused(tx, plan.attachment)
         : await newAttachment(tx, plan.gate_id, plan.attachment.create, path.created_at)
     if (attachment === undefined) throw new Collision('the attachment went away')
     // Others of the same user may have come meanwhile.
@@ -66,6 +57,17 @@ export function insert(db: Store, plan: Plan, limits: GrantLimits, path: NewPath
       .returningAll()
       .executeTakeFirstOrThrow()
   })
+}
+
+/** Undefined when it is going, or reaches something else than was planned by. */
+function reused(tx: Store, {reuse, reach}: Extract<Plan['attachment'], {reuse: string}>) {
+  const query = tx
+    .updateTable('attachments')
+    .set({idle_since: null, ...(reach && {reach: JSON.stringify(reach.now)})})
+    .where('id', '=', reuse)
+    .where('state', '!=', 'removing')
+    .returningAll()
+  return (reach ? query.where('reach', '=', JSON.stringify(reach.was)) : query).executeTakeFirst()
 }
 
 async function newAttachment(

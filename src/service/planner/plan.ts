@@ -48,7 +48,10 @@ export interface Plan {
   readonly nic: Nic
   /** The attachment to reuse, with what is newly known of its reach, or the network to plug the gate into. */
   readonly attachment:
-    | {readonly reuse: string; readonly reach?: readonly Reach[]}
+    | {
+        readonly reuse: string
+        readonly reach?: {readonly was: readonly Reach[]; readonly now: readonly Reach[]}
+      }
     | {readonly create: Candidate}
 }
 
@@ -135,10 +138,10 @@ export function planNew(
         .filter(one => one.network_id === option.network_id && !one.removing)
         .flatMap((one): Plan[] => {
           const byOwner = option.project_id === asker.project_id
-          const reach = renewed(one.reach, option.reach, {target: nic.network_id, byOwner})
-          if (wayTo(reach, nic) === undefined) return []
+          const now = renewed(one.reach, option.reach, {target: nic.network_id, byOwner})
+          if (wayTo(now, nic) === undefined) return []
           const route = routeFrom(one.network_id, nic)
-          return [{gate_id: gate.id, route, nic, attachment: {reuse: one.id, reach}}]
+          return [{gate_id: gate.id, route, nic, attachment: {reuse: one.id, reach: {was: one.reach, now}}}]
         }),
     ),
   )[0]

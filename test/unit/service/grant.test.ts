@@ -208,6 +208,34 @@ describe('wish', () => {
     })
   })
 
+  it('plans anew when another request has widened the attachment meanwhile', async () => {
+    const link = {network_id: 'n1', cidr: '192.0.2.0/24', via: null}
+    const beyond = {network_id: 'n2', cidr: '10.2.0.0/24', via: '192.0.2.1'}
+    await attachmentRow(db, {
+      id: 'there',
+      gate_id: 'g1',
+      network_id: 'n1',
+      project_id: 't1',
+      reach: JSON.stringify([link]),
+    })
+    const who = caller()
+    const subnets = who.cloud.network.subnets
+    let asked = 0
+    who.cloud.network.subnets = async filter => {
+      // Between the plan and its transaction.
+      if (asked++ === 0)
+        await db
+          .updateTable('attachments')
+          .set({reach: JSON.stringify([link, beyond])})
+          .execute()
+      return subnets(filter)
+    }
+    expect(await ask(who)).toMatchObject({attachment_id: 'there'})
+    const {reach} = await db.selectFrom('attachments').select('reach').executeTakeFirstOrThrow()
+    expect(JSON.parse(reach).map((one: {cidr: string}) => one.cidr)).toEqual(['10.0.0.0/24', '10.2.0.0/24'])
+    expect(asked).toBe(2)
+  })
+
   it('gives a new network no alias that still rests, though it takes the same slot', async () => {
     const first = await ask(caller())
     await endPaths(db, {ids: [first.id]}, now)

@@ -116,7 +116,10 @@ describe('planNew', () => {
       planNew(nic('a', '10.9.0.10'), [option], [there], {project_id}, limits)
     const [, beyond] = there.attachments[0]?.reach ?? []
     for (const asker of ['t1', 't2'])
-      expect(plan(asker).attachment).toEqual({reuse: 'on-a', reach: [known, second, beyond]})
+      expect(plan(asker).attachment).toEqual({
+        reuse: 'on-a',
+        reach: {was: [known, beyond], now: [known, second, beyond]},
+      })
   })
 
   it('says that all gates have their interfaces in use', () => {

@@ -186,7 +186,7 @@ async function ask(cloud: Cloud, vm: Vm, attachments: AttachmentChoice[]): Promi
   }
   const {reuse, reach} = plan.attachment
   const at = attachments.findIndex(one => one.id === reuse)
-  if (reach) attachments[at] = {...(attachments[at] as AttachmentChoice), reach}
+  if (reach) attachments[at] = {...(attachments[at] as AttachmentChoice), reach: reach.now}
   return reuse
 }
 
