@@ -7,8 +7,8 @@ import {isUuid} from './words.ts'
 
 const checks: Readonly<Record<string, (value: unknown) => boolean>> = {
   id: matches(/^[\w-]{1,64}$/),
-  server_id: value => isUuid(String(value)),
-  alias: value => isIP(String(value)) !== 0,
+  server_id: isId,
+  alias: isAddress,
   port: isPort,
   login: matches(/^[a-z_][a-z0-9_-]{0,31}$/),
   expires_at: isTime,
@@ -22,8 +22,7 @@ const checks: Readonly<Record<string, (value: unknown) => boolean>> = {
 }
 const gateChecks: typeof checks = {
   id: matches(/^[A-Za-z0-9][\w.-]{0,63}$/),
-  host: value =>
-    isIP(String(value)) !== 0 || matches(/^[A-Za-z0-9]([A-Za-z0-9.-]{0,251}[A-Za-z0-9])?$/)(value),
+  host: value => isAddress(value) || matches(/^[A-Za-z0-9]([A-Za-z0-9.-]{0,251}[A-Za-z0-9])?$/)(value),
   port: isPort,
 }
 
@@ -48,7 +47,7 @@ export function checkGrant(answer: unknown, serverId: string): PathGrant {
 export function checkPaths(answer: unknown): readonly Path[] {
   const {paths} = (answer ?? {}) as {paths?: unknown}
   const good = (path: Partial<Path> | null) =>
-    isUuid(String(path?.id)) && isUuid(String(path?.server_id)) && isTime(path?.expires_at)
+    isId(path?.id) && isId(path?.server_id) && isTime(path?.expires_at)
   if (!Array.isArray(paths) || !paths.every(good)) throw nonsense('paths')
   return paths as Path[]
 }
@@ -67,8 +66,18 @@ function nonsense(what: string): OsSshError {
   })
 }
 
+/* Texts only: what becomes one by String() may be an array, or throw. */
+
+function isId(value: unknown): boolean {
+  return typeof value === 'string' && isUuid(value)
+}
+
+function isAddress(value: unknown): boolean {
+  return typeof value === 'string' && isIP(value) !== 0
+}
+
 function isTime(value: unknown): boolean {
-  return Number.isFinite(Date.parse(String(value)))
+  return typeof value === 'string' && Number.isFinite(Date.parse(value))
 }
 
 function isRebuild(value: unknown): value is Rebuild {
@@ -95,7 +104,8 @@ function isPort(value: unknown): boolean {
 
 function isKey(value: unknown): boolean {
   try {
-    parsePublicKey(String(value))
+    if (typeof value !== 'string') return false
+    parsePublicKey(value)
     return true
   } catch {
     return false

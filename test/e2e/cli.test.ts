@@ -198,7 +198,7 @@ describe('a path that does not work any more', () => {
     await world.startService('service')
     expect(status).toBe(255)
     expect(stderr).toMatch(
-      /^error: the SSH service at \S+ does not answer: .*\nhint: {2}.*\n(kex_exchange_identification: .*\n)?Connection closed by UNKNOWN port 65535\r?\n$/,
+      /^error: the SSH service at \S+ does not answer: .*\nhint: {2}.*\n(kex_exchange_identification: .*\r?\n)?Connection closed by UNKNOWN port 65535\r?\n$/,
     )
   })
 })

@@ -64,7 +64,18 @@ test('so is anything that is no object', () => {
 })
 
 const hostile = fc.oneof(
-  fc.constantFrom('../../.ssh/id', '..', '/etc/passwd', `${id}/../x`, `${id}\n`, '', '-rf', '%2e%2e'),
+  fc.constantFrom<unknown>(
+    {toString: 0},
+    [id],
+    '../../.ssh/id',
+    '..',
+    '/etc/passwd',
+    `${id}/../x`,
+    `${id}\n`,
+    '',
+    '-rf',
+    '%2e%2e',
+  ),
   fc.anything(),
 )
 const [path] = [{id: grant.id, server_id: id, server_name: 'web', expires_at: grant.expires_at}]
