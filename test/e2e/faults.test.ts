@@ -31,7 +31,7 @@ it('a reader is denied, and it is written down', async () => {
   const {audit} = await world.api<{audit: {action: string; user_name: string; detail: string}[]}>(
     'service',
     'GET',
-    '/v1/audit',
+    '/v1/audit?denials=true',
   )
   expect(audit).toContainEqual(
     expect.objectContaining({action: 'deny', user_name: 'carol', detail: 'DENIED'}),
