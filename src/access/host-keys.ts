@@ -25,21 +25,30 @@ export async function pinGranted(
     await pinKeys(id, keys, {rebuild: rebuild?.keys_seen ? rebuild.request_id : undefined})
   } catch (error) {
     if (!(error instanceof OsSshError) || error.code !== 'HOST_KEY' || !rebuild?.keys_seen) throw error
-    if ((await pinnedRebuild(id)) === rebuild.request_id || !(await confirmed(session, id, rebuild)))
+    const newest = await newestRebuild(session, id)
+    if (newest?.request_id !== rebuild.request_id || (await pinnedRebuild(id)) === newest.request_id)
       throw error
-    await replaceKeys(id, keys, rebuild.request_id)
+    await replaceKeys(id, keys, newest.request_id)
     const marks = keys.map(fingerprint).join(', ')
-    session.say(`${told(id, rebuild)}: its host key is now ${marks}`)
+    session.say(`${told(id, newest)}: its host key is now ${marks}`)
   }
 }
 
-const told = (id: string, {at, user_id}: Rebuild) =>
+const told = (id: string, {at, user_id}: Pick<Rebuild, 'at' | 'user_id'>) =>
   `VM ${id} was rebuilt at ${at} by the user ${user_id || 'of the cloud'}`
 
-/** Nova's own word for it, asked with the user's token. */
-async function confirmed(session: Session, id: string, {request_id}: Rebuild): Promise<boolean> {
+/** The newest one by Nova's own record, asked with the user's token; an older one explains no new keys. */
+async function newestRebuild(
+  session: Session,
+  id: string,
+): Promise<Pick<Rebuild, 'request_id' | 'at' | 'user_id'> | undefined> {
   const actions = await session.cloud.compute.instanceActions(id).catch(() => [])
-  return actions.some(one => one.request_id === request_id && /^(rebuild|evacuate)$/.test(one.action))
+  const [newest] = actions
+    .filter(one => /^(rebuild|evacuate)$/.test(one.action))
+    .sort((a, b) => Date.parse(`${b.start_time}Z`) - Date.parse(`${a.start_time}Z`))
+  if (newest === undefined) return undefined
+  const at = new Date(`${newest.start_time}Z`).toISOString()
+  return {request_id: newest.request_id, at, user_id: newest.user_id ?? ''}
 }
 
 /** A host key that is pinned for a VM, and where. */

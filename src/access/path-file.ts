@@ -1,4 +1,4 @@
-import {unlink} from 'node:fs/promises'
+import {stat, unlink} from 'node:fs/promises'
 import {join} from 'node:path'
 
 import {ensureAgent} from '../ssh/agent.ts'
@@ -27,6 +27,14 @@ export async function readPath(directory: string, serverId: string): Promise<Pat
   if (!until || !alias || !port || !gate || !expires || !id) return undefined
   const config = join(directory, `${serverId}.conf`)
   return {until: Number(until), alias, port: Number(port), gate, expires: Number(expires), id, config}
+}
+
+/** When the path to a VM was written, epoch ms; 0 without one. */
+export async function writtenAt(directory: string, serverId: string): Promise<number> {
+  return stat(join(directory, `${serverId}.path`)).then(
+    file => file.mtimeMs,
+    () => 0,
+  )
 }
 
 /** Whether a path can be used as it is, without a word to anybody: it is young, and the agent is there. */

@@ -12,7 +12,7 @@ import {learnHostKey} from '../ssh/trust.ts'
 import {checkGrant, checkPaths} from './grant.ts'
 import {pinGranted} from './host-keys.ts'
 import {ensureIdentity, type Identity} from './identity.ts'
-import {forgetPath, freshPath, type PathFile, readPath} from './path-file.ts'
+import {forgetPath, freshPath, type PathFile, readPath, writtenAt} from './path-file.ts'
 import type {Session} from './session.ts'
 
 /** How long the service may take to make a path, ms. */
@@ -27,17 +27,20 @@ const now = () => Math.floor(Date.now() / 1000)
 /**
  * A usable path to a VM: the one there is while it is young, else a renewed or new one from the service. Ten callers at
  * once ask the service once. When the service is away, an older path serves until it expires.
+ * @param failedAt since when the path that there is does not work, epoch ms
  * @throws OsSshError whatever the service says, NOT_LOGGED_IN, HOST_KEY, NO_KEYCHAIN
  */
 export async function ensurePath(
   session: Session,
   serverId: string,
   wish: Pick<PathRequest, 'network_id' | 'life'> = {},
-  {evenIfFresh = false, patience = PATIENCE}: {evenIfFresh?: boolean; patience?: number | undefined} = {},
+  {failedAt, patience = PATIENCE}: {failedAt?: number | undefined; patience?: number | undefined} = {},
 ): Promise<PathFile> {
   return withLock(join(session.directory, `${serverId}.lock`), async () => {
     const there = await freshPath(session.directory, serverId)
-    if (there && !evenIfFresh && Object.keys(wish).length === 0) return there
+    // One that failed is of no use, unless another process has got it anew meanwhile.
+    const works = failedAt === undefined || (await writtenAt(session.directory, serverId)) > failedAt
+    if (there && works && Object.keys(wish).length === 0) return there
     const identity = await ensureIdentity(session)
     try {
       const body = {server_id: serverId, public_key: identity.publicKey, ...wish}
@@ -48,7 +51,7 @@ export async function ensurePath(
       return path
     } catch (error) {
       // The older path is what has just failed.
-      if (evenIfFresh) throw error
+      if (failedAt !== undefined) throw error
       const old = await readPath(session.directory, serverId)
       if (!(error instanceof OsSshError) || error.code !== 'SERVICE_DOWN') throw error
       if (!old || old.expires - now() < LAST_MOMENT) throw error

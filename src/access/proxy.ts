@@ -55,9 +55,10 @@ async function renewed(
   say: (line: string) => void,
 ): Promise<PathFile> {
   const [{withSession}, {ensurePath}] = await Promise.all([import('./session.ts'), import('./paths.ts')])
+  const failedAt = again === undefined ? undefined : Date.now() - again * 1000
   const patience = again === undefined ? undefined : Math.max(HOP, PATIENCE - HOP - again) * 1000
   return withSession({cloud, keychain, say, timeout: patience}, session =>
-    ensurePath(session, serverId, {}, {evenIfFresh: again !== undefined, patience}),
+    ensurePath(session, serverId, {}, {failedAt, patience}),
   )
 }
 

@@ -21,8 +21,8 @@ export interface ServiceContext {
   wakeLater(gateId: string, ms: number): void
   /** Fails pending paths with a reason, tells who waits, and lets the gate forget them. */
   fail(pathIds: readonly string[], fault: OsSshError): Promise<void>
-  /** Accounts of the gate that have a connection now; none when it does not answer. */
-  sessions(gateId: string): Promise<ReadonlySet<string>>
+  /** Accounts of the gate that have a connection now; none when it is down, undefined when that is not known. */
+  sessions(gateId: string): Promise<ReadonlySet<string> | undefined>
   /** Tells who waits that this path is no longer pending. */
   settled(pathId: string): void
   /** Detaches and deletes the port of an attachment that the gate has forgotten, and then its row. */

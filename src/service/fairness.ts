@@ -13,8 +13,9 @@ type Context = Pick<ServiceContext, 'db' | 'clock' | 'sessions' | 'settled' | 'w
 const RESTS = 4
 /** How long a project counts as waiting after it was refused, ms. */
 const WAITING_MS = 120_000
-/** A path this young is not called unused, ms. */
+/** A path this young is not called unused, ms: by another project, and by its own user, whose jobs may start together. */
 const SETTLED_MS = 60_000
+const STARTED_MS = 15_000
 const WAIT_S = Math.ceil(QUARANTINE_MS / 1000) + 5
 
 /**
@@ -44,22 +45,30 @@ export async function giveWay(context: Context, owner: Owner, fairness: Fairness
       retryAfter: WAIT_S,
     })
   if (live.length < fairness.perVm) return
-  if (!(await endIdle(context, live, 1, 'gave way to a newer one of the same user')))
-    throw new OsSshError('RATE_LIMITED', `you have ${live.length} paths to this VM, all with a session`, {
-      hint: 'use the key of one of them, or end one: os-ssh paths list',
-      retryAfter: 30,
-    })
+  const used = live.filter(path => path.state === 'active' && path.created_at <= context.clock() - STARTED_MS)
+  if (!(await endIdle(context, used, 1, 'gave way to a newer one of the same user')))
+    throw new OsSshError(
+      'RATE_LIMITED',
+      `you have ${live.length} paths to this VM, all new or with a session`,
+      {
+        hint: 'use the key of one of them, or end one: os-ssh paths list',
+        retryAfter: 30,
+      },
+    )
 }
 
-/** Accounts of one gate that the project may hold now. @param now epoch ms */
-export function share(
-  {fairness, paths}: Limits & {readonly fairness?: Fairness | undefined},
-  projectId: string,
+/** For whom it is planned, with what the project may hold of one gate now. @param now epoch ms */
+export function askerOf(
+  {fairness, paths, attachments}: Limits & {readonly fairness?: Fairness | undefined},
+  project_id: string,
   now: number,
-): number | undefined {
-  if (fairness === undefined || fairness.share === 0) return undefined
-  const others = [...fairness.waiting].some(([project, until]) => project !== projectId && until > now)
-  return others ? Math.max(1, Math.floor(paths * fairness.share)) : undefined
+): Asker {
+  const others = [...(fairness?.waiting ?? [])].some(
+    ([project, until]) => project !== project_id && until > now,
+  )
+  if (fairness === undefined || fairness.share === 0 || !others) return {project_id}
+  const part = (all: number) => Math.max(1, Math.floor(all * fairness.share))
+  return {project_id, share: part(paths), networks: part(attachments)}
 }
 
 /** The gates that the project may use and that answer. */
@@ -101,50 +110,98 @@ export async function spare(
 }
 
 /**
- * On a full gate, paths without a session of projects that hold more than their share give way to one that holds less, which
- * counts as waiting from now on.
+ * On a gate whose accounts or interfaces are all in use, what projects above their share have without a session gives way to one
+ * below its own, which counts as waiting from now on.
  *
  * @returns what to say meanwhile; undefined when the project has its own share already
  */
 export async function makeRoom(
   context: Context,
   gates: readonly GateChoice[],
-  {project_id, ...asker}: Asker,
+  asker: Asker,
   limits: Limits & {readonly fairness?: Fairness | undefined},
 ): Promise<OsSshError | undefined> {
   const {fairness} = limits
   if (fairness === undefined || fairness.share === 0) return undefined
-  const most = Math.max(1, Math.floor(limits.paths * fairness.share))
   const now = context.clock()
   for (const [project, until] of fairness.waiting) if (until <= now) fairness.waiting.delete(project)
-  for (const gate of usable(gates, {project_id, ...asker})) {
-    if (gate.paths < limits.paths || (gate.held.get(project_id) ?? 0) >= most) continue
-    fairness.waiting.set(project_id, now + WAITING_MS)
-    const greedy = [...gate.held].filter(([project, n]) => project !== project_id && n > most)
+  const part = (all: number) => Math.max(1, Math.floor(all * fairness.share))
+  for (const gate of usable(gates, asker)) {
+    const full = gate.paths >= limits.paths ? ACCOUNTS : INTERFACES
+    const [held, most] =
+      full === ACCOUNTS ? [gate.held, part(limits.paths)] : [networksOf(gate), part(limits.attachments)]
+    if ((held.get(asker.project_id) ?? 0) >= most) continue
+    fairness.waiting.set(asker.project_id, now + WAITING_MS)
+    const greedy = [...held].flatMap(([project, n]) => (n > most ? [project] : []))
     if (greedy.length === 0) continue
-    const live = await context.db
-      .selectFrom('paths')
-      .selectAll()
-      .where('gate_id', '=', gate.id)
-      .where(
-        'project_id',
-        'in',
-        greedy.map(([project]) => project),
-      )
-      .where('state', '=', 'active')
-      // Whoever has just got one has not used it yet.
-      .where('created_at', '<=', now - SETTLED_MS)
-      .orderBy('serial')
-      .execute()
-    const room = greedy.reduce((sum, [, n]) => sum + n - most, 0)
-    if (await endIdle(context, live, Math.min(room, ROOM), 'gave way: its project has more than its share'))
+    if (await (full === ACCOUNTS ? freeAccounts : freeInterface)(context, gate, greedy, most))
       return new OsSshError('RATE_LIMITED', 'the gate is full; others are making room', {retryAfter: WAIT_S})
   }
   return undefined
 }
 
+const [ACCOUNTS, INTERFACES] = ['accounts', 'interfaces'] as const
 /** Paths that give way at a time: enough for one who waits to go on for a while. */
 const ROOM = 8
+const DETAIL = 'gave way: its project has more than its share'
+
+/** Networks on the gate by the project that owns them. */
+function networksOf(gate: GateChoice): ReadonlyMap<string, number> {
+  const byProject = Map.groupBy(gate.attachments, one => one.project_id)
+  return new Map([...byProject].map(([project, some]) => [project, some.length]))
+}
+
+/** @returns whether accounts of the gate become free, now or by what was done before */
+async function freeAccounts(
+  context: Context,
+  gate: GateChoice,
+  greedy: readonly string[],
+  most: number,
+): Promise<boolean> {
+  const held = await context.db
+    .selectFrom('paths')
+    .selectAll()
+    .where('gate_id', '=', gate.id)
+    .where('released_at', 'is', null)
+    .orderBy('serial')
+    .execute()
+  // Accounts that rest are room that is being made: whoever asks again and again makes no more.
+  const resting = held.filter(path => path.ended_at !== null).length
+  if (resting >= ROOM) return true
+  for (const project of greedy) {
+    const live = held.filter(path => path.project_id === project && path.ended_at === null)
+    const above = Math.min(live.length - most, ROOM - resting)
+    if (above > 0 && (await endIdle(context, settled(context, live), above, DETAIL))) return true
+  }
+  return resting > 0
+}
+
+/** Frees the oldest network of these projects whose paths are all without a session. @returns whether there was one */
+async function freeInterface(
+  context: Context,
+  gate: GateChoice,
+  greedy: readonly string[],
+): Promise<boolean> {
+  const ids = gate.attachments.filter(one => greedy.includes(one.project_id)).map(one => one.id)
+  const paths = await context.db
+    .selectFrom('paths')
+    .selectAll()
+    .where('attachment_id', 'in', ids)
+    .where('state', 'in', LIVE)
+    .orderBy('serial')
+    .execute()
+  const busy = await context.sessions(gate.id)
+  if (busy === undefined) return false
+  for (const [, some] of Map.groupBy(paths, path => path.attachment_id)) {
+    if (settled(context, some).length < some.length || some.some(path => busy.has(path.login))) continue
+    return endIdle(context, some, some.length, DETAIL)
+  }
+  return false
+}
+
+/** Those that their users have had time to use. */
+const settled = ({clock}: Context, paths: readonly PathRow[]) =>
+  paths.filter(path => path.state === 'active' && path.created_at <= clock() - SETTLED_MS)
 
 /** Ends at most `most` of these, first come first, that have no session. @returns whether there were any */
 async function endIdle(
@@ -155,7 +212,7 @@ async function endIdle(
 ): Promise<boolean> {
   const gates = [...new Set(paths.map(path => path.gate_id))]
   const busy = new Map(await Promise.all(gates.map(async id => [id, await context.sessions(id)] as const)))
-  const idle = paths.filter(path => !busy.get(path.gate_id)?.has(path.login)).slice(0, most)
+  const idle = paths.filter(path => busy.get(path.gate_id)?.has(path.login) === false).slice(0, most)
   if (idle.length === 0) return false
   const ended = await revoke(context, {ids: idle.map(path => path.id)}, {detail})
   for (const id of new Set(ended.map(path => path.gate_id))) context.wakeLater(id, 0)

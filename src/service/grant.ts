@@ -8,12 +8,12 @@ import {fingerprint, parsePublicKey} from '../ssh/keys.ts'
 import {audit} from './audit.ts'
 import type {Caller} from './caller.ts'
 import type {ServiceContext} from './context.ts'
-import {giveWay, makeRoom, share, spare} from './fairness.ts'
+import {askerOf, giveWay, makeRoom, spare} from './fairness.ts'
 import {userFault} from './faults.ts'
 import {Collision, insert} from './insert.ts'
 import type {GrantLimits} from './limits.ts'
 import {candidates, type Nic, nicsOf} from './planner/facts.ts'
-import {type Asker, type Plan, planNew, planReuse} from './planner/plan.ts'
+import {type Plan, planNew, planReuse} from './planner/plan.ts'
 import {refuseBarred} from './store/bars.ts'
 import {gateChoices} from './store/gates.ts'
 import type {Store} from './store/open.ts'
@@ -202,7 +202,7 @@ async function makePlan(
 ): Promise<Plan> {
   const {db, clock} = context
   const gates = await gateChoices(db)
-  const asker: Asker = {project_id: projectId, share: share(limits, projectId, clock())}
+  const asker = askerOf(limits, projectId, clock())
   try {
     const reuse = planReuse(nics, gates, asker, limits)
     if (reuse !== undefined) return reuse

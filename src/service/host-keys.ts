@@ -27,8 +27,14 @@ export async function hostKeys(context: Context, cloud: OpenStack, serverId: str
   // A pin of before we asked for rebuilds, and younger than this one.
   if (row.rebuild === null && newest.at < row.seen_at) return known(row)
   const keys = await consoleKeys(context, cloud, serverId)
-  if (keys.length === 0 || same(keys, JSON.parse(row.keys)))
-    return {keys: JSON.parse(row.keys) as string[], rebuild: view(newest, false)}
+  if (keys.length === 0 || same(keys, JSON.parse(row.keys))) {
+    if (context.clock() - newest.at < LEARNING_MS)
+      return {keys: JSON.parse(row.keys) as string[], rebuild: view(newest, false)}
+    // It kept its disk, or prints none: what is printed from now on is the guest's own idea.
+    const kept = {...row, ...columns(newest)}
+    await context.db.updateTable('host_keys').set(columns(newest)).where('server_id', '=', serverId).execute()
+    return known(kept)
+  }
   await context.db
     .updateTable('host_keys')
     .set({...columns(newest), keys: JSON.stringify(keys), seen_at: context.clock()})
@@ -81,7 +87,7 @@ async function learn(
       })
       .onConflict(conflict => conflict.column('server_id').doNothing())
       .execute()
-  return {keys, ...(newest && {rebuild: view(newest, keys.length > 0)})}
+  return {keys, ...(newest && keys.length > 0 && {rebuild: view(newest, true)})}
 }
 
 async function consoleKeys({log}: Context, cloud: OpenStack, serverId: string): Promise<string[]> {
@@ -92,6 +98,9 @@ async function consoleKeys({log}: Context, cloud: OpenStack, serverId: string): 
     return []
   }
 }
+
+/** So long after a rebuild other keys are learned, ms: a first boot takes minutes. */
+const LEARNING_MS = 15 * 60_000
 
 interface Happened {
   readonly request_id: string

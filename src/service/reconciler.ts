@@ -91,11 +91,14 @@ export class Reconciler {
     return worker
   }
 
-  /** Of a gate that does not answer nothing is in use. */
-  #sessions(gateId: string): Promise<ReadonlySet<string>> {
-    return this.#worker(gateId)
-      .sessions()
-      .catch(() => new Set())
+  /** Where it could not be asked, anything may be in use. */
+  async #sessions(gateId: string): Promise<ReadonlySet<string> | undefined> {
+    try {
+      return await this.#worker(gateId).sessions()
+    } catch (err) {
+      this.context.log.info({err, gate: gateId}, 'sessions are not known')
+      return undefined
+    }
   }
 
   /** Forgets the gate's connection; for a gate that was removed. */

@@ -3,6 +3,8 @@ import {type Static, Type} from 'typebox'
 /* The shapes that clients may send. They match src/protocol; what is not named here is refused. */
 
 const Uuid = Type.String({pattern: '^[0-9a-fA-F]{8}-?([0-9a-fA-F]{4}-?){3}[0-9a-fA-F]{12}$'})
+/** As Nova writes it: rows are compared with it as text. */
+const PlainUuid = Type.String({pattern: '^[0-9a-f]{8}(-[0-9a-f]{4}){3}-[0-9a-f]{12}$'})
 /** Keystone's ids: users of a directory have 64 digits. */
 const Id = Type.String({pattern: '^[0-9a-zA-Z_-]{1,64}$'})
 /** A name of ours: shown in tables and logs, so nothing that a terminal would act on. */
@@ -43,7 +45,7 @@ export const IdParams = Type.Object({id: Uuid})
 
 export const PathQuery = Type.Object(
   {
-    server_id: Type.Optional(Uuid),
+    server_id: Type.Optional(PlainUuid),
     all: Type.Optional(Type.Boolean({description: 'operators: paths of every user'})),
     user_id: Type.Optional(Id),
     project_id: Type.Optional(Id),
@@ -53,7 +55,7 @@ export const PathQuery = Type.Object(
 
 /** What an operator revokes: the paths of one user, to one VM or to the VMs of one project. */
 export const RevokeQuery = Type.Object(
-  {server_id: Type.Optional(Uuid), user_id: Type.Optional(Id), project_id: Type.Optional(Id)},
+  {server_id: Type.Optional(PlainUuid), user_id: Type.Optional(Id), project_id: Type.Optional(Id)},
   {additionalProperties: false, minProperties: 1, maxProperties: 1},
 )
 

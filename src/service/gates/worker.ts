@@ -15,6 +15,8 @@ const POOL_SPARE = 8
 /** How long a NIC that Nova calls attached may take to show up in the gate, ms. */
 const NIC_MS = 20_000
 const NIC_POLL_MS = 100
+/** How long an answer about sessions is good for, ms. */
+const SESSIONS_MS = 1000
 
 /**
  * Makes one gate what the database says, again and again. `wake()` as often as you like: rounds never overlap, and all
@@ -24,8 +26,10 @@ export class GateWorker {
   readonly gateId: string
   readonly #context: ServiceContext
   #connection: {readonly to: string; readonly link: GateConnection} | undefined
-  #round: Promise<void> | undefined
-  #again = false
+  #running = false
+  /** The round that those who wake it now wait for. */
+  #next: PromiseWithResolvers<void> | undefined
+  #asked: {readonly at: number; readonly answer: Promise<ReadonlySet<string>>} | undefined
   /** What this connection has seen applied; empty after a loss, so that everything is sent anew. */
   #applied = {base: '', attachments: new Map<string, string>(), accounts: 0}
   readonly #prober: Prober
@@ -40,9 +44,10 @@ export class GateWorker {
 
   /** Asks for a round that begins after this call; resolves when it has ended. Never rejects: faults go to the paths. */
   wake(): Promise<void> {
-    this.#again = true
-    this.#round ??= this.#loop()
-    return this.#round
+    this.#next ??= Promise.withResolvers()
+    const {promise} = this.#next
+    if (!this.#running) void this.#loop()
+    return promise
   }
 
   /** Forget what was applied: the next round sends the whole state. */
@@ -51,18 +56,28 @@ export class GateWorker {
   }
 
   /**
-   * Accounts of paths with a connection to the gate now.
+   * Accounts of paths with a connection to the gate now, or a second ago: sshd admits few sessions a connection, so that all
+   * who ask share one.
    *
    * @throws OsSshError GATE_DOWN, HOST_KEY
    */
-  async sessions(): Promise<ReadonlySet<string>> {
+  sessions(): Promise<ReadonlySet<string>> {
+    const now = this.#context.clock()
+    if (this.#asked === undefined || now - this.#asked.at > SESSIONS_MS)
+      this.#asked = {at: now, answer: this.#sessions()}
+    return this.#asked.answer
+  }
+
+  async #sessions(): Promise<ReadonlySet<string>> {
     const gate = await this.#context.db
       .selectFrom('gates')
       .selectAll()
       .where('id', '=', this.gateId)
       .executeTakeFirst()
     if (gate === undefined || this.#closed) return new Set()
-    const {stdout} = await this.#link(gate).run(renderSessions())
+    if (gate.state === 'down') return new Set()
+    const {stdout, status} = await this.#link(gate).run(renderSessions())
+    if (status !== 0) throw new OsSshError('GATE_DOWN', 'the gate does not say who is connected')
     return new Set(stdout.split('\n').filter(line => /^osp\d{4}$/.test(line)))
   }
 
@@ -72,11 +87,19 @@ export class GateWorker {
   }
 
   async #loop(): Promise<void> {
-    while (this.#again && !this.#closed) {
-      this.#again = false
-      await this.#reconcile().catch(error => this.#down(error))
+    this.#running = true
+    while (this.#next !== undefined && !this.#closed) {
+      const round = this.#next
+      this.#next = undefined
+      // Whoever waits for this round does not wait for those that others have asked for meanwhile.
+      await this.#reconcile()
+        .catch(error => this.#down(error))
+        .catch(err => this.#context.log.error({err}, 'a round could not be written down'))
+      round.resolve()
     }
-    this.#round = undefined
+    this.#running = false
+    this.#next?.resolve()
+    this.#next = undefined
   }
 
   async #reconcile(): Promise<void> {

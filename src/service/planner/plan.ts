@@ -40,6 +40,8 @@ export interface Asker {
   readonly project_id: string
   /** Accounts of one gate that the project may hold now; undefined: all of them. */
   readonly share?: number | undefined
+  /** Networks of its own on one gate that it may have now; undefined: all of them. */
+  readonly networks?: number | undefined
 }
 
 export interface Plan {
@@ -147,7 +149,17 @@ export function planNew(
   )[0]
   if (there !== undefined) return there
 
-  const gate = usable.find(g => g.attachments.length < limits.attachments)
+  const owned = (g: GateChoice) => g.attachments.filter(one => one.project_id === asker.project_id).length
+  const open = usable.filter(g => g.attachments.length < limits.attachments)
+  const gate = open.find(g => asker.networks === undefined || owned(g) < asker.networks)
+  if (gate === undefined && open.length > 0)
+    throw new OsSshError(
+      'RATE_LIMITED',
+      'this project has its share of the gate’s networks, and others wait',
+      {
+        retryAfter: 30,
+      },
+    )
   if (gate === undefined)
     throw new OsSshError('GATE_FULL', 'every gate of this project has all its interfaces in use')
   const taken = new Set(gate.attachments.map(attachment => attachment.network_id))

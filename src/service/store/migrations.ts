@@ -83,7 +83,9 @@ async function isolate(db: Kysely<Database>, dialect: Dialect): Promise<void> {
   const bigint = (table: 'paths' | 'host_keys', name: string) =>
     db.schema.alterTable(table).addColumn(name, 'bigint').execute()
   await bigint('paths', 'certificate_until')
-  await sql`update paths set certificate_until = expires_at`.execute(db)
+  const hour = Date.now() + 3_600_000
+  await sql`update paths set certificate_until =
+    case when expires_at < ${hour} then expires_at else ${hour} end`.execute(db)
   await db.schema.alterTable('host_keys').addColumn('rebuild', 'text').execute()
   await bigint('host_keys', 'rebuilt_at')
   await db.schema.alterTable('host_keys').addColumn('rebuilt_by', 'text').execute()

@@ -20,7 +20,11 @@ const home = mkdtempSync(join(tmpdir(), 'os-ssh-pins-'))
 const before = process.env['HOME']
 const rebuild = {request_id: 'req-1', at: '2026-11-24T10:00:00.000Z', user_id: 'u9', keys_seen: true}
 
-let actions: {action: string; request_id: string}[]
+function rebuilt(request_id: string, start_time: string) {
+  return {action: 'rebuild', request_id, start_time, user_id: 'u9'}
+}
+
+let actions: {action: string; request_id: string; start_time: string; user_id: string}[]
 let said: string[]
 let requests: string[]
 let there: object
@@ -47,7 +51,7 @@ const grant = (host_keys: string[], more: object = {}) => ({server_id: id, host_
 
 beforeEach(() => {
   process.env['HOME'] = home
-  actions = [{action: 'rebuild', request_id: 'req-1'}]
+  actions = [rebuilt('req-1', '2026-11-24T10:00:00.000000')]
   ;[said, requests] = [[], []]
 })
 afterEach(() => rmSync(join(home, '.ssh'), {recursive: true, force: true}))
@@ -70,7 +74,11 @@ test('other keys after a rebuild that Nova knows are taken, and said', async () 
 
 test.each([
   ['a rebuild that Nova does not know', []],
-  ['another action of that id', [{action: 'reboot', request_id: 'req-1'}]],
+  ['another action of that id', [{...rebuilt('req-1', '2026-11-24T10:00:00'), action: 'reboot'}]],
+  [
+    'one that is not the newest',
+    [rebuilt('req-1', '2026-11-24T10:00:00'), rebuilt('req-2', '2026-11-24T11:00:00')],
+  ],
 ])('not after %s, whatever the service says', async (_, known) => {
   await pinGranted(session, grant([one]))
   actions = known

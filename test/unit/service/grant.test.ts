@@ -71,7 +71,7 @@ const caller = (answers: Answers = {}, change: Partial<Token> = {}): Caller => (
 
 let db: Store
 let now = 1_000_000_000
-let busy = new Set<string>()
+let busy: Set<string> | undefined
 const context = () => ({
   db,
   clock: () => now,
@@ -246,8 +246,17 @@ describe('wish', () => {
   describe('what one user or project may take', () => {
     const fairness = () => ({perVm: 2, perUser: 0, share: 0, waiting: new Map<string, number>()})
     const roomy = {paths: 50}
-    const withKey = (given = fairness()) =>
-      ask(caller(), {public_key: generateKeyPair('x').publicKey}, {...roomy, fairness: given})
+    /** A path that its user has had the time to use. */
+    const withKey = async (given = fairness()) => {
+      const path = await ask(
+        caller(),
+        {public_key: generateKeyPair('x').publicKey},
+        {...roomy, fairness: given},
+      )
+      await db.updateTable('paths').set({state: 'active'}).where('id', '=', path.id).execute()
+      now += 15_000
+      return path
+    }
     const states = async () =>
       (await db.selectFrom('paths').select('state').orderBy('serial').execute()).map(row => row.state)
 
@@ -256,7 +265,7 @@ describe('wish', () => {
       await withKey()
       busy = new Set([first.login])
       await withKey()
-      expect(await states()).toEqual(['pending', 'ended', 'pending'])
+      expect(await states()).toEqual(['active', 'ended', 'active'])
       const [revoked] = await db.selectFrom('audit').selectAll().where('action', '=', 'revoke').execute()
       expect(revoked).toMatchObject({detail: 'gave way to a newer one of the same user'})
     })
@@ -264,12 +273,24 @@ describe('wish', () => {
     it('none that has a session does', async () => {
       busy = new Set([(await withKey()).login, (await withKey()).login])
       await expect(withKey()).rejects.toMatchObject({code: 'RATE_LIMITED', retryAfter: 30})
-      expect(await states()).toEqual(['pending', 'pending'])
+      expect(await states()).toEqual(['active', 'active'])
     })
 
-    it('holds when twenty come at once', async () => {
-      await Promise.all(Array.from({length: 6}, () => withKey()))
-      expect((await states()).filter(state => state === 'pending')).toHaveLength(2)
+    it('none does when the gate does not say who is connected', async () => {
+      await withKey()
+      await withKey()
+      busy = undefined
+      await expect(withKey()).rejects.toMatchObject({code: 'RATE_LIMITED'})
+    })
+
+    it('holds when many come at once, and none cuts what another has only just got', async () => {
+      const answers = await Promise.allSettled(
+        Array.from({length: 6}, () =>
+          ask(caller(), {public_key: generateKeyPair('x').publicKey}, {...roomy, fairness: fairness()}),
+        ),
+      )
+      expect(answers.filter(answer => answer.status === 'fulfilled')).toHaveLength(2)
+      expect(await states()).toEqual(['pending', 'pending'])
     })
 
     it('a stream of new keys ends when too many accounts rest', async () => {
@@ -316,6 +337,9 @@ describe('wish', () => {
       busy = new Set(['osp0000'])
       await expect(ask4(caller())).rejects.toMatchObject({code: 'RATE_LIMITED', retryAfter: 40})
       expect(await states()).toEqual(['active', 'ended', 'ended', 'active'])
+      // Whoever asks again and again makes no more room than that.
+      await expect(ask4(caller())).rejects.toMatchObject({code: 'RATE_LIMITED', retryAfter: 40})
+      expect(await states()).toEqual(['active', 'ended', 'ended', 'active'])
       await db.updateTable('paths').set({released_at: now}).where('state', '=', 'ended').execute()
       const bob = caller(
         {server: {...server, tenant_id: 't2'}},
@@ -323,6 +347,37 @@ describe('wish', () => {
       )
       await expect(ask4(bob)).rejects.toMatchObject({code: 'RATE_LIMITED', retryAfter: 30})
       await expect(ask4(caller())).resolves.toMatchObject({project_id: 't1'})
+    })
+
+    it('a project with most of the interfaces lets go of a network without a session', async () => {
+      const share = {perVm: 0, perUser: 0, share: 0.5, waiting: new Map<string, number>()}
+      for (const n of [0, 1]) {
+        const place = {gate_id: 'g1', attachment_id: `theirs${n}`}
+        await attachmentRow(db, {
+          id: `theirs${n}`,
+          gate_id: 'g1',
+          slot: n,
+          network_id: `far${n}`,
+          project_id: 't2',
+          state: 'ready',
+        })
+        await pathRow(db, {
+          ...place,
+          id: `t2-${n}`,
+          state: 'active',
+          user_id: `u${n}`,
+          project_id: 't2',
+          network_id: `far${n}`,
+          alias: `100.64.0.${n}`,
+          login: `osp000${n}`,
+        })
+      }
+      busy = new Set(['osp0000'])
+      await expect(ask(caller(), {}, {paths: 50, fairness: share})).rejects.toMatchObject({
+        code: 'RATE_LIMITED',
+        retryAfter: 40,
+      })
+      expect(await states()).toEqual(['active', 'ended'])
     })
 
     it('the network that is idle for longest gives way on a gate without a free interface', async () => {

@@ -63,6 +63,20 @@ it('keeps the old keys until the console shows others', async () => {
   expect(await look(OTHER, rebuild(1))).toMatchObject({keys: [OTHER], rebuild: {keys_seen: true}})
 })
 
+it('stops waiting for other keys after a while: what the guest prints then is its own idea', async () => {
+  await look(KEY)
+  now = Date.parse('2026-11-24T10:00:01Z') + 15 * 60_000
+  expect(await look(KEY, rebuild(1))).toMatchObject({
+    keys: [KEY],
+    rebuild: {request_id: 'req-1', keys_seen: true},
+  })
+  expect(await look(OTHER, rebuild(1))).toMatchObject({keys: [KEY]})
+})
+
+it('says nothing of a rebuild where nothing was ever pinned', async () => {
+  expect(await look('', rebuild(1))).toEqual({keys: []})
+})
+
 it('knows each rebuild: the next one is another', async () => {
   await look(KEY)
   await look(OTHER, rebuild(1))
