@@ -4,7 +4,7 @@ import {QUARANTINE_MS} from './gates/times.ts'
 import type {Fairness} from './limits.ts'
 import type {Asker, GateChoice, Limits} from './planner/plan.ts'
 import {revoke} from './revoke.ts'
-import {LIVE, type Owner} from './store/paths.ts'
+import {LIVE, type Owner, pathsOfGate} from './store/paths.ts'
 import type {PathRow} from './store/schema.ts'
 
 type Context = Pick<ServiceContext, 'db' | 'clock' | 'sessions' | 'settled' | 'wakeLater'>
@@ -57,6 +57,9 @@ export async function giveWay(context: Context, owner: Owner, fairness: Fairness
     )
 }
 
+/** A project's share of so many accounts or interfaces: one at least. */
+const part = (all: number, {share}: Fairness) => Math.max(1, Math.floor(all * share))
+
 /** For whom it is planned, with what the project may hold of one gate now. @param now epoch ms */
 export function askerOf(
   {fairness, paths, attachments}: Limits & {readonly fairness?: Fairness | undefined},
@@ -67,8 +70,7 @@ export function askerOf(
     ([project, until]) => project !== project_id && until > now,
   )
   if (fairness === undefined || fairness.share === 0 || !others) return {project_id}
-  const part = (all: number) => Math.max(1, Math.floor(all * fairness.share))
-  return {project_id, share: part(paths), networks: part(attachments)}
+  return {project_id, share: part(paths, fairness), networks: part(attachments, fairness)}
 }
 
 /** The gates that the project may use and that answer. */
@@ -125,11 +127,12 @@ export async function makeRoom(
   if (fairness === undefined || fairness.share === 0) return undefined
   const now = context.clock()
   for (const [project, until] of fairness.waiting) if (until <= now) fairness.waiting.delete(project)
-  const part = (all: number) => Math.max(1, Math.floor(all * fairness.share))
   for (const gate of usable(gates, asker)) {
     const full = gate.paths >= limits.paths ? ACCOUNTS : INTERFACES
     const [held, most] =
-      full === ACCOUNTS ? [gate.held, part(limits.paths)] : [networksOf(gate), part(limits.attachments)]
+      full === ACCOUNTS
+        ? [gate.held, part(limits.paths, fairness)]
+        : [networksOf(gate), part(limits.attachments, fairness)]
     if ((held.get(asker.project_id) ?? 0) >= most) continue
     fairness.waiting.set(asker.project_id, now + WAITING_MS)
     const greedy = [...held].flatMap(([project, n]) => (n > most ? [project] : []))
@@ -158,13 +161,7 @@ async function freeAccounts(
   greedy: readonly string[],
   most: number,
 ): Promise<boolean> {
-  const held = await context.db
-    .selectFrom('paths')
-    .selectAll()
-    .where('gate_id', '=', gate.id)
-    .where('released_at', 'is', null)
-    .orderBy('serial')
-    .execute()
+  const held = await pathsOfGate(context.db, gate.id)
   // Accounts that rest are room that is being made: whoever asks again and again makes no more.
   const resting = held.filter(path => path.ended_at !== null).length
   if (resting >= ROOM) return true

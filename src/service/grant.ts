@@ -80,7 +80,8 @@ async function wishNow(
   }
 }
 
-async function visibleServer(caller: Caller, id: string): Promise<Server> {
+/** The server as Nova shows it to the caller. @throws OsSshError NOT_FOUND, and what the cloud says */
+export async function visibleServer(caller: Caller, id: string): Promise<Server> {
   return caller.cloud.compute.server(id).catch(error => {
     throw userFault(error, `there is no VM ${id} that you may see`)
   })

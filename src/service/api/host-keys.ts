@@ -1,7 +1,6 @@
 import type {HostKeys} from '../../protocol/index.ts'
 import {actor, audit} from '../audit.ts'
-import {userFault} from '../faults.ts'
-import {mayEnter} from '../grant.ts'
+import {mayEnter, visibleServer} from '../grant.ts'
 import {forgetHostKeys, hostKeys, pinnedHostKeys} from '../host-keys.ts'
 import {IdParams} from './schemas.ts'
 import type {Api, Deps} from './server.ts'
@@ -10,10 +9,7 @@ import type {Api, Deps} from './server.ts'
 export function hostKeyRoutes(api: Api, {context, authenticate}: Deps): void {
   const visible = async (request: Parameters<Deps['authenticate']>[0], id: string) => {
     const caller = await authenticate(request)
-    const server = await caller.cloud.compute.server(id).catch(error => {
-      throw userFault(error, `there is no VM ${id} that you may see`)
-    })
-    mayEnter(caller, server)
+    mayEnter(caller, await visibleServer(caller, id))
     return caller
   }
 
