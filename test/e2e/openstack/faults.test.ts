@@ -27,16 +27,17 @@ afterAll(() => world?.close())
 const ask = () => world.refusal('tenant1', world.server('t1-db'))
 const gate = () => world.site.gates[0]?.server_id ?? ''
 
-/** What os-ssh has in the cloud now, as Neutron and Nova list it. */
+/** What os-ssh has in the cloud now, as Neutron and Nova list it, and what it still works at. */
 async function traces() {
   const {ports} = await admin.neutron('GET', 'ports')
   const {interfaceAttachments} = await admin.nova('GET', `servers/${gate()}/os-interface`)
   return {
     ports: ports.filter((port: Json) => port.name.startsWith('os-ssh-')).map((port: Json) => port.name),
     interfaces: interfaceAttachments.length,
+    attachments: (await world.attachments()).length,
   }
 }
-const clean = {ports: [], interfaces: 1}
+const clean = {ports: [], interfaces: 1, attachments: 0}
 
 async function leavesNothing(): Promise<void> {
   await world.endPaths('tenant1')
