@@ -1,8 +1,10 @@
 import {Command, Flags} from '@oclif/core'
 
+import type {SessionOptions} from '../src/access/session.ts'
 import {INTERRUPTED, printFault, report} from '../src/ui/faults.ts'
+import {conversation} from '../src/ui/prompts.ts'
 
-/** What every command shares: faults end as `error:` and `hint:` lines with the exit status of PEERS.md. */
+/** What every command shares: faults end as `error:` and `hint:` lines with the exit status that the catalogue gives them. */
 export abstract class BaseCommand extends Command {
   protected override async catch(error: Error & {exitCode?: number; oclif?: {exit?: number}}): Promise<void> {
     // this.exit(): already said; or a reader such as `head` that went away.
@@ -29,6 +31,14 @@ export abstract class CloudCommand extends BaseCommand {
       options: ['system', 'agent', 'file'],
       helpGroup: 'CLOUD',
     }),
+  }
+
+  /** The cloud that the flags choose, with the terminal to ask and to tell its user. */
+  protected opening(flags: {
+    readonly 'os-cloud'?: string | undefined
+    readonly keychain?: string | undefined
+  }): SessionOptions {
+    return {cloud: flags['os-cloud'], keychain: flags.keychain, ...conversation()}
   }
 }
 

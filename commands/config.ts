@@ -1,7 +1,6 @@
 import {Args, Flags} from '@oclif/core'
 
 import {applyChanges, configText, planRemove, planWrite, showChanges} from '../src/access/configure.ts'
-import {questions} from '../src/ui/prompts.ts'
 import {CloudCommand} from './base.ts'
 
 export default class Config extends CloudCommand {
@@ -33,12 +32,9 @@ export default class Config extends CloudCommand {
   async run(): Promise<void> {
     const {flags, argv} = await this.parse(Config)
     const options = {
-      cloud: flags['os-cloud'],
-      keychain: flags.keychain,
+      ...this.opening(flags),
       vms: flags.all ? [] : argv.map(String),
       static: flags.static,
-      ask: questions(),
-      say: (line: string) => this.logToStderr(`os-ssh: ${line}`),
     }
     if (!flags.write && !flags.remove && !flags['dry-run']) {
       process.stdout.write(await configText(options))

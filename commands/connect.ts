@@ -1,7 +1,7 @@
 import {Args, Flags} from '@oclif/core'
 
 import {connectMain} from '../src/access/connect.ts'
-import {questions} from '../src/ui/prompts.ts'
+import {conversation} from '../src/ui/prompts.ts'
 import {CloudCommand} from './base.ts'
 
 /** For help and bin/dev.js: bin/run.js answers `connect` before oclif is loaded. */
@@ -24,6 +24,6 @@ export default class Connect extends CloudCommand {
 
   async run(): Promise<void> {
     // Not oclif's parser: it refuses what is meant for ssh.
-    await connectMain(this.argv, {ask: questions(), say: line => this.logToStderr(`os-ssh: ${line}`)})
+    await connectMain(this.argv, conversation())
   }
 }

@@ -3,7 +3,6 @@ import {Args, Flags} from '@oclif/core'
 import {forgetPins, listPins} from '../src/access/host-keys.ts'
 import {withSession} from '../src/access/session.ts'
 import {outputFlags, render} from '../src/ui/output.ts'
-import {questions} from '../src/ui/prompts.ts'
 import {CloudCommand} from './base.ts'
 
 export default class HostKeys extends CloudCommand {
@@ -18,8 +17,7 @@ export default class HostKeys extends CloudCommand {
 
   async run(): Promise<void> {
     const {args, flags} = await this.parse(HostKeys)
-    const say = (line: string) => this.logToStderr(`os-ssh: ${line}`)
-    const options = {cloud: flags['os-cloud'], keychain: flags.keychain, ask: questions(), say}
+    const options = this.opening(flags)
     if (flags.forget) {
       this.log(await withSession(options, session => forgetPins(session, args.vm)))
       return

@@ -1,6 +1,5 @@
 import {listVms, type Vm} from '../src/access/listing.ts'
 import {type Column, outputFlags, render} from '../src/ui/output.ts'
-import {questions} from '../src/ui/prompts.ts'
 import {CloudCommand} from './base.ts'
 
 const columns: readonly Column<Vm>[] = [
@@ -22,7 +21,7 @@ export default class List extends CloudCommand {
 
   async run(): Promise<void> {
     const {flags} = await this.parse(List)
-    const vms = await listVms({cloud: flags['os-cloud'], keychain: flags.keychain, ask: questions()})
+    const vms = await listVms(this.opening(flags))
     await render(vms, columns, flags)
   }
 }

@@ -1,5 +1,4 @@
 import {login} from '../src/access/login.ts'
-import {questions} from '../src/ui/prompts.ts'
 import {CloudCommand} from './base.ts'
 
 export default class Login extends CloudCommand {
@@ -7,12 +6,7 @@ export default class Login extends CloudCommand {
 
   async run(): Promise<void> {
     const {flags} = await this.parse(Login)
-    const done = await login({
-      cloud: flags['os-cloud'],
-      keychain: flags.keychain,
-      ask: questions(),
-      say: line => this.logToStderr(`os-ssh: ${line}`),
-    })
+    const done = await login(this.opening(flags))
     this.log(`${done.user} in ${done.project ?? 'no project'} of ${done.cloud}, until ${done.until}`)
   }
 }

@@ -6,7 +6,7 @@ export default class Logout extends CloudCommand {
 
   async run(): Promise<void> {
     const {flags} = await this.parse(Logout)
-    const {cloud} = await logout({cloud: flags['os-cloud'], keychain: flags.keychain})
+    const {cloud} = await logout(this.opening(flags))
     this.log(`logged out of ${cloud}`)
   }
 }

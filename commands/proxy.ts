@@ -1,6 +1,7 @@
 import {Args} from '@oclif/core'
 
 import {proxy, proxyArguments} from '../src/access/proxy.ts'
+import {proxyConversation} from '../src/ui/prompts.ts'
 import {BaseCommand} from './base.ts'
 
 /** For help and bin/dev.js: bin/run.js answers `proxy` before oclif is loaded. */
@@ -13,6 +14,6 @@ export default class ProxyCommand extends BaseCommand {
   }
 
   async run(): Promise<void> {
-    await proxy(proxyArguments(this.argv), line => this.logToStderr(`os-ssh: ${line}`))
+    await proxy(proxyArguments(this.argv), proxyConversation())
   }
 }

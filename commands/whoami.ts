@@ -1,6 +1,5 @@
 import {type Me, whoAmI} from '../src/access/listing.ts'
 import {type Column, outputFlags, renderOne} from '../src/ui/output.ts'
-import {questions} from '../src/ui/prompts.ts'
 import {CloudCommand} from './base.ts'
 
 const names = [
@@ -22,7 +21,7 @@ export default class Whoami extends CloudCommand {
 
   async run(): Promise<void> {
     const {flags} = await this.parse(Whoami)
-    const me = await whoAmI({cloud: flags['os-cloud'], keychain: flags.keychain, ask: questions()})
+    const me = await whoAmI(this.opening(flags))
     await renderOne(me, columns, flags)
   }
 }

@@ -5,9 +5,10 @@
  * a bug of ours and ends with exit status 70. Exit statuses follow sysexits(3), see docs/exit-codes in README.
  */
 export const catalogue = {
-  // 64: the command line or a file the user wrote
+  // 64: what the user typed, or a file or variable of theirs
   USAGE: {exit: 64, hint: 'see `os-ssh help`'},
   CLOUDS_YAML: {exit: 64, hint: 'mend the file; the format is described in the openstacksdk documentation'},
+  CONFIG: {exit: 64, hint: 'mend what is named above and try again'},
   NO_CLOUD: {
     exit: 64,
     hint: 'name a cloud of clouds.yaml by --os-cloud or OS_CLOUD, or set OS_AUTH_URL and its companions',
@@ -19,12 +20,18 @@ export const catalogue = {
   // 69: somebody else is not there
   SERVICE_DOWN: {exit: 69, hint: 'is the SSH service running? OS_SSH_ENDPOINT overrides the catalog'},
   CLOUD_DOWN: {exit: 69, hint: 'the cloud did not answer; try again, or ask its operator'},
+  LOCAL_TOOL: {exit: 69, hint: 'install the OpenSSH client: apt-get install openssh-client'},
   NO_KEYCHAIN: {
     exit: 69,
-    hint: 'choose one explicitly: --keychain agent (forgets at logout) or --keychain file',
+    hint: 'choose: --keychain file (encrypted with a passphrase) or --keychain agent (forgotten at logout); OS_SSH_KEYCHAIN keeps the choice',
   },
   // 70: ours
   BUG: {exit: 70, hint: 'please report it with what you typed'},
+  // 73: this machine keeps nothing
+  LOCAL_FILE: {
+    exit: 73,
+    hint: 'os-ssh writes below HOME and XDG_RUNTIME_DIR; both must be writable and not full',
+  },
   // 75: worth another try
   BUSY: {exit: 75, hint: 'try again in a moment'},
   NO_GATE: {exit: 75, hint: 'no gate can take this path now; ask the operator of the SSH service'},

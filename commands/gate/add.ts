@@ -30,7 +30,7 @@ export default class GateAdd extends CloudCommand {
     const {args, flags} = await this.parse(GateAdd)
     const {withSession} = await import('../../src/access/session.ts')
     const {addGate} = await import('../../src/access/gates.ts')
-    const gate = await withSession({cloud: flags['os-cloud'], keychain: flags.keychain}, session =>
+    const gate = await withSession(this.opening(flags), session =>
       addGate(session, {
         name: args.name,
         server_id: flags.server,

@@ -23,7 +23,7 @@ export default class GateList extends CloudCommand {
     const {flags} = await this.parse(GateList)
     const {withSession} = await import('../../src/access/session.ts')
     const {listGates} = await import('../../src/access/gates.ts')
-    const gates = await withSession({cloud: flags['os-cloud'], keychain: flags.keychain}, listGates)
+    const gates = await withSession(this.opening(flags), listGates)
     await render(gates, columns, flags)
   }
 }

@@ -10,9 +10,7 @@ export default class GateRemove extends CloudCommand {
     const {args, flags} = await this.parse(GateRemove)
     const {withSession} = await import('../../src/access/session.ts')
     const {removeGate} = await import('../../src/access/gates.ts')
-    const gate = await withSession({cloud: flags['os-cloud'], keychain: flags.keychain}, session =>
-      removeGate(session, args.gate),
-    )
+    const gate = await withSession(this.opening(flags), session => removeGate(session, args.gate))
     this.logToStderr(`gate ${gate.name} is gone`)
   }
 }

@@ -4,7 +4,6 @@ import {listAllPaths, listPaths} from '../../src/access/paths.ts'
 import {withSession} from '../../src/access/session.ts'
 import {outputFlags, render} from '../../src/ui/output.ts'
 import {pathColumns} from '../../src/ui/paths.ts'
-import {questions} from '../../src/ui/prompts.ts'
 import {CloudCommand} from '../base.ts'
 
 export default class PathsList extends CloudCommand {
@@ -20,7 +19,7 @@ export default class PathsList extends CloudCommand {
 
   async run(): Promise<void> {
     const {flags} = await this.parse(PathsList)
-    const options = {cloud: flags['os-cloud'], keychain: flags.keychain, ask: questions()}
+    const options = this.opening(flags)
     const which = {user_id: flags.user, project_id: flags.project, server_id: flags.vm}
     const paths = await withSession(options, session =>
       flags.all ? listAllPaths(session, which) : listPaths(session),

@@ -3,7 +3,6 @@ import {Args, Flags} from '@oclif/core'
 import {revokeAll, revokeByWord} from '../../src/access/paths.ts'
 import {withSession} from '../../src/access/session.ts'
 import {OsSshError} from '../../src/errors.ts'
-import {questions} from '../../src/ui/prompts.ts'
 import {CloudCommand} from '../base.ts'
 
 export default class PathsRevoke extends CloudCommand {
@@ -32,7 +31,7 @@ export default class PathsRevoke extends CloudCommand {
 
   async run(): Promise<void> {
     const {flags, args} = await this.parse(PathsRevoke)
-    const options = {cloud: flags['os-cloud'], keychain: flags.keychain, ask: questions()}
+    const options = this.opening(flags)
     const which = {user_id: flags.user, server_id: flags.vm, project_id: flags.project}
     const many = Object.values(which).some(value => value !== undefined)
     if (many === (args.path !== undefined))

@@ -4,7 +4,6 @@ import {findPath} from '../../src/access/paths.ts'
 import {withSession} from '../../src/access/session.ts'
 import {outputFlags, renderOne} from '../../src/ui/output.ts'
 import {pathColumns} from '../../src/ui/paths.ts'
-import {questions} from '../../src/ui/prompts.ts'
 import {CloudCommand} from '../base.ts'
 
 export default class PathsShow extends CloudCommand {
@@ -14,7 +13,7 @@ export default class PathsShow extends CloudCommand {
 
   async run(): Promise<void> {
     const {flags, args} = await this.parse(PathsShow)
-    const options = {cloud: flags['os-cloud'], keychain: flags.keychain, ask: questions()}
+    const options = this.opening(flags)
     const path = await withSession(options, session => findPath(session, args.path))
     await renderOne(path, pathColumns, flags)
   }

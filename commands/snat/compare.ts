@@ -36,9 +36,8 @@ export default class SnatCompare extends CloudCommand {
     const snat = await import('../../src/snat/index.ts')
     const {columnsFor, COMPARE_DATA, COMPARE_TABLE, COMPARISON_DATA} = snat
     const {compareSummary, compareSvg, readComparison} = snat
-    const {answer, partial} = await withSession(
-      {cloud: flags['os-cloud'], keychain: flags.keychain},
-      ({cloud}) => readComparison(cloud, {router, growth, portsPerVm}),
+    const {answer, partial} = await withSession(this.opening(flags), ({cloud}) =>
+      readComparison(cloud, {router, growth, portsPerVm}),
     )
     const {format, column} = flags
     if (!column && format === 'table') for (const line of compareSummary(answer)) this.log(line)

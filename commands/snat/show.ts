@@ -20,9 +20,8 @@ export default class SnatShow extends CloudCommand {
   async run(): Promise<void> {
     const {args, flags} = await this.parse(SnatShow)
     const {DETAIL_DATA, detailParts, readDetail} = await import('../../src/snat/index.ts')
-    const {answer, partial} = await withSession(
-      {cloud: flags['os-cloud'], keychain: flags.keychain},
-      ({cloud}) => readDetail(cloud, args.router),
+    const {answer, partial} = await withSession(this.opening(flags), ({cloud}) =>
+      readDetail(cloud, args.router),
     )
     if (flags.format !== 'table' || flags.column) {
       await renderOne(answer, DETAIL_DATA, flags)

@@ -39,9 +39,8 @@ export default class SnatStatus extends CloudCommand {
     const {columnsFor, hasProblem, HOST_TABLE, prometheus, readStatus, STATUS_DATA, STATUS_TABLE} =
       await import('../../src/snat/index.ts')
     const filter = {...(project && {project}), ...(host && {host}), ...(mode && {mode}), problems}
-    const {answer, partial} = await withSession(
-      {cloud: flags['os-cloud'], keychain: flags.keychain},
-      ({cloud}) => readStatus(cloud, argv.map(String), filter),
+    const {answer, partial} = await withSession(this.opening(flags), ({cloud}) =>
+      readStatus(cloud, argv.map(String), filter),
     )
     if (format === 'prometheus') this.log(prometheus(answer).trimEnd())
     else await render(answer.rows, columnsFor(format, flags.column, STATUS_TABLE, STATUS_DATA), flags)

@@ -25,9 +25,8 @@ export default class SnatTrace extends CloudCommand {
   async run(): Promise<void> {
     const {args, flags} = await this.parse(SnatTrace)
     const {HOP_TABLE, readTrace, TRACE_DATA, traceSummary, traceSvg} = await import('../../src/snat/index.ts')
-    const {answer, partial} = await withSession(
-      {cloud: flags['os-cloud'], keychain: flags.keychain},
-      ({cloud}) => readTrace(cloud, args.vm, flags.to),
+    const {answer, partial} = await withSession(this.opening(flags), ({cloud}) =>
+      readTrace(cloud, args.vm, flags.to),
     )
     if (flags.format !== 'table' || flags.column) {
       await renderOne(answer, TRACE_DATA, flags)

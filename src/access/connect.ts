@@ -1,5 +1,6 @@
 import {join} from 'node:path'
 
+import type {Conversation} from '../conversation.ts'
 import {readIfThere, runtimeDirectory} from '../ssh/files.ts'
 import {become} from '../ssh/process.ts'
 import {connectWords} from '../ssh/words.ts'
@@ -31,10 +32,7 @@ export async function connect(options: ConnectOptions): Promise<string[]> {
 }
 
 /** `os-ssh connect` with its words: this process becomes ssh. @throws OsSshError */
-export async function connectMain(
-  words: readonly string[],
-  options: Pick<SessionOptions, 'ask' | 'say'>,
-): Promise<never> {
+export async function connectMain(words: readonly string[], options: Conversation): Promise<never> {
   const {own, ...parsed} = connectWords(words, ['os-cloud', 'keychain'])
   const cloud = own['os-cloud'] ?? process.env['OS_CLOUD']
   return become('ssh', await connect({...options, ...parsed, cloud, keychain: own['keychain']}))

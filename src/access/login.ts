@@ -16,7 +16,9 @@ export interface LoggedIn {
 
 /** Gets a token, keeps it, and puts the key into the agent, so that ssh needs not ask. @throws OsSshError */
 export function login(options: SessionOptions): Promise<LoggedIn> {
-  return withSession(options, async session => {
+  return withSession({...options, needsKey: true}, async session => {
+    // Before a password is asked for: without one there is no use in it.
+    session.needKeychain()
     const {user, project, expires_at} = await session.token()
     await session.keep()
     await ensureIdentity(session)

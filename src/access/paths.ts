@@ -17,6 +17,8 @@ import type {Session} from './session.ts'
 
 /** How long the service may take to make a path, ms. */
 const PATIENCE = 120_000
+/** How long the service keeps a request that it cannot answer yet, s. */
+const POLL = 10
 /** A path that ends sooner than this is of no use, s. */
 const LAST_MOMENT = 30
 /** Longest directory below which ssh's control socket (%C and a temporary suffix) fits into sun_path. */
@@ -66,17 +68,33 @@ export async function ensurePath(
 async function ask(session: Session, body: PathRequest, patience: number): Promise<PathGrant> {
   const service = await session.service()
   const deadline = Date.now() + patience
-  const wait = Math.min(30, Math.ceil(patience / 1000))
-  for (;;) {
-    const path = await service.request<Path>('POST', `/v1/paths?wait=${wait}`, body)
+  // What it is doing is asked for after a second: by then a user wonders.
+  for (let wait = 1; ; wait = Math.min(POLL, Math.ceil(patience / 1000))) {
+    const path = await session.during(
+      `waiting for the SSH service at ${service.endpoint}`,
+      service.request<Path>('POST', `/v1/paths?wait=${wait}`, body),
+      (wait + 1) * 1000,
+    )
     if (path?.state === 'failed') {
       const {code = 'GATE_DOWN', detail = 'the path could not be made', hint} = path.error ?? {}
       throw new OsSshError(code as 'GATE_DOWN', detail, hint ? {hint} : {})
     }
     if (path?.state === 'active') return checkGrant(path, body.server_id)
-    if (Date.now() > deadline) throw new OsSshError('BUSY', 'the path is still being made')
+    if (Date.now() > deadline)
+      throw new OsSshError(
+        'BUSY',
+        `the path to VM ${body.server_id} is still being made, after ${patience / 1000} s`,
+      )
+    if (wait === 1) session.progress(`making a path to ${path?.server_name}${steps[path?.route] ?? ''} …`)
     await sleep(500)
   }
+}
+
+/** What takes its time, by the kind of route. */
+const steps: Readonly<Record<string, string>> = {
+  attached: ': the gate gets a port on its network',
+  routed: ': the gate gets a port on a network that a router joins with it',
+  direct: ': the gate asks it for an answer',
 }
 
 async function writePath(directory: string, grant: PathGrant, identity: Identity): Promise<PathFile> {

@@ -13,7 +13,7 @@ import {withSession} from './session.ts'
 
 /** Finds the VM, makes sure of the path to it, and writes the ssh_config with which to go there. @throws OsSshError */
 export function prepare(options: ConnectOptions): Promise<Target> {
-  return withSession(options, async session => {
+  return withSession({...options, needsKey: true}, async session => {
     const server = await findServer(session, options.vm)
     const [hosts] = await Promise.all([
       configHosts(session, [server]),

@@ -1,8 +1,9 @@
 import {mkdir} from 'node:fs/promises'
 import {join} from 'node:path'
 
+import type {Conversation} from '../conversation.ts'
 import {OsSshError} from '../errors.ts'
-import {runtimeDirectory, stateDirectory, writeAtomic} from '../ssh/files.ts'
+import {runtimeDirectory, stateDirectory, withLock, writeAtomic} from '../ssh/files.ts'
 import {become} from '../ssh/process.ts'
 import {packageRoot} from '../ssh/template.ts'
 import {freshPath, type PathFile} from './path-file.ts'
@@ -19,8 +20,12 @@ export interface ProxyArguments {
 
 /** All of it takes no longer than this, s: ssh's user waits. */
 const PATIENCE = 60
+/** Until somebody has typed a password, ms. */
+const LOGIN = 300_000
 /** What the hop itself may take of it, s (ConnectTimeout of the gate's Host). */
 const HOP = 10
+
+type Talk = Conversation
 
 /** @throws OsSshError USAGE */
 export function proxyArguments(words: readonly string[]): ProxyArguments {
@@ -37,12 +42,12 @@ export function proxyArguments(words: readonly string[]): ProxyArguments {
  * The entry of a ProxyCommand when the path is not fresh, or failed though it was: asks the service for one and becomes what
  * carries the bytes. Never reads standard input, which is ssh's. @throws OsSshError
  */
-export async function proxy(args: ProxyArguments, say: (line: string) => void): Promise<never> {
+export async function proxy(args: ProxyArguments, talk: Talk): Promise<never> {
   const fresh =
     args.again === undefined
       ? await freshPath(await runtimeDirectory(slug(args.cloud)), args.serverId)
       : undefined
-  const path = fresh ?? (await renewed(args, say))
+  const path = fresh ?? (await renewed(args, talk))
   if (process.platform === 'win32') return become('ssh', gateArguments(path))
   const {cloud, serverId, keychain} = args
   const words = [join(packageRoot(), 'bin', 'proxy'), cloud, serverId, ...(keychain ? [keychain] : [])]
@@ -52,14 +57,20 @@ export async function proxy(args: ProxyArguments, say: (line: string) => void): 
 /** What a fresh path needs not is not even loaded. */
 async function renewed(
   {cloud, serverId, keychain, again}: ProxyArguments,
-  say: (line: string) => void,
+  {ask, ...talk}: Talk,
 ): Promise<PathFile> {
   const [{withSession}, {ensurePath}] = await Promise.all([import('./session.ts'), import('./paths.ts')])
   const failedAt = again === undefined ? undefined : Date.now() - again * 1000
   const patience = again === undefined ? undefined : Math.max(HOP, PATIENCE - HOP - again) * 1000
-  return withSession({cloud, keychain, say, timeout: patience}, session =>
-    ensurePath(session, serverId, {}, {failedAt, patience}),
-  )
+  const options = {cloud, keychain, needsKey: true, ...talk, timeout: patience && Math.min(patience, 30_000)}
+  const renew = (more: Pick<Talk, 'ask'>) =>
+    withSession({...options, ...more}, session => ensurePath(session, serverId, {}, {failedAt, patience}))
+  return renew({}).catch(async error => {
+    if (ask === undefined || !(error instanceof OsSshError) || error.code !== 'NOT_LOGGED_IN') throw error
+    // Several ssh may have been started at once: one asks, and the others find what it has got.
+    const lock = join(await runtimeDirectory(slug(cloud)), 'login.lock')
+    return withLock(lock, () => renew({ask}), LOGIN)
+  })
 }
 
 /** ssh's arguments for the hop through the gate. */

@@ -6,7 +6,7 @@ import {isUuid} from './words.ts'
 
 /** The VMs that the user may see. @throws OpenStackError */
 export function listServers(session: Session): Promise<readonly Server[]> {
-  return session.cloud.compute.servers()
+  return session.during('waiting for Nova to list the VMs', session.cloud.compute.servers())
 }
 
 /**

@@ -1,8 +1,9 @@
 import {readFileSync} from 'node:fs'
-import {request as http} from 'node:http'
-import {request as https} from 'node:https'
+import {Agent as HttpAgent, request as http} from 'node:http'
+import {Agent as HttpsAgent, request as https} from 'node:https'
 
 import {catalogue, type ErrorCode, OsSshError} from '../errors.ts'
+import {type ProxySettings, proxyOf, reasonOf} from '../openstack/index.ts'
 import type {Problem} from '../protocol/index.ts'
 
 /** Longest answer that is read, bytes. */
@@ -14,7 +15,8 @@ export interface ServiceOptions {
   readonly token: () => Promise<string>
   readonly cacert?: string | undefined
   readonly verify?: boolean | undefined
-  /** Per request, ms. Default 90,000: longer than the service's own long poll. */
+  readonly proxy?: ProxySettings | undefined
+  /** Per request, ms. Default 30,000: longer than the long polls that are asked for. */
   readonly timeout?: number | undefined
 }
 
@@ -39,14 +41,15 @@ export function serviceClient(options: ServiceOptions): Service {
 }
 
 function exchange(options: ServiceOptions, method: string, path: string, body: unknown) {
-  const {target, send} = address(options, path)
+  const {target, send, by} = address(options, path)
+  const timeout = options.timeout ?? 30_000
   const content = body === undefined ? undefined : JSON.stringify(body)
   return new Promise<{status: number; text: string}>((resolve, reject) => {
     const down = (cause: Error) =>
       reject(
         new OsSshError(
           'SERVICE_DOWN',
-          `the SSH service at ${options.endpoint} does not answer: ${reason(cause)}`,
+          `the SSH service at ${options.endpoint} does not answer: ${reasonOf(cause, by)}`,
           {cause},
         ),
       )
@@ -59,7 +62,7 @@ function exchange(options: ServiceOptions, method: string, path: string, body: u
           'content-length': Buffer.byteLength(content),
         }),
       }
-      const request = send({...target, method, headers, agent: false}, response => {
+      const request = send({...target, method, headers}, response => {
         let text = ''
         response.setEncoding('utf8')
         response.on('data', chunk => {
@@ -69,27 +72,33 @@ function exchange(options: ServiceOptions, method: string, path: string, body: u
         response.on('error', down)
         response.on('end', () => resolve({status: response.statusCode ?? 0, text}))
       })
-      request.setTimeout(options.timeout ?? 90_000, () => request.destroy(new Error('time-out')))
+      request.setTimeout(timeout, () => request.destroy(new Error(`not a word within ${timeout / 1000} s`)))
       request.on('error', down)
       request.end(content)
     }, reject)
   })
 }
 
-function address({endpoint, cacert, verify}: ServiceOptions, path: string) {
+/** Where to send it, and by which proxy, if any. */
+function address({endpoint, cacert, verify, proxy}: ServiceOptions, path: string) {
   if (endpoint.startsWith('unix:')) {
-    return {target: {socketPath: endpoint.slice('unix:'.length), path, host: 'localhost'}, send: http}
+    const socketPath = endpoint.slice('unix:'.length)
+    return {target: {socketPath, path, host: 'localhost', agent: false as const}, send: http, by: undefined}
   }
   const base = URL.parse(endpoint)
   if (base?.protocol !== 'http:' && base?.protocol !== 'https:') {
-    throw new OsSshError('USAGE', `the SSH service's address is neither a URL nor unix:PATH: ${endpoint}`)
+    throw new OsSshError('CONFIG', `the SSH service's address is neither a URL nor unix:PATH: ${endpoint}`)
   }
+  const by = proxyOf(base, proxy)
+  const proxyEnv = {...proxy}
   // A catalog's URL may end in /v1 or have a prefix of a proxy.
   const prefix = base.pathname.replace(/\/+$/, '').replace(/\/v1$/, '')
   const target = {host: base.hostname.replace(/^\[|\]$/g, ''), port: base.port, path: prefix + path}
-  if (base.protocol === 'http:') return {target, send: http}
+  if (base.protocol === 'http:')
+    return {target: {...target, agent: by ? new HttpAgent({proxyEnv}) : false}, send: http, by}
   const trust = {...(cacert && {ca: readFileSync(cacert)}), rejectUnauthorized: verify !== false}
-  return {target: {...target, ...trust, servername: base.hostname}, send: https}
+  const agent = by ? new HttpsAgent({proxyEnv, ...trust}) : (false as const)
+  return {target: {...target, ...trust, agent, servername: base.hostname}, send: https, by}
 }
 
 function parse(text: string): unknown {
@@ -114,8 +123,4 @@ function problem(status: number, answer: unknown, endpoint: string): OsSshError 
   if (status === 404 && answer !== undefined) return new OsSshError('NOT_FOUND', said)
   if (status === 429 || status === 503) return new OsSshError('BUSY', said)
   return new OsSshError('SERVICE_DOWN', `the SSH service at ${endpoint} answered nonsense: ${said}`)
-}
-
-function reason(error: Error & {code?: string}): string {
-  return error.message || error.code || 'connection failed'
 }

@@ -1,32 +1,21 @@
-import {createHash} from 'node:crypto'
-import {unlink} from 'node:fs/promises'
-import {join} from 'node:path'
-
+import type {Conversation, Questions} from '../conversation.ts'
 import {OsSshError} from '../errors.ts'
 import {type Keychain, openKeychain} from '../keychain/index.ts'
 import {type CloudConfig, loadCloud, type OpenStack, openStack} from '../openstack/index.ts'
 import type {Token} from '../openstack/types.ts'
-import {readIfThere, runtimeDirectory, stateDirectory, writeAtomic} from '../ssh/files.ts'
-import {translated} from './faults.ts'
+import {runtimeDirectory, stateDirectory} from '../ssh/files.ts'
+import {loginFault, translated} from './faults.ts'
 import {type Service, serviceClient} from './service.ts'
+import {tokenStore} from './token-store.ts'
 import {slug} from './words.ts'
 
-/** How to ask the user; a command on a terminal has all of these, the proxy none. */
-export interface Questions {
-  readonly password?: () => Promise<string>
-  readonly passcode?: () => Promise<string>
-  /** Passphrase of the file keychain. */
-  readonly passphrase?: () => Promise<string>
-}
-
-export interface SessionOptions {
+export interface SessionOptions extends Conversation {
   readonly cloud?: string | undefined
   /** Kind of keychain; OS_SSH_KEYCHAIN, then `system`, when absent. */
   readonly keychain?: string | undefined
-  readonly ask?: Questions
-  /** Told what the user should know though nothing failed, one line each. */
-  readonly say?: (line: string) => void
   readonly env?: NodeJS.ProcessEnv
+  /** The work is of no use without the key: nobody is asked for a password when the keychain cannot keep it. */
+  readonly needsKey?: boolean
   /** How long the SSH service may take for one answer, ms. */
   readonly timeout?: number | undefined
 }
@@ -40,7 +29,15 @@ export interface Session {
   readonly keychain: Keychain
   readonly cloud: OpenStack
   readonly say: (line: string) => void
+  /** The outcome of `work`; a user who waits for it longer than `after` ms (a second) is told what it is. */
+  during<T>(what: string, work: Promise<T>, after?: number): Promise<T>
+  /** Says it where somebody sits and waits. */
+  progress(line: string): void
+  /** The cloud's fault as one of ours, by what this session knows. */
+  explain(error: unknown): unknown
   token(): Promise<Token>
+  /** Whether the keychain keeps anything at all. @throws OsSshError NO_KEYCHAIN */
+  needKeychain(): void
   service(): Promise<Service>
   /** Keeps the current token; unlike the caching by the way, this fails when it cannot. */
   keep(): Promise<void>
@@ -57,22 +54,34 @@ export async function openSession(options: SessionOptions): Promise<Session> {
   const directory = await runtimeDirectory(slug(config.name), env)
   const keychain = openKeychain(options.keychain || env['OS_SSH_KEYCHAIN'], {
     directory: stateDirectory(env),
-    passphrase: once(async () => env['OS_SSH_PASSPHRASE'] || (await (ask.passphrase ?? locked)())),
+    passphrase: remembered(
+      async first => env['OS_SSH_PASSPHRASE'] || (await (ask.passphrase ?? locked)(first)),
+    ),
     env,
   })
   const store = tokenStore(keychain, directory, config)
   let keeping: Promise<void> = Promise.resolve()
-  const kept = await store.get().catch(() => undefined)
+  const kept = await store.get().then(
+    token => ({token}),
+    (fault: unknown) => ({fault}),
+  )
+  const needKeychain = () => {
+    if ('fault' in kept && kept.fault instanceof OsSshError && kept.fault.code === 'NO_KEYCHAIN')
+      throw kept.fault
+  }
   const cloud = openStack(config, {
-    ...(kept && {token: kept}),
-    ...(ask.password && {password: ask.password}),
-    ...(ask.passcode && {passcode: ask.passcode}),
+    ...('token' in kept && kept.token && {token: kept.token}),
+    ...questionsOf(config, ask, options.needsKey ? needKeychain : () => {}),
     // Only a convenience: where there is no keychain, the next command logs in again.
     onToken: token => {
       keeping = store.set(token).catch(() => {})
     },
   })
-  const token = () => translated(() => cloud.identity.token())
+  const progress = options.progress ?? (() => {})
+  const during = <T>(what: string, work: Promise<T>, after = PATIENCE) =>
+    slowly(work, {after, told: () => progress(`${what} …`)})
+  const explain = (error: unknown) => loginFault(error, config, kept)
+  const token = () => cloud.identity.token()
   return {
     name: config.name,
     config,
@@ -80,19 +89,20 @@ export async function openSession(options: SessionOptions): Promise<Session> {
     keychain,
     cloud,
     say,
-    token,
+    during,
+    progress,
+    explain,
+    token: () => during(`waiting for Keystone at ${new URL(config.auth.auth_url).host}`, token()),
+    needKeychain,
     service: once(async () => {
-      const endpoint = env['OS_SSH_ENDPOINT'] || (await translated(() => cloud.endpoint('ssh')))
+      const endpoint = env['OS_SSH_ENDPOINT'] || (await cloud.endpoint('ssh'))
       if (!endpoint)
-        throw new OsSshError('SERVICE_DOWN', `cloud ${config.name} has no SSH service in its catalog`)
-      const {cacert, verify} = config
-      return serviceClient({
-        endpoint,
-        cacert,
-        verify,
-        token: async () => (await token()).id,
-        timeout: options.timeout,
-      })
+        throw new OsSshError('SERVICE_DOWN', `cloud ${config.name} has no SSH service in its catalog`, {
+          hint: 'ask its operator for the address, and set OS_SSH_ENDPOINT',
+        })
+      const {cacert, verify, proxy} = config
+      const id = async () => (await token()).id
+      return serviceClient({endpoint, cacert, verify, proxy, token: id, timeout: options.timeout})
     }),
     keep: async () => store.set(await token()),
     forget: () => store.delete(),
@@ -103,6 +113,18 @@ export async function openSession(options: SessionOptions): Promise<Session> {
   }
 }
 
+/** Who is asked for the cloud's secrets, if anybody. @param before throws when an answer would be of no use */
+function questionsOf({name, auth}: CloudConfig, {password, passcode}: Questions, before: () => void) {
+  const whose = (again: boolean) => {
+    before()
+    return {user: auth.username ?? auth.user_id ?? '?', cloud: name, again}
+  }
+  return {
+    ...(password && {password: async (again: boolean) => password(whose(again))}),
+    ...(passcode && {passcode: async (again: boolean) => passcode(whose(again))}),
+  }
+}
+
 /** Opens a session, runs `work` in it, and closes it whatever happens; the cloud's faults come out as OsSshError. */
 export async function withSession<T>(
   options: SessionOptions,
@@ -110,9 +132,23 @@ export async function withSession<T>(
 ): Promise<T> {
   const session = await openSession(options)
   try {
-    return await translated(() => work(session))
+    return await work(session)
+  } catch (error) {
+    throw session.explain(error)
   } finally {
     await session.close()
+  }
+}
+
+/** After this a user wonders, ms. */
+const PATIENCE = 1000
+
+async function slowly<T>(work: Promise<T>, {after, told}: {after: number; told: () => void}): Promise<T> {
+  const timer = setTimeout(told, after)
+  try {
+    return await work
+  } finally {
+    clearTimeout(timer)
   }
 }
 
@@ -121,36 +157,14 @@ function once<T>(make: () => Promise<T>): () => Promise<T> {
   return () => (made ??= make())
 }
 
+/** Asks once; what was wrong is asked for anew by the next command. */
+function remembered(ask: (first: boolean) => Promise<string>): (first: boolean) => Promise<string> {
+  let said: Promise<string> | undefined
+  return first => (said ??= ask(first))
+}
+
 async function locked(): Promise<never> {
   throw new OsSshError('NOT_LOGGED_IN', 'the file keychain is locked and nobody can be asked here', {
     hint: 'run os-ssh login, or set OS_SSH_PASSPHRASE',
   })
-}
-
-/** Where a token is kept: the keychain; beside the agent, in the runtime directory, for the keychain `agent`. */
-function tokenStore(keychain: Keychain, directory: string, config: CloudConfig) {
-  // Another user, project or region of the same cloud is another token. Secrets are no part of the name.
-  const {password: _p, passcode: _c, token: _t, application_credential_secret: _s, ...who} = config.auth
-  const mark = createHash('sha256')
-    .update(JSON.stringify([config.name, config.region, who]))
-    .digest('hex')
-    .slice(0, 16)
-  const account = `token:${slug(config.name)}:${mark}`
-  const file = join(directory, `token-${mark}`)
-  const inFile = keychain.kind === 'agent'
-  return {
-    async get(): Promise<Token | undefined> {
-      const text = inFile ? await readIfThere(file) : await keychain.get(account)
-      if (!text) return undefined
-      const token = JSON.parse(text)
-      return {...token, expires_at: new Date(token.expires_at)}
-    },
-    async set(token: Token): Promise<void> {
-      const text = JSON.stringify(token)
-      await (inFile ? writeAtomic(file, text, 0o600) : keychain.set(account, text))
-    },
-    async delete(): Promise<void> {
-      await (inFile ? unlink(file).catch(() => {}) : keychain.delete(account))
-    },
-  }
 }

@@ -21,11 +21,11 @@ interface Contents {
  * Secrets in one file, 0600, each sealed with AES-256-GCM under a key that scrypt makes of a passphrase; the account
  * is bound to its secret, so that entries cannot be exchanged.
  */
-export function fileKeychain(directory: string, passphrase: () => Promise<string>): Keychain {
+export function fileKeychain(directory: string, passphrase: (first: boolean) => Promise<string>): Keychain {
   const file = join(directory, 'keychain.json')
   let key: {salt: string; bytes: Promise<Buffer>} | undefined
-  const unlock = (salt: string) => {
-    if (key?.salt !== salt) key = {salt, bytes: keyFrom(passphrase, salt)}
+  const unlock = (salt: string, first = false) => {
+    if (key?.salt !== salt) key = {salt, bytes: keyFrom(() => passphrase(first), salt)}
     return key.bytes
   }
   const change = async (edit: (contents: Contents) => Promise<void>) => {
@@ -41,14 +41,14 @@ export function fileKeychain(directory: string, passphrase: () => Promise<string
     async get(account) {
       const {salt, secrets} = await load(file)
       const sealed = Object.hasOwn(secrets, account) ? secrets[account] : undefined
-      return sealed === undefined ? undefined : open(sealed, account, await unlock(salt))
+      return sealed === undefined ? undefined : open(sealed, account, await unlock(salt), file)
     },
     async set(account, secret) {
       // Before the lock: a passphrase may be typed slowly. A first passphrase is proved by nothing, a later one is.
       const before = await load(file)
       const [first] = Object.entries(before.secrets)
-      if (first) open(first[1], first[0], await unlock(before.salt))
-      await unlock(before.salt)
+      if (first) open(first[1], first[0], await unlock(before.salt), file)
+      await unlock(before.salt, !first)
       await change(async contents => {
         if (!first && Object.keys(contents.secrets).length === 0) Object.assign(contents, {salt: before.salt})
         contents.secrets[account] = seal(secret, account, await unlock(contents.salt))
@@ -86,7 +86,7 @@ function seal(secret: string, account: string, key: Buffer): string {
   )
 }
 
-function open(sealed: string, account: string, key: Buffer): string {
+function open(sealed: string, account: string, key: Buffer, file: string): string {
   const bytes = Buffer.from(sealed, 'base64')
   try {
     const cipher = createDecipheriv('aes-256-gcm', key, bytes.subarray(0, 12), {authTagLength: 16})
@@ -94,7 +94,7 @@ function open(sealed: string, account: string, key: Buffer): string {
     return cipher.update(bytes.subarray(12, -16), undefined, 'utf8') + cipher.final('utf8')
   } catch (cause) {
     throw new OsSshError('NO_KEYCHAIN', 'the passphrase does not open the file keychain', {
-      hint: 'set OS_SSH_PASSPHRASE, or remove keychain.json: a new key is made',
+      hint: `try again; or remove ${file}, and a new key is made`,
       cause,
     })
   }

@@ -19,8 +19,8 @@ export type KeychainKind = 'system' | 'agent' | 'file'
 export interface KeychainOptions {
   /** Where `file` keeps its file. */
   readonly directory: string
-  /** Passphrase of `file`; asked once, when first needed. */
-  readonly passphrase: () => Promise<string>
+  /** Passphrase of `file`; asked once, when first needed. @param first it seals something for the first time */
+  readonly passphrase: (first: boolean) => Promise<string>
   readonly env?: NodeJS.ProcessEnv
 }
 

@@ -23,7 +23,11 @@ export type KeychainAnswer = {readonly secret: string | null} | {readonly error:
 export function systemKeychain(env: NodeJS.ProcessEnv = process.env): Keychain {
   const call = async (request: KeychainCall) => {
     const answer = await ask(request, env)
-    if ('error' in answer) throw new OsSshError('NO_KEYCHAIN', `no keychain of the system: ${answer.error}`)
+    // Its library's own words (D-Bus, errno) help nobody to choose.
+    if ('error' in answer)
+      throw new OsSshError('NO_KEYCHAIN', 'this machine has no keychain that could keep your key', {
+        cause: new Error(answer.error),
+      })
     return answer.secret ?? undefined
   }
   return {

@@ -25,25 +25,55 @@ export function keystone({auth}: CloudConfig, ...path: string[]): URL {
 /**
  * Gets a token (POST /v3/auth/tokens); asks for the one-time password when Keystone wants a second factor.
  *
- * @throws OpenStackError `unauthorized` when refused, `config` when something to say is missing
+ * A wrong password that was typed is asked for again, three times in all.
+ *
+ * @throws OpenStackError `refused`; `no-secret` when there is nobody to ask; `config` when something else is missing
  */
 export async function authenticate(session: Session, options: OpenStackOptions): Promise<Grant> {
   const {config} = session
   const url = keystone(config, 'auth', 'tokens')
   // A token is no harm to ask for twice, so this POST is retried.
   const wish = {service: 'identity', method: 'POST', url, idempotent: true, accept: [401]}
-  const asked = Date.now()
   const methods = methodsOf(config)
-  let answer = await session.send({
-    ...wish,
-    body: {auth: {identity: await identity(config, methods, options), ...scope(config)}},
-  })
-  if (answer.status === 401) answer = await secondFactor(session, wish, answer, methods, options)
-  if (answer.status === 401) throw failureOf(wish, answer)
-  const {token, issued} = parseToken(wish, answer)
-  // Its life, not its end, so that a laptop's wrong clock does not make every token look expired.
-  return {token, until: asked + (token.expires_at.getTime() - issued.getTime())}
+  for (let attempt = 1; ; attempt++) {
+    const secrets = new Secrets(options, attempt > 1)
+    const body = {auth: {identity: await identity(config, methods, secrets), ...scope(config)}}
+    const asked = Date.now()
+    let answer = await session.send({...wish, body})
+    if (answer.status === 401) answer = await secondFactor(session, wish, answer, methods, secrets)
+    if (answer.status === 401) {
+      if (secrets.asked && attempt < TRIES) continue
+      throw refused(failureOf(wish, answer))
+    }
+    const {token, issued} = parseToken(wish, answer)
+    // Its life, not its end, so that a laptop's wrong clock does not make every token look expired.
+    return {token, until: asked + (token.expires_at.getTime() - issued.getTime())}
+  }
 }
+
+/** How often a user may type a password. */
+const TRIES = 3
+
+/** The user's answers in one try; remembers whether there were any. */
+class Secrets {
+  asked = false
+  readonly #options: OpenStackOptions
+  readonly #again: boolean
+
+  constructor(options: OpenStackOptions, again: boolean) {
+    this.#options = options
+    this.#again = again
+  }
+
+  async ask(what: 'password' | 'passcode'): Promise<string | undefined> {
+    const question = this.#options[what]
+    this.asked ||= question !== undefined
+    return question?.(this.#again)
+  }
+}
+
+const refused = (error: OpenStackError) =>
+  new OpenStackError('refused', error.message, {...error, cause: error})
 
 /** Keystone answers the first of several factors with 401 and a receipt that stands for it. */
 async function secondFactor(
@@ -51,21 +81,11 @@ async function secondFactor(
   wish: Wish,
   refusal: HttpAnswer,
   sent: string[],
-  options: OpenStackOptions,
+  secrets: Secrets,
 ) {
   const receipt = refusal.headers['openstack-auth-receipt']
   if (typeof receipt !== 'string' || sent.includes('totp') || !wantsTotp(refusal)) return refusal
-  if (!options.passcode && !session.config.auth.passcode) {
-    throw new OpenStackError(
-      'config',
-      'Keystone asks for a one-time password, and there is no way to ask for one here',
-      {
-        service: 'identity',
-        status: 401,
-      },
-    )
-  }
-  const body = {auth: {identity: await identity(session.config, ['totp'], options), ...scope(session.config)}}
+  const body = {auth: {identity: await identity(session.config, ['totp'], secrets), ...scope(session.config)}}
   return session.send({...wish, body, headers: {'openstack-auth-receipt': receipt}})
 }
 
@@ -84,15 +104,15 @@ function methodsOf({auth, auth_type = 'password'}: CloudConfig): string[] {
   return methods.map(method => (method === 'applicationcredential' ? 'application_credential' : method))
 }
 
-async function identity(config: CloudConfig, methods: string[], options: OpenStackOptions) {
+async function identity(config: CloudConfig, methods: string[], secrets: Secrets) {
   const {auth} = config
   const parts: Record<string, unknown> = {methods}
   for (const method of methods) {
     if (method === 'password') {
-      const password = auth.password ?? (await options.password?.())
+      const password = auth.password ?? (await secrets.ask('password'))
       parts[method] = {user: {...user(auth), password: need(config, 'password', password)}}
     } else if (method === 'totp') {
-      const passcode = auth.passcode ?? (await options.passcode?.())
+      const passcode = auth.passcode ?? (await secrets.ask('passcode'))
       parts[method] = {user: {...user(auth), passcode: need(config, 'passcode', passcode)}}
     } else if (method === 'token') parts[method] = {id: need(config, 'token', auth.token)}
     else if (method === 'application_credential') parts[method] = applicationCredential(config)
@@ -144,5 +164,13 @@ function domain(auth: AuthSettings, id: string | undefined, name: string | undef
 
 function need(config: CloudConfig, key: string, value: string | undefined): string {
   if (value) return value
-  throw new OpenStackError('config', `cloud ${JSON.stringify(config.name)}: ${key} is missing`)
+  const cloud = `cloud ${JSON.stringify(config.name)}`
+  if (key === 'password' || key === 'passcode') {
+    const what = key === 'password' ? 'password' : 'one-time password (passcode)'
+    throw new OpenStackError(
+      'no-secret',
+      `${cloud}: there is no ${what}, and nobody can be asked for one here`,
+    )
+  }
+  throw new OpenStackError('config', `${cloud}: ${key} is missing`)
 }

@@ -1,7 +1,9 @@
 /** What kind of fault: the caller decides by this, never by the text. */
 export type OpenStackFault =
   | 'config' // clouds.yaml or OS_* cannot be used
-  | 'unauthorized' // 401
+  | 'no-secret' // a password or the like is not configured, and nobody can be asked
+  | 'refused' // Keystone does not take user, password or credential
+  | 'unauthorized' // 401: the token
   | 'forbidden' // 403
   | 'not-found' // 404
   | 'conflict' // 409
@@ -9,6 +11,10 @@ export type OpenStackFault =
   | 'bad-request' // other 4xx
   | 'server' // 5xx or 429, after retries; an answer that makes no sense
   | 'unreachable' // no answer: DNS, connection, TLS, time-out
+
+/** Whether every other call would fail so, too: there is no session with the cloud. */
+export const isOfSession = (fault: OpenStackFault) =>
+  ['config', 'no-secret', 'refused', 'unauthorized'].includes(fault)
 
 /** Where a call failed. None of it holds a secret: URLs carry no user information, headers and bodies are left out. */
 export interface OpenStackErrorDetails {

@@ -1,5 +1,6 @@
 import {OpenStackError, type OpenStackFault} from './errors.ts'
 import {isRecord} from './merge.ts'
+import {reasonOf} from './reason.ts'
 import type {HttpAnswer} from './transport.ts'
 
 /** Which call it was, for messages: `compute GET http://…`. */
@@ -60,12 +61,11 @@ export function json(call: Call, answer: HttpAnswer): unknown {
   }
 }
 
-/** No answer at all. @param timeout ms */
-export function unreachable(call: Call, error: unknown, timeout: number): OpenStackError {
-  const {name, code, message} = error as NodeJS.ErrnoException
+/** No answer at all. @param timeout ms @param proxy that was in between */
+export function unreachable(call: Call, error: unknown, timeout: number, proxy?: string): OpenStackError {
+  const {name, code} = error as NodeJS.ErrnoException
   const late = name === 'AbortError' || name === 'TimeoutError' || code === 'ABORT_ERR'
-  // An AggregateError (all addresses of a name refused) has a code but no message.
-  const reason = late ? `no answer within ${timeout} ms` : tidy(message || code || String(error))
+  const reason = late ? `no answer within ${timeout / 1000} s` : tidy(reasonOf(error, proxy))
   const sentence = `${productOf(call.service)} at ${call.url.host} cannot be reached: ${reason}`
   return new OpenStackError('unreachable', sentence, {...place(call), cause: error})
 }

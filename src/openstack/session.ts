@@ -3,6 +3,7 @@ import type {OpenStackOptions} from './cloud.ts'
 import type {CloudConfig} from './config.ts'
 import {OpenStackError} from './errors.ts'
 import {type Call, failureOf, unreachable} from './failure.ts'
+import {proxyOf} from './proxy.ts'
 import {type Outcome, type RetryPolicy, withRetries} from './retry.ts'
 import {tokenPattern} from './token.ts'
 import type {HttpAnswer, Transport} from './transport.ts'
@@ -134,7 +135,7 @@ export class Session {
     })
     if ('error' in outcome) {
       if (outcome.error instanceof OpenStackError) throw outcome.error
-      throw unreachable(call, outcome.error, timeout)
+      throw unreachable(call, outcome.error, timeout, proxyOf(call.url, this.config.proxy))
     }
     const {answer} = outcome
     if ((answer.status >= 200 && answer.status < 300) || wish.accept?.includes(answer.status)) return answer

@@ -10,6 +10,7 @@ import type {
   ServiceSettings,
 } from './config.ts'
 import {OpenStackError} from './errors.ts'
+import {withoutSecrets} from './failure.ts'
 import {authMerge, isRecord, record, type Settings} from './merge.ts'
 
 /**
@@ -217,10 +218,22 @@ function serviceSettings(settings: Settings, fail: Fail): Record<string, Service
 }
 
 function proxies(env: NodeJS.ProcessEnv): ProxySettings {
-  const http = env['http_proxy'] || env['HTTP_PROXY']
-  const https = env['https_proxy'] || env['HTTPS_PROXY']
+  const http = proxy(env, 'http_proxy')
+  const https = proxy(env, 'https_proxy')
   const none = env['no_proxy'] || env['NO_PROXY']
   return {...(http && {http_proxy: http}), ...(https && {https_proxy: https}), ...(none && {no_proxy: none})}
+}
+
+/** As curl and requests read it: `host:port` is http. Of anything else Node would never answer, nor say why. */
+function proxy(env: NodeJS.ProcessEnv, name: string): string | undefined {
+  const value = env[name] || env[name.toUpperCase()]
+  if (!value) return undefined
+  const url = /^[a-z0-9+]+:\/\//i.test(value) ? value : `http://${value}`
+  if (isHttpUrl(url)) return url
+  throw new OpenStackError(
+    'config',
+    `the variable ${name} is not the URL of an http proxy: ${JSON.stringify(withoutSecrets(value))}`,
+  )
 }
 
 /** clouds.yaml and openstacksdk count in seconds. */

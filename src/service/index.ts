@@ -107,7 +107,7 @@ export async function createService(config: ServiceConfig): Promise<Service> {
 
 async function readKey(file: string): Promise<string> {
   return readFile(file, 'utf8').catch(cause => {
-    throw new OsSshError('USAGE', `the management key cannot be read: ${(cause as Error).message}`, {cause})
+    throw new OsSshError('CONFIG', `the management key cannot be read: ${(cause as Error).message}`, {cause})
   })
 }
 

@@ -21,7 +21,7 @@ export async function openService({osCloud, ...config}: OpenServiceOptions): Pro
   const cloud = openStack(await loadCloud(osCloud === undefined ? {} : {cloud: osCloud}))
   const token = await cloud.identity.token()
   if (token.project === undefined)
-    throw new OsSshError('USAGE', 'the account of the service must be scoped to the project of its gates')
+    throw new OsSshError('CONFIG', 'the account of the service must be scoped to the project of its gates')
   try {
     return await createService({...config, cloud})
   } catch (error) {
@@ -29,7 +29,7 @@ export async function openService({osCloud, ...config}: OpenServiceOptions): Pro
     if (error instanceof OpenStackError || error instanceof OsSshError) throw error
     const {code, message} = error as NodeJS.ErrnoException
     if (code === 'EADDRINUSE' || code === 'EACCES' || code === 'EADDRNOTAVAIL')
-      throw new OsSshError('USAGE', `the service cannot start: ${message}`, {cause: error})
+      throw new OsSshError('CONFIG', `the service cannot start: ${message}`, {cause: error})
     throw error
   }
 }

@@ -3,6 +3,7 @@ import {
   type Extension,
   type FloatingIp,
   type IpAvailability,
+  isOfSession,
   type Network,
   type Networking,
   OpenStackError,
@@ -184,8 +185,7 @@ async function freeAddresses(
 
 /** @throws the error itself when it is not about this one listing */
 function gapOf(listing: ListingName, error: unknown): Gap {
-  if (!(error instanceof OpenStackError) || error.fault === 'unauthorized' || error.fault === 'config')
-    throw error
+  if (!(error instanceof OpenStackError) || isOfSession(error.fault)) throw error
   const why = error.fault === 'not-found' ? 'missing' : error.fault === 'forbidden' ? 'forbidden' : 'failed'
   return {listing, why, message: error.message}
 }

@@ -1,7 +1,7 @@
 import {isIP} from 'node:net'
 import {setFlagsFromString} from 'node:v8'
 
-import {type OpenStack, OpenStackError, type RouterAgent} from '../openstack/index.ts'
+import {isOfSession, type OpenStack, OpenStackError, type RouterAgent} from '../openstack/index.ts'
 import {type AlternativeRow, compare} from './compare.ts'
 import {gather, isPartial} from './facts.ts'
 import {grow, measure, parseGrowth, type Quantities} from './measure.ts'
@@ -133,7 +133,7 @@ async function optional<T>(answer: Promise<T>): Promise<T | undefined> {
   try {
     return await answer
   } catch (error) {
-    if (error instanceof OpenStackError && error.fault !== 'unauthorized') return undefined
+    if (error instanceof OpenStackError && !isOfSession(error.fault)) return undefined
     throw error
   }
 }

@@ -22,12 +22,12 @@ export const agentSocket = (directory: string) => join(directory, 'agent')
 
 /**
  * The agent of a runtime directory, started when it is not there. Ten callers at once start one.
- * @throws OsSshError USAGE when ssh-agent cannot be started
+ * @throws OsSshError LOCAL_TOOL when ssh-agent cannot be started, CONFIG when its socket's path is too long
  */
 export async function ensureAgent(directory: string): Promise<Agent> {
   const socket = agentSocket(directory)
   if (Buffer.byteLength(socket) > MAX_SOCKET_PATH) {
-    throw new OsSshError('USAGE', `the path of the agent's socket is too long: ${socket}`, {
+    throw new OsSshError('CONFIG', `the path of the agent's socket is too long: ${socket}`, {
       hint: 'set XDG_RUNTIME_DIR to a shorter directory',
     })
   }
@@ -67,7 +67,7 @@ async function start(directory: string, socket: string): Promise<void> {
   await unlink(socket).catch(() => {})
   const {status, stdout, stderr} = await run('ssh-agent', ['-s', '-a', socket])
   const pid = /SSH_AGENT_PID=(\d+);/.exec(stdout)?.[1]
-  if (status !== 0 || !pid) throw new OsSshError('USAGE', `ssh-agent did not start: ${stderr.trim()}`)
+  if (status !== 0 || !pid) throw new OsSshError('LOCAL_TOOL', `ssh-agent did not start: ${stderr.trim()}`)
   await writeAtomic(join(directory, 'agent.pid'), pid)
 }
 

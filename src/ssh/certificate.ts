@@ -1,6 +1,5 @@
 import {createHmac, randomBytes, sign} from 'node:crypto'
 
-import {OsSshError} from '../errors.ts'
 import {parsePrivateKey, parsePublicKey} from './keys.ts'
 import {string, u32, u64} from './wire.ts'
 
@@ -56,7 +55,7 @@ function certify(
 ): string {
   // To sshd an empty list means "every principal": never sign one.
   if (request.principals.length === 0 || request.principals.includes('')) {
-    throw new OsSshError('USAGE', 'a certificate needs at least one principal')
+    throw new TypeError('a certificate needs at least one principal')
   }
   const ca = parsePrivateKey(request.caPrivateKey)
   const {type, blob} = parsePublicKey(request.publicKey)

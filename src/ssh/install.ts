@@ -30,7 +30,7 @@ function includeLine(): string {
 /**
  * What is to be changed so that ~/.ssh/os-ssh/config holds `section` for a cloud (undefined: holds nothing for it)
  * and ~/.ssh/config includes it at its very top; other clouds' sections stay.
- * @throws OsSshError USAGE when our file's markers are damaged
+ * @throws OsSshError CONFIG when our file's markers are damaged
  */
 export async function plan(cloud: string, section: string | undefined): Promise<readonly Change[]> {
   const [own, user] = [(await readIfThere(ownConfig())) ?? '', (await readIfThere(userConfig())) ?? '']
@@ -48,7 +48,7 @@ export async function plan(cloud: string, section: string | undefined): Promise<
 
 /**
  * Makes the changes, after OpenSSH itself has read them without complaint. The user's file keeps its mode, its line
- * ends and its symlink, and leaves one `.bak`. @throws OsSshError USAGE when ssh refuses the result
+ * ends and its symlink, and leaves one `.bak`. @throws OsSshError CONFIG when ssh refuses the result
  */
 export async function commit(changes: readonly Change[]): Promise<void> {
   const directory = join(sshDirectory(), 'os-ssh')
@@ -70,7 +70,7 @@ export async function commit(changes: readonly Change[]): Promise<void> {
         await chmod(`${file}.bak`, 0o600)
       }
       await writeAtomic(file, after).catch(cause => {
-        throw new OsSshError('USAGE', `${file} cannot be written: ${cause.message}`, {
+        throw new OsSshError('CONFIG', `${file} cannot be written: ${cause.message}`, {
           hint: `put this line at its very top yourself: ${includeLine()}`,
           cause,
         })
@@ -86,7 +86,7 @@ async function check({file, after}: Change): Promise<void> {
   try {
     const {status, stderr} = await run('ssh', ['-G', '-F', trial, 'os-ssh.invalid'])
     if (status === 0) return
-    throw new OsSshError('USAGE', `ssh does not accept ${file}:\n${stderr.trim().replaceAll(trial, file)}`, {
+    throw new OsSshError('CONFIG', `ssh does not accept ${file}:\n${stderr.trim().replaceAll(trial, file)}`, {
       hint: 'nothing was changed; mend the file and try again',
     })
   } finally {
@@ -125,7 +125,7 @@ function parse(own: string): Map<string, string> {
 }
 
 function damaged(): OsSshError {
-  return new OsSshError('USAGE', `${ownConfig()} was changed by hand, or cut short; nothing was touched`, {
+  return new OsSshError('CONFIG', `${ownConfig()} was changed by hand, or cut short; nothing was touched`, {
     hint: 'move what is yours out of it, remove the file and run os-ssh config --write again',
   })
 }

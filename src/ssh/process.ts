@@ -17,7 +17,7 @@ export interface RunOptions {
   readonly timeout?: number
 }
 
-/** Runs a program without a shell and collects what it says. @throws OsSshError USAGE when it is not installed */
+/** Runs a program without a shell and collects what it says. @throws OsSshError LOCAL_TOOL when it is not installed */
 export function run(program: string, args: readonly string[], options: RunOptions = {}): Promise<Finished> {
   return new Promise((resolve, reject) => {
     const child = spawn(program, args, {env: options.env ?? process.env, stdio: 'pipe'})
@@ -60,7 +60,7 @@ export async function become(program: string, args: readonly string[], env = pro
   process.exit(status)
 }
 
-/** Absolute path of a program on the PATH. @throws OsSshError USAGE */
+/** Absolute path of a program on the PATH. @throws OsSshError LOCAL_TOOL */
 async function find(program: string, env: NodeJS.ProcessEnv): Promise<string> {
   const names = process.platform === 'win32' ? [`${program}.exe`] : [program]
   const places = `${env['PATH'] ?? ''}${delimiter}/usr/bin${delimiter}/bin`.split(delimiter)
@@ -75,5 +75,5 @@ async function find(program: string, env: NodeJS.ProcessEnv): Promise<string> {
 }
 
 function missing(program: string, cause?: unknown): OsSshError {
-  return new OsSshError('USAGE', `${program} cannot be started`, {hint: 'install the OpenSSH client', cause})
+  return new OsSshError('LOCAL_TOOL', `${program} is not installed, or cannot be started`, {cause})
 }

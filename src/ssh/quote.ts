@@ -2,19 +2,19 @@ import {OsSshError} from '../errors.ts'
 
 /**
  * A path as the value of an ssh_config keyword that expands `%` and `${…}`: quoted, so that it may hold spaces.
- * @throws OsSshError USAGE for characters that some version of OpenSSH reads differently
+ * @throws OsSshError CONFIG for characters that some version of OpenSSH reads differently
  */
 export function configPath(path: string): string {
   const text = process.platform === 'win32' ? path.replaceAll('\\', '/') : path
   if (/["\\\p{Cc}]/u.test(text) || text.includes('${') || text.startsWith('$')) {
-    throw new OsSshError('USAGE', `ssh_config cannot hold the path ${JSON.stringify(path)}`)
+    throw new OsSshError('CONFIG', `ssh_config cannot hold the path ${JSON.stringify(path)}`)
   }
   return `"${text.replaceAll('%', '%%')}"`
 }
 
 /**
  * Words as a ProxyCommand: OpenSSH expands `%` in it and gives it to the user's shell (on Windows to CreateProcess).
- * @throws OsSshError USAGE for control characters
+ * @throws OsSshError CONFIG for control characters
  */
 export function proxyCommand(words: readonly string[]): string {
   return words
@@ -24,7 +24,7 @@ export function proxyCommand(words: readonly string[]): string {
 }
 
 function shellWord(word: string, program: boolean): string {
-  if (/\p{Cc}/u.test(word)) throw new OsSshError('USAGE', `ssh_config cannot hold ${JSON.stringify(word)}`)
+  if (/\p{Cc}/u.test(word)) throw new OsSshError('CONFIG', `ssh_config cannot hold ${JSON.stringify(word)}`)
   if (!program && /^[\w@.,:/+-]+$/.test(word)) return word
   return process.platform === 'win32'
     ? `"${word.replaceAll('"', '')}"`

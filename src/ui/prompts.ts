@@ -1,16 +1,91 @@
+import {openSync} from 'node:fs'
+import {ReadStream, WriteStream} from 'node:tty'
+
+import type {Conversation, Questions, Whose} from '../conversation.ts'
+import {inForeground} from './foreground.ts'
+import {plain} from './terminal.ts'
+
+/** After this nobody is there, ms. */
+const PATIENCE = 120_000
+
+interface Terminal {
+  readonly input: NodeJS.ReadableStream
+  readonly output: NodeJS.WritableStream
+  /** Gives the terminal back. */
+  close(): void
+}
+
 /**
- * Questions for a user at a terminal, on standard error so that standard output stays data. None when there is no
- * terminal, where inquirer would just end the process.
+ * What a command says to its user while it works: lines on standard error, and questions where there is a terminal,
+ * where inquirer would else just end the process. Standard output stays data.
  */
-export function questions() {
-  if (!process.stdin.isTTY || !process.stderr.isTTY) return {}
-  const hidden = (message: string) => async () => {
+export function conversation(): Conversation {
+  const {stdin, stderr} = process
+  const open = () => ({input: stdin, output: stderr, close: () => {}})
+  return talk(stdin.isTTY && stderr.isTTY ? open : undefined, stderr.isTTY === true)
+}
+
+/**
+ * The same for ssh's ProxyCommand, whose standard input is ssh's: it asks on the terminal that ssh itself has, and only while
+ * that is the terminal's foreground job, as reading it would stop any other.
+ */
+export function proxyConversation(): Conversation {
+  return talk(inForeground() ? openTerminal : undefined, process.stderr.isTTY === true)
+}
+
+function talk(terminal: (() => Terminal) | undefined, watched: boolean) {
+  let asking = 0
+  const hidden = async (message: string, error?: string) => {
+    if (terminal === undefined) throw new TypeError('there is no terminal')
     const {password} = await import('@inquirer/prompts')
-    return password({message, mask: true}, {output: process.stderr})
+    const {input, output, close} = terminal()
+    asking++
+    try {
+      if (error !== undefined) output.write(`${error}\n`)
+      const context = {input, output, signal: AbortSignal.timeout(PATIENCE)}
+      return await password({message, mask: false}, context)
+    } finally {
+      asking--
+      close()
+    }
+  }
+  const say = (line: string) => void process.stderr.write(`os-ssh: ${plain(line)}\n`)
+  const ask: Questions = {
+    password: ({user, cloud, again}: Whose) =>
+      hidden(`Password of ${plain(user)} on ${plain(cloud)}:`, again ? 'That is not it.' : undefined),
+    passcode: ({user, cloud, again}: Whose) =>
+      hidden(
+        `One-time password of ${plain(user)} on ${plain(cloud)}:`,
+        again ? 'That is not it.' : undefined,
+      ),
+    passphrase: first => (first ? newPassphrase(hidden) : hidden('Passphrase of the file keychain:')),
   }
   return {
-    password: hidden('Password:'),
-    passcode: hidden('One-time password:'),
-    passphrase: hidden('Passphrase of the file keychain:'),
+    say,
+    ...(terminal && {ask}),
+    // Not while a question is open: it would stand in the answer.
+    ...(watched && {progress: (line: string) => (asking === 0 ? say(line) : undefined)}),
+  }
+}
+
+/** A slip in a passphrase that seals something would lose it: it is typed twice. */
+async function newPassphrase(hidden: (message: string, error?: string) => Promise<string>): Promise<string> {
+  for (let error: string | undefined; ; error = 'These were different, or empty.') {
+    const one = await hidden('New passphrase for the file keychain:', error)
+    const other = await hidden('Once more:')
+    if (one === other && one !== '') return one
+  }
+}
+
+function openTerminal(): Terminal {
+  const fd = openSync('/dev/tty', 'r+')
+  const [input, output] = [new ReadStream(fd), new WriteStream(fd)]
+  return {
+    input,
+    output,
+    close() {
+      input.destroy()
+      output.destroy()
+    },
   }
 }

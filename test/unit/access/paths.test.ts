@@ -53,6 +53,8 @@ function fake(): Fake {
     directory,
     keychain,
     say: (line: string) => said.push(line),
+    during: <T>(_: string, work: Promise<T>) => work,
+    progress: () => {},
     token: async () => ({user: {id: 'u1', name: 'alice'}}),
     service: async () => ({endpoint: 'fake', request}),
   })
@@ -101,7 +103,7 @@ afterAll(() => {
 test('ten callers at once ask the service once; what they find is complete and private', async () => {
   const {session, requests} = fake()
   const found = await Promise.all(Array.from({length: 10}, () => ensurePath(session, id)))
-  expect(requests).toEqual(['POST /v1/paths?wait=30'])
+  expect(requests).toEqual(['POST /v1/paths?wait=1'])
   expect(new Set(found.map(path => path.alias))).toEqual(new Set(['100.64.0.7']))
   const config = readFileSync(join(directory, `${id}.conf`), 'utf8')
   expect(config).toMatch(/^Host gate-1\n/m)

@@ -14,6 +14,7 @@ const servers = [
   {id: uuid('cccc0004'), name: 'aaaa0001', status: 'ACTIVE'},
 ]
 const session = {
+  during: <T>(_: string, work: Promise<T>) => work,
   cloud: {
     compute: {
       servers: async () => servers,

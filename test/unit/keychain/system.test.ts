@@ -62,7 +62,8 @@ test('a bus that never answers is given up', async () => {
     })
     await expect(hanging.get('a')).rejects.toMatchObject({
       code: 'NO_KEYCHAIN',
-      message: expect.stringMatching(/did not answer/),
+      message: 'this machine has no keychain that could keep your key',
+      cause: {message: expect.stringMatching(/did not answer/)},
     })
   } finally {
     silent.close()

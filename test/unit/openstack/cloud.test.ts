@@ -115,7 +115,7 @@ describe('tokens', () => {
       totp: {user: {name: 'alice', domain: {id: 'default'}, passcode: '123456'}},
     })
     await expect(client().identity.token()).rejects.toMatchObject({
-      fault: 'config',
+      fault: 'no-secret',
       message: expect.stringContaining('one-time password'),
     })
   })
@@ -127,27 +127,41 @@ describe('tokens', () => {
     expect(fake.asked[0]?.body.auth.identity.totp.user.passcode).toBe('654321')
   })
 
-  test('a missing password is asked for, or is a config fault before anything is sent', async () => {
+  test('a missing password is asked for, or is said before anything is sent', async () => {
     const auth = {auth_url: fake.url, username: 'a'}
     await expect(client({auth}).identity.token()).rejects.toMatchObject({
-      fault: 'config',
-      message: expect.stringContaining('password is missing'),
+      fault: 'no-secret',
+      message: 'cloud "fake": there is no password, and nobody can be asked for one here',
     })
     expect(fake.asked).toEqual([])
     await client({auth}, {password: async () => 'typed'}).identity.token()
     expect(fake.asked[0]?.body.auth.identity.password.user.password).toBe('typed')
   })
 
-  test('a wrong password is unauthorized and is tried once', async () => {
+  test('a wrong password of the configuration is refused and is tried once', async () => {
     fake.on('POST', '/v3/auth/tokens', recorded('keystone-401-bad-password'))
     await expect(client().identity.token()).rejects.toMatchObject({
-      fault: 'unauthorized',
+      fault: 'refused',
       service: 'identity',
       status: 401,
       requestId: 'req-ecc560d1-ee2b-4e95-9166-bd5526111e71',
       apiMessage: 'The request you have made requires authentication.',
     })
     expect(fake.asked).toHaveLength(1)
+  })
+
+  test('a password that was typed wrongly is asked for three times', async () => {
+    fake.on('POST', '/v3/auth/tokens', recorded('keystone-401-bad-password'))
+    const auth = {auth_url: fake.url, username: 'a'}
+    const again: boolean[] = []
+    const password = async (second: boolean) => `guess ${again.push(second)}`
+    await expect(client({auth}, {password}).identity.token()).rejects.toMatchObject({fault: 'refused'})
+    expect(again).toEqual([false, true, true])
+    expect(fake.asked.map(one => one.body.auth.identity.password.user.password)).toEqual([
+      'guess 1',
+      'guess 2',
+      'guess 3',
+    ])
   })
 
   test('callers at once share one authentication, and a kept token is used without any', async () => {

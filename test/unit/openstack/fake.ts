@@ -26,7 +26,7 @@ export interface Asked {
 
 /** What to answer; `drop` closes the connection instead, `silence` leaves it open. */
 export type Answer = Partial<Recorded> | 'drop' | 'silence'
-type Route = (asked: Asked) => Answer
+type Route = (asked: Asked) => Answer | Promise<Answer>
 
 export interface Fake {
   readonly url: string
@@ -55,7 +55,7 @@ export async function startFake(): Promise<Fake> {
       {status: 404, body: {error: {message: 'no such route'}}},
     ]
     const next = answers.length > 1 ? answers.shift() : answers[0]
-    const answer = (typeof next === 'function' ? next(one) : next) as Answer
+    const answer = (typeof next === 'function' ? await next(one) : next) as Answer
     if (answer === 'drop') return request.socket.destroy()
     if (answer === 'silence') return
     const json =

@@ -84,7 +84,7 @@ describe('retries', () => {
     fake.on('POST', '/v2.0/ports', 'silence')
     await expect(client({}, {timeout: 300}).network.createPort({network_id: 'n'})).rejects.toMatchObject({
       fault: 'unreachable',
-      message: expect.stringContaining('no answer within 300 ms'),
+      message: expect.stringContaining('no answer within 0.3 s'),
     })
   })
 })

@@ -27,5 +27,5 @@ test('ten callers share one agent, which takes a key from memory; stopped, it is
 }, 20_000)
 
 test('a socket path that no system takes is said to be too long', async () => {
-  await expect(ensureAgent(join(dir, 'x'.repeat(100)))).rejects.toMatchObject({code: 'USAGE'})
+  await expect(ensureAgent(join(dir, 'x'.repeat(100)))).rejects.toMatchObject({code: 'CONFIG'})
 })

@@ -109,7 +109,7 @@ test('ssh reads an odd path back as it was', () => {
 })
 
 test.each(['/a"b', '/a\nb', '/a\\b', '/${HOME}/x', '$HOME'])('the path %j is refused', path => {
-  expect(() => configPath(path)).toThrow(expect.objectContaining({code: 'USAGE'}))
+  expect(() => configPath(path)).toThrow(expect.objectContaining({code: 'CONFIG'}))
 })
 
 test('a ProxyCommand starts the very words that were meant', () => {

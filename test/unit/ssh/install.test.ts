@@ -75,12 +75,12 @@ test.each([
 ] satisfies [string, (text: string) => string][])('our file with %s is left alone', async (_, damage) => {
   await install('lab', host('web'))
   writeFileSync(own, damage(readFileSync(own, 'utf8')))
-  await expect(plan('lab', host('db'))).rejects.toMatchObject({code: 'USAGE'})
+  await expect(plan('lab', host('db'))).rejects.toMatchObject({code: 'CONFIG'})
 })
 
 test('what ssh does not accept is not written', async () => {
   writeFileSync(user, host('x'))
-  await expect(install('lab', 'Host web\n  Nonsense yes\n')).rejects.toMatchObject({code: 'USAGE'})
+  await expect(install('lab', 'Host web\n  Nonsense yes\n')).rejects.toMatchObject({code: 'CONFIG'})
   expect(existsSync(own)).toBe(false)
   expect(readFileSync(user, 'utf8')).toBe(host('x'))
 })

@@ -1,0 +1,37 @@
+import {createHash} from 'node:crypto'
+import {unlink} from 'node:fs/promises'
+import {join} from 'node:path'
+
+import type {Keychain} from '../keychain/index.ts'
+import type {CloudConfig} from '../openstack/index.ts'
+import type {Token} from '../openstack/types.ts'
+import {readIfThere, writeAtomic} from '../ssh/files.ts'
+import {slug} from './words.ts'
+
+/** Where a token is kept: the keychain; beside the agent, in the runtime directory, for the keychain `agent`. */
+export function tokenStore(keychain: Keychain, directory: string, config: CloudConfig) {
+  // Another user, project or region of the same cloud is another token. Secrets are no part of the name.
+  const {password: _p, passcode: _c, token: _t, application_credential_secret: _s, ...who} = config.auth
+  const mark = createHash('sha256')
+    .update(JSON.stringify([config.name, config.region, who]))
+    .digest('hex')
+    .slice(0, 16)
+  const account = `token:${slug(config.name)}:${mark}`
+  const file = join(directory, `token-${mark}`)
+  const inFile = keychain.kind === 'agent'
+  return {
+    async get(): Promise<Token | undefined> {
+      const text = inFile ? await readIfThere(file) : await keychain.get(account)
+      if (!text) return undefined
+      const token = JSON.parse(text)
+      return {...token, expires_at: new Date(token.expires_at)}
+    },
+    async set(token: Token): Promise<void> {
+      const text = JSON.stringify(token)
+      await (inFile ? writeAtomic(file, text, 0o600) : keychain.set(account, text))
+    },
+    async delete(): Promise<void> {
+      await (inFile ? unlink(file).catch(() => {}) : keychain.delete(account))
+    },
+  }
+}

@@ -1,0 +1,16 @@
+import type {ProxySettings} from './config.ts'
+import {withoutSecrets} from './failure.ts'
+
+/** The proxy that a request to this URL goes by, without its password; undefined for none. As Node's `proxyEnv` decides. */
+export function proxyOf(
+  url: {readonly protocol: string; readonly hostname: string},
+  {http_proxy, https_proxy, no_proxy = ''}: ProxySettings = {},
+): string | undefined {
+  const proxy = url.protocol === 'https:' ? https_proxy : http_proxy
+  const host = url.hostname.replace(/^\[|\]$/g, '')
+  const excepted = no_proxy
+    .split(',')
+    .map(one => one.trim().replace(/^\*?\./, ''))
+    .some(one => one === '*' || (one !== '' && (host === one || host.endsWith(`.${one}`))))
+  return proxy === undefined || excepted ? undefined : withoutSecrets(proxy)
+}
