@@ -7,8 +7,8 @@ import {conversation} from '../src/ui/prompts.ts'
 /** What every command shares: faults end as `error:` and `hint:` lines with the exit status that the catalogue gives them. */
 export abstract class BaseCommand extends Command {
   protected override async catch(error: Error & {exitCode?: number; oclif?: {exit?: number}}): Promise<void> {
-    // this.exit(): already said; or a reader such as `head` that went away.
-    if ('code' in error && (error.code === 'EEXIT' || error.code === 'EPIPE')) throw error
+    // this.exit(): already said.
+    if ('code' in error && error.code === 'EEXIT') throw error
     const {translate} = await import('../src/access/faults.ts')
     const fault = report(translate(error))
     if (fault.exit !== INTERRUPTED) await printFault(fault, wantsJson(this.argv))

@@ -10,9 +10,9 @@ export default class Config extends CloudCommand {
     'It grants nothing: a path is made when ssh first needs it. Printed, it may be appended to ~/.ssh/config, also twice; --write keeps it in a file of its own.'
   static override usage = 'config [VM…] [--all] [--write | --remove] [--dry-run] [--static]'
   static override examples = [
-    '<%= config.bin %> config >> ~/.ssh/config',
-    '<%= config.bin %> config --write',
-    '<%= config.bin %> config --remove --dry-run',
+    '$ os-ssh config >> ~/.ssh/config',
+    '$ os-ssh config --write',
+    '$ os-ssh config --remove --dry-run',
   ]
   static override strict = false
   static override args = {

@@ -11,9 +11,9 @@ export default class Connect extends CloudCommand {
     'Everything that is not listed here is given to ssh as it is. The exit status is that of the remote command.'
   static override usage = 'connect VM [-l user] [-i key] [ssh options…] [-- command]'
   static override examples = [
-    '<%= config.bin %> connect web1',
-    '<%= config.bin %> connect 3f2a -l debian -L 8080:localhost:80',
-    '<%= config.bin %> connect web1 -- uname -n',
+    '$ os-ssh connect web1',
+    '$ os-ssh connect 3f2a -l debian -L 8080:localhost:80',
+    '$ os-ssh connect web1 -- uname -n',
   ]
   static override strict = false
   static override args = {vm: Args.string({description: 'UUID, unique start of it, or name', required: true})}

@@ -16,7 +16,7 @@ const columns: readonly Column<Vm>[] = [
 
 export default class List extends CloudCommand {
   static override summary = 'list the VMs that you may see'
-  static override examples = ['<%= config.bin %> list', '<%= config.bin %> list -f value -c id']
+  static override examples = ['$ os-ssh list', '$ os-ssh list -f value -c id']
   static override flags = {...outputFlags}
 
   async run(): Promise<void> {

@@ -3,6 +3,7 @@ import {CloudCommand} from './base.ts'
 
 export default class Logout extends CloudCommand {
   static override summary = 'forget token, agent and paths on this machine'
+  static override examples = ['$ os-ssh logout']
 
   async run(): Promise<void> {
     const {flags} = await this.parse(Logout)

@@ -17,6 +17,7 @@ const columns: readonly Column<Me>[] = names.map(name => ({name, title: name}))
 
 export default class Whoami extends CloudCommand {
   static override summary = 'show who you are to the cloud and to the gates'
+  static override examples = ['$ os-ssh whoami', '$ os-ssh whoami -f value -c public_key']
   static override flags = {...outputFlags}
 
   async run(): Promise<void> {

@@ -17,6 +17,7 @@ const columns: Column<Gate>[] = [
 
 export default class GateList extends CloudCommand {
   static override summary = 'List the gates that may serve you.'
+  static override examples = ['$ os-ssh gate list', '$ os-ssh gate list -f json']
   static override flags = {...outputFlags}
 
   async run(): Promise<void> {

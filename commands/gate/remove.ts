@@ -4,6 +4,7 @@ import {CloudCommand} from '../base.ts'
 
 export default class GateRemove extends CloudCommand {
   static override summary = 'Cut the paths of a gate, take its networks away, and forget it.'
+  static override examples = ['$ os-ssh gate remove gate1 --yes']
   static override args = {gate: Args.string({description: 'name or UUID', required: true})}
 
   async run(): Promise<void> {

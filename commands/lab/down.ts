@@ -5,7 +5,7 @@ import {BaseCommand} from '../base.ts'
 
 export default class LabDown extends BaseCommand {
   static override summary = 'end a lab: every process, namespace and file of it, also after a crash'
-  static override examples = ['<%= config.bin %> lab down --name demo']
+  static override examples = ['$ os-ssh lab down --name demo']
   static override flags = {name: Flags.string({description: 'of the lab', default: 'lab'})}
 
   async run(): Promise<void> {

@@ -18,6 +18,7 @@ const columns: readonly Column<Row>[] = [
 
 export default class LabStatus extends BaseCommand {
   static override summary = 'show the labs of this machine'
+  static override examples = ['$ os-ssh lab status', '$ os-ssh lab status -f json']
   static override flags = {name: Flags.string({description: 'only this lab'}), ...outputFlags}
 
   async run(): Promise<void> {

@@ -21,7 +21,7 @@ export default class LabUp extends BaseCommand {
   static override summary = 'start a small cloud of network namespaces on this machine (root, Linux)'
   static override description =
     'It lives in the network namespace that it is started in and adds one device there, the way to its external network.'
-  static override examples = ['<%= config.bin %> lab up --name demo --port 5100']
+  static override examples = ['$ os-ssh lab up --name demo --port 5100']
   static override flags = {
     name: Flags.string({description: 'several labs live side by side', default: 'lab'}),
     port: Flags.integer({

@@ -8,6 +8,7 @@ import {CloudCommand} from '../base.ts'
 
 export default class PathsShow extends CloudCommand {
   static override summary = 'show one path'
+  static override examples = ['$ os-ssh paths show web1', '$ os-ssh paths show web1 -f json']
   static override args = {path: Args.string({description: 'id of the path, or its VM', required: true})}
   static override flags = {...outputFlags}
 

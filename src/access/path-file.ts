@@ -3,6 +3,7 @@ import {join} from 'node:path'
 
 import {ensureAgent} from '../ssh/agent.ts'
 import {readIfThere} from '../ssh/files.ts'
+import {pinnedKeys} from '../ssh/known-hosts.ts'
 
 /** A path as bin/proxy reads it: one line `until alias port gate expires id`. */
 export interface PathFile {
@@ -37,10 +38,10 @@ export async function writtenAt(directory: string, serverId: string): Promise<nu
   )
 }
 
-/** Whether a path can be used as it is, without a word to anybody: it is young, and the agent is there. */
+/** Whether a path can be used as it is, without a word to anybody: it is young, its VM's host key is pinned, and the agent is there. */
 export async function freshPath(directory: string, serverId: string): Promise<PathFile | undefined> {
   const path = await readPath(directory, serverId)
-  if (!path || path.until <= now()) return undefined
+  if (!path || path.until <= now() || (await pinnedKeys(serverId)).length === 0) return undefined
   return (await (await ensureAgent(directory)).keys()).length > 0 ? path : undefined
 }
 

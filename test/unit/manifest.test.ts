@@ -24,6 +24,8 @@ it('.oclif.manifest.json is what the commands say now (npm run manifest)', () =>
     expect(made).toMatchObject({status: 0})
     const text = readFileSync(`${fresh}/.oclif.manifest.json`, 'utf8')
     expect(JSON.parse(text)).toEqual(JSON.parse(readFileSync(`${root}.oclif.manifest.json`, 'utf8')))
+    for (const [id, {examples}] of Object.entries<{examples?: string[]}>(JSON.parse(text).commands))
+      expect({id, examples: examples?.[0]}).toEqual({id, examples: expect.stringMatching(/os-ssh /)})
     // A default that was computed on somebody's machine does not belong there.
     expect(text).not.toMatch(/\/(root|home|work|tmp)\//)
   } finally {

@@ -34,12 +34,28 @@ withOldNode('an older Node says which one is needed', () => {
   const {status, stderr} = start(['list'], old)
   expect(status).toBe(64)
   expect(stderr).toMatch(/needs Node.js 24/)
+  // Whatever somebody registers under a name must not be run by a hint of ours.
+  expect(stderr).not.toMatch(/npx/)
 })
+
+test('help is help: of all, of a topic, of a command, and to a reader that goes away', () => {
+  expect(start(['help']).stdout).toBe(start(['--help']).stdout)
+  expect(start(['help', 'paths', 'list']).stdout).toBe(start(['paths', 'list', '-h']).stdout)
+  expect(start(['help', 'paths']).stdout).toMatch(/os-ssh paths COMMAND/)
+  const gone = spawnSync('sh', ['-c', '"$0" "$1" --help | head -1', process.execPath, `${root}bin/run.js`], {
+    encoding: 'utf8',
+    env,
+  })
+  expect(gone).toMatchObject({stdout: expect.stringMatching(/^SSH to any OpenStack VM.*\n$/), stderr: ''})
+}, 60_000)
 
 test('a command that does not exist, and an option that does not, end with 64 and no stack', () => {
   for (const words of [
     ['list', '--nope'],
     ['list', '-f', 'xml'],
+    ['list', 'extra'],
+    ['conect'],
+    ['help', 'nothing'],
   ]) {
     const {status, stderr} = start(words)
     expect(status).toBe(64)
