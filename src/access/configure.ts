@@ -1,11 +1,13 @@
 import {join} from 'node:path'
 
 import {OsSshError} from '../errors.ts'
-import {type ConfigHost, renderConfig} from '../ssh/config.ts'
+import type {Server} from '../openstack/types.ts'
+import {type ConfigHost, patterns, renderConfig} from '../ssh/config.ts'
 import {readIfThere} from '../ssh/files.ts'
-import {type Change, commit, plan} from '../ssh/install.ts'
+import {type Change, commit, plan, writtenHosts} from '../ssh/install.ts'
 import {knownHostsFile} from '../ssh/known-hosts.ts'
 import {configPath} from '../ssh/quote.ts'
+import {overridden, ownerOf, ownHosts} from '../ssh/user-config.ts'
 import {configHosts} from './hosts.ts'
 import {ensurePath} from './paths.ts'
 import {rememberNode} from './proxy.ts'
@@ -24,12 +26,27 @@ const LONGEST_S = 30 * 86_400
 
 /** The ssh_config for VMs. It grants nothing, but for `static`. @throws OsSshError */
 export function configText(options: ConfigOptions): Promise<string> {
-  return withSession(options, session => text(session, options))
+  return withSession(options, async session => {
+    const servers = await chosenServers(session, options.vms)
+    const config = await text(session, servers, options)
+    const [{id}] = servers
+    const lost = await overridden(config, id, session.directory)
+    if (lost.length > 0)
+      session.say(
+        `in ~/.ssh/config, earlier lines decide ${lost.join(', ')} for these hosts: put this text before them, or use os-ssh config --write`,
+      )
+    return config
+  })
 }
 
-/** What `--write` would change in ~/.ssh. @throws OsSshError */
+/** What `--write` would change in ~/.ssh. VMs that are named join those that are there. @throws OsSshError */
 export function planWrite(options: ConfigOptions): Promise<readonly Change[]> {
-  return withSession(options, async session => plan(session.name, await text(session, options)))
+  return withSession({...options, needsKey: true}, async session => {
+    // It would promise an ssh that cannot be.
+    session.needKeychain()
+    const servers = await chosenServers(session, options.vms, await writtenHosts(session.name))
+    return plan(session.name, await text(session, servers, options))
+  })
 }
 
 /** What `--remove` would change in ~/.ssh. Asks the cloud nothing. @throws OsSshError */
@@ -46,20 +63,52 @@ export async function showChanges(changes: readonly Change[]): Promise<string> {
   return changes.map(({file, before, after = ''}) => createTwoFilesPatch(file, file, before, after)).join('')
 }
 
-async function text(session: Session, options: ConfigOptions): Promise<string> {
-  const {vms} = options
-  const all = vms.length === 0
-  const found = all ? await listServers(session) : await Promise.all(vms.map(vm => findServer(session, vm)))
-  const servers = [...new Map(found.map(server => [server.id, server])).values()]
-  if (servers.length === 0) throw new OsSshError('NOT_FOUND', 'you may see no VM in this project')
-  const [hosts] = await Promise.all([configHosts(session, servers), rememberNode()])
+/** @param more UUIDs of others that shall stay, as long as they are seen */
+async function chosenServers(
+  session: Session,
+  vms: readonly string[],
+  more: ReadonlySet<string> = new Set(),
+): Promise<readonly [Server, ...Server[]]> {
+  const named = await Promise.all(vms.map(vm => findServer(session, vm)))
+  const all = vms.length === 0 || more.size > 0 ? await listServers(session) : []
+  const found = vms.length === 0 ? all : [...named, ...all.filter(({id}) => more.has(id))]
+  const [first, ...others] = new Map(found.map(server => [server.id, server])).values()
+  if (first === undefined) throw new OsSshError('NOT_FOUND', 'you see no VM in this project')
+  return [first, ...others]
+}
+
+async function text(session: Session, servers: readonly Server[], options: ConfigOptions): Promise<string> {
+  const [hosts, mine] = await Promise.all([configHosts(session, servers), ownHosts(), rememberNode()])
   const known = configPath(knownHostsFile())
-  if (!options.static) return renderConfig(hosts, known)
+  const isTaken = (name: string) => ownerOf(name, mine) !== undefined
+  for (const [id, [, name]] of patterns(hosts)) {
+    const owner = name === undefined ? undefined : ownerOf(name, mine)
+    if (owner !== undefined)
+      session.say(`${name} stays what it is in ${owner.file}, line ${owner.line}: that VM is ${id} here`)
+  }
+  if (!options.static) return renderConfig(hosts, known, isTaken)
+  const {gates, fixed} = await fixedHosts(session, hosts, options.vms.length === 0)
+  return `${gates.join('\n')}\n${renderConfig(fixed, known, isTaken)}`
+}
+
+/**
+ * The hosts with both hops in plain text, which makes their paths.
+ *
+ * @param some one that cannot be reached is left out, and said, as long as another can
+ */
+async function fixedHosts(session: Session, hosts: readonly ConfigHost[], some: boolean) {
   const gates: string[] = []
   const ends: number[] = []
   const fixed: ConfigHost[] = []
+  let fault: unknown
   for (const {proxyCommand: _, ...host} of hosts) {
-    const path = await ensurePath(session, host.id, {life: LONGEST_S})
+    const path = await ensurePath(session, host.id, {life: LONGEST_S}).catch(error => {
+      if (!(error instanceof OsSshError)) throw error
+      fault ??= named(error, host)
+      if (!some) throw fault
+      session.say(`left out: ${named(error, host).message}`)
+    })
+    if (path === undefined) continue
     ends.push(path.expires)
     // One gate block a path, for the certificate is: a name of its own each.
     const name = `${path.gate}-${host.id}`
@@ -67,7 +116,14 @@ async function text(session: Session, options: ConfigOptions): Promise<string> {
     gates.push(gate.replace(/^#.*\n/, '').replace(`Host ${path.gate}\n`, `Host ${name}\n`))
     fixed.push({...host, proxyJump: name, hostName: path.alias, port: path.port})
   }
+  if (fixed.length === 0) throw fault
   const end = new Date(Math.min(...ends) * 1000).toISOString()
   session.say(`nothing renews these paths: their certificates are good until ${end}`)
-  return `${gates.join('\n')}\n${renderConfig(fixed, known)}`
+  return {gates, fixed}
 }
+
+const named = (error: OsSshError, {name, id}: ConfigHost) =>
+  new OsSshError(error.code, `${name} (${id}): ${error.message}`, {
+    hint: error.suggestions[0] ?? '',
+    cause: error,
+  })

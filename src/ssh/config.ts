@@ -41,9 +41,12 @@ function isQualified(name: string, project: string): boolean {
 /**
  * Patterns of each VM: its UUID; its name and NAME.PROJECT where these are fit and nobody else's. Names are compared
  * without case, because users type them so.
+ *
+ * @param isTaken names that mean something else to the user already
  */
 export function patterns(
   hosts: readonly Pick<ConfigHost, 'id' | 'name' | 'project'>[],
+  isTaken: (name: string) => boolean = () => false,
 ): Map<string, string[]> {
   const counts = new Map<string, number>()
   for (const {name} of hosts) counts.set(name.toLowerCase(), (counts.get(name.toLowerCase()) ?? 0) + 1)
@@ -52,7 +55,7 @@ export function patterns(
       const unique = counts.get(name.toLowerCase()) === 1
       const own = unique && isHostName(name) ? [name] : []
       const qualified = unique && isQualified(name, project) ? [`${name}.${project}`] : []
-      return [id, [id, ...own, ...qualified]]
+      return [id, [id, ...[...own, ...qualified].filter(one => !isTaken(one))]]
     }),
   )
 }
@@ -61,8 +64,12 @@ export function patterns(
  * The hosts as ssh_config: sorted by UUID, no dates, the same for the same cloud. It begins with `Host`, so that it
  * cannot fall into a block of somebody's file when it is appended.
  */
-export function renderConfig(hosts: readonly ConfigHost[], known: string): string {
-  const named = patterns(hosts)
+export function renderConfig(
+  hosts: readonly ConfigHost[],
+  known: string,
+  isTaken?: (name: string) => boolean,
+): string {
+  const named = patterns(hosts, isTaken)
   const block = template('vm')
   return [...hosts]
     .sort((one, other) => (one.id < other.id ? -1 : 1))

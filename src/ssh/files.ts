@@ -1,11 +1,14 @@
 import {randomBytes} from 'node:crypto'
 import {constants} from 'node:fs'
-import {link, lstat, mkdir, open, readFile, realpath, rename, stat, unlink} from 'node:fs/promises'
+import {link, lstat, mkdir, open, readFile, readlink, rename, stat, unlink} from 'node:fs/promises'
 import {homedir, tmpdir} from 'node:os'
-import {dirname, join} from 'node:path'
+import {dirname, join, resolve} from 'node:path'
 import {setTimeout as sleep} from 'node:timers/promises'
 
 import {OsSshError} from '../errors.ts'
+
+/** As many as Linux follows (MAXSYMLINKS). */
+const MAX_LINKS = 40
 
 /** Text of a file, undefined when there is none. */
 export async function readIfThere(file: string): Promise<string | undefined> {
@@ -22,7 +25,7 @@ export async function readIfThere(file: string): Promise<string | undefined> {
  * theirs; an existing file keeps its mode unless `mode` is given. New files are 0600.
  */
 export async function writeAtomic(file: string, text: string, mode?: number): Promise<void> {
-  const target = await realpath(file).catch(() => file)
+  const target = await targetOf(file)
   const old = await stat(target).catch(() => undefined)
   const temp = join(dirname(target), `.os-ssh-${randomBytes(6).toString('hex')}`)
   const handle = await open(temp, 'wx', 0o600)
@@ -55,6 +58,17 @@ export async function privateDirectory(path: string): Promise<string> {
     })
   }
   return path
+}
+
+/** Where a file really lies, or will lie: what a dangling symlink points to is made there. */
+async function targetOf(file: string): Promise<string> {
+  let target = file
+  for (let n = 0; n < MAX_LINKS; n++) {
+    const link = await readlink(target).catch(() => undefined)
+    if (link === undefined) return target
+    target = resolve(dirname(target), link)
+  }
+  return file
 }
 
 /** $XDG_RUNTIME_DIR/os-ssh, else os-ssh-UID in the temporary directory: gone after a reboot. bin/proxy agrees. */

@@ -24,7 +24,15 @@ const userConfig = () => join(sshDirectory(), 'config')
 
 /** The line that the user's file gets. `~` is ssh's idea of home, from the password file; $HOME may differ. */
 function includeLine(): string {
-  return userInfo().homedir === home() ? 'Include ~/.ssh/os-ssh/config' : `Include ${configPath(ownConfig())}`
+  if (userInfo().homedir === home()) return 'Include ~/.ssh/os-ssh/config'
+  // Whether Include expands `%` depends on the version of OpenSSH; that `?` stands for any character does not.
+  return `Include ${configPath(ownConfig()).replaceAll('%%', '?')}`
+}
+
+/** UUIDs of the VMs that a cloud's section of our file holds now. @throws OsSshError CONFIG when its markers are damaged */
+export async function writtenHosts(cloud: string): Promise<ReadonlySet<string>> {
+  const section = parse((await readIfThere(ownConfig())) ?? '').get(cloud) ?? ''
+  return new Set([...section.matchAll(/^Host ([0-9a-f-]{36})(?= |$)/gm)].map(([, id = '']) => id))
 }
 
 /**
@@ -59,7 +67,11 @@ export async function commit(changes: readonly Change[]): Promise<void> {
         throw new OsSshError('BUSY', `${file} was changed by somebody else at the same moment`)
       }
     }
-    for (const change of changes) await check(change)
+    for (const change of changes) {
+      // As it is first: what ssh says of it then has the line numbers that the user sees.
+      if (change.file === userConfig() && change.before !== '') await check({...change, after: change.before})
+      await check(change)
+    }
     for (const {file, before, after} of changes) {
       if (after === undefined) {
         await unlink(file)

@@ -15,7 +15,7 @@ import {join} from 'node:path'
 
 import {afterAll, beforeEach, expect, test} from '@jest/globals'
 
-import {commit, plan} from '../../../src/ssh/install.ts'
+import {commit, plan, writtenHosts} from '../../../src/ssh/install.ts'
 
 const home = mkdtempSync(join(tmpdir(), 'os-ssh-install-'))
 const before = process.env['HOME']
@@ -65,6 +65,43 @@ test('a symlinked config stays one', async () => {
   await install('lab', host('web'))
   expect(lstatSync(user).isSymbolicLink()).toBe(true)
   expect(readFileSync(join(home, 'dotfile'), 'utf8')).toBe(`${include}\n${host('x')}`)
+})
+
+test('a dangling symlink is followed: what it points to is made', async () => {
+  mkdirSync(join(home, 'dotfiles'), {recursive: true})
+  rmSync(join(home, 'dotfiles/ssh'), {force: true})
+  symlinkSync('../dotfiles/ssh', user)
+  await install('lab', host('web'))
+  expect(lstatSync(user).isSymbolicLink()).toBe(true)
+  expect(readFileSync(join(home, 'dotfiles/ssh'), 'utf8')).toBe(`${include}\n`)
+})
+
+test('a bad line of the user’s is named by the number that it has there', async () => {
+  writeFileSync(user, 'Host a\n  User a\n  Nonsense yes\n')
+  await expect(install('lab', host('web'))).rejects.toMatchObject({
+    code: 'CONFIG',
+    message: expect.stringMatching(
+      /^ssh does not accept .*\/config:\n.*line 3: Bad configuration option: nonsense/,
+    ),
+  })
+  expect(readFileSync(user, 'utf8')).toBe('Host a\n  User a\n  Nonsense yes\n')
+})
+
+test('a home with a per cent sign is included, whatever Include expands', async () => {
+  const odd = join(home, '100%h %d')
+  mkdirSync(join(odd, '.ssh'), {recursive: true, mode: 0o700})
+  process.env['HOME'] = odd
+  await install('lab', host('web'))
+  const found = execFileSync('ssh', ['-G', '-F', join(odd, '.ssh/config'), 'web'], {encoding: 'utf8'})
+  expect(found).toMatch(/^user web$/m)
+})
+
+test('the VMs that are written for a cloud are known by their UUIDs', async () => {
+  const [one, two] = ['3f2a7c1e-0000-4000-8000-000000000001', '3f2a7c1e-0000-4000-8000-000000000002']
+  await install('lab', `Host gate-${one}\n  User x\nHost ${one} web\n  User x\nHost ${two}\n  User y\n`)
+  await install('other', host('db'))
+  expect([...(await writtenHosts('lab'))]).toEqual([one, two])
+  expect([...(await writtenHosts('other')), ...(await writtenHosts('none'))]).toEqual([])
 })
 
 test.each([
