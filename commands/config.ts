@@ -16,7 +16,7 @@ export default class Config extends CloudCommand {
   ]
   static override strict = false
   static override args = {
-    vm: Args.string({description: 'VMs by UUID, unique start of it, or name; all when absent'}),
+    vm: Args.string({description: 'VMs, named as for connect; all when absent'}),
   }
   static override flags = {
     all: Flags.boolean({description: 'all VMs that you may see', default: false}),

@@ -9,7 +9,12 @@ export default class HostKeys extends CloudCommand {
   static override summary =
     'show the host keys that are pinned for a VM, here and at the service, or forget them'
   static override examples = ['$ os-ssh hostkeys web1', '$ os-ssh hostkeys web1 --forget']
-  static override args = {vm: Args.string({description: 'UUID, start of it, or name', required: true})}
+  static override args = {
+    vm: Args.string({
+      description: 'UUID, unique start of it, name, name.project, or address',
+      required: true,
+    }),
+  }
   static override flags = {
     ...outputFlags,
     forget: Flags.boolean({description: 'forget them, after a change that you know the reason of'}),

@@ -1,17 +1,23 @@
-import {Args} from '@oclif/core'
+import {Args, Flags} from '@oclif/core'
 
 import {CloudCommand} from '../base.ts'
 
 export default class GateRemove extends CloudCommand {
   static override summary = 'Cut the paths of a gate, take its networks away, and forget it.'
   static override examples = ['$ os-ssh gate remove gate1 --yes']
-  static override args = {gate: Args.string({description: 'name or UUID', required: true})}
+  static override args = {gate: Args.string({description: 'whole name, or UUID', required: true})}
+
+  static override flags = {
+    yes: Flags.boolean({description: 'sure: sessions through it end at once', default: false}),
+  }
 
   async run(): Promise<void> {
     const {args, flags} = await this.parse(GateRemove)
     const {withSession} = await import('../../src/access/session.ts')
     const {removeGate} = await import('../../src/access/gates.ts')
-    const gate = await withSession(this.opening(flags), session => removeGate(session, args.gate))
+    const gate = await withSession(this.opening(flags), session =>
+      removeGate(session, args.gate, {sure: flags.yes}),
+    )
     this.logToStderr(`gate ${gate.name} is gone`)
   }
 }

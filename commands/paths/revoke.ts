@@ -1,17 +1,22 @@
 import {Args, Flags} from '@oclif/core'
 
-import {revokeAll, revokeByWord} from '../../src/access/paths.ts'
+import {revokeAll, revokeByWord, revokeMine} from '../../src/access/paths.ts'
 import {withSession} from '../../src/access/session.ts'
 import {OsSshError} from '../../src/errors.ts'
 import {CloudCommand} from '../base.ts'
 
 export default class PathsRevoke extends CloudCommand {
-  static override summary = 'end a path now, with every connection through it'
+  static override summary = 'end paths now, with every connection through them'
   static override description =
     'Operators end the paths of a user, to a VM or of a project; nothing new is granted to these for a minute.'
-  static override examples = ['$ os-ssh paths revoke web1', '$ os-ssh paths revoke --user USER_ID']
-  static override args = {path: Args.string({description: 'id of the path, or its VM'})}
+  static override examples = [
+    '$ os-ssh paths revoke web1',
+    '$ os-ssh paths revoke --all',
+    '$ os-ssh paths revoke --user USER_ID',
+  ]
+  static override args = {path: Args.string({description: 'id of a path, or a VM: all your paths to it'})}
   static override flags = {
+    all: Flags.boolean({description: 'all your paths', exclusive: ['user', 'vm', 'project']}),
     user: Flags.string({
       description: 'operators: all paths of this user',
       helpValue: 'ID',
@@ -34,14 +39,13 @@ export default class PathsRevoke extends CloudCommand {
     const options = this.opening(flags)
     const which = {user_id: flags.user, server_id: flags.vm, project_id: flags.project}
     const many = Object.values(which).some(value => value !== undefined)
-    if (many === (args.path !== undefined))
-      throw new OsSshError('USAGE', 'name one path or VM, or one of --user, --vm and --project')
+    if ([many, flags.all, args.path !== undefined].filter(Boolean).length !== 1)
+      throw new OsSshError('USAGE', 'name one path or VM, or one of --all, --user, --vm and --project')
     this.log(
-      await withSession(options, async session =>
-        args.path === undefined
-          ? `revoked ${await revokeAll(session, which)} paths`
-          : revokeByWord(session, args.path),
-      ),
+      await withSession(options, async session => {
+        if (many) return `revoked ${await revokeAll(session, which)} paths`
+        return args.path === undefined ? revokeMine(session) : revokeByWord(session, args.path)
+      }),
     )
   }
 }

@@ -1,4 +1,5 @@
 import {OsSshError} from '../errors.ts'
+import {find, type Naming} from '../find.ts'
 import type {Gate, GateRequest} from '../protocol/index.ts'
 import type {Session} from './session.ts'
 
@@ -13,19 +14,37 @@ export async function addGate(session: Session, gate: GateRequest): Promise<Gate
   return (await session.service()).request<Gate>('POST', '/v1/gates', gate)
 }
 
+/** What is removed is named as a whole. */
+const naming: Naming<Gate> = {
+  kind: 'gate',
+  ids: ({id}) => [id],
+  names: ({name}) => [name],
+  whole: true,
+  line: ({id, name}) => `${id}  ${name}`,
+  hint: 'see os-ssh gate list',
+}
+
 /**
  * Cuts the gate's paths, takes its networks away and forgets it. Asks again until the networks are gone.
  *
- * @throws OsSshError NOT_FOUND, AMBIGUOUS, BUSY when the networks are not gone after a minute
+ * @param wanted its whole name or UUID: a slip must not cut another's
+ * @throws OsSshError NOT_FOUND, AMBIGUOUS, USAGE when nobody is `sure`, BUSY when the networks are not gone after a minute
  */
-export async function removeGate(session: Session, wanted: string): Promise<Gate> {
+export async function removeGate(
+  session: Session,
+  wanted: string,
+  {sure}: {readonly sure: boolean},
+): Promise<Gate> {
   const service = await session.service()
-  const found = (await listGates(session)).filter(gate => gate.name === wanted || gate.id.startsWith(wanted))
-  const [gate] = found
-  if (gate === undefined)
-    throw new OsSshError('NOT_FOUND', `there is no gate ${wanted}`, {hint: 'see os-ssh gate list'})
-  if (found.length > 1)
-    throw new OsSshError('AMBIGUOUS', `${wanted} may be any of ${found.map(g => g.id).join(', ')}`)
+  const gate = find(wanted, await listGates(session), naming)
+  if (!sure)
+    throw new OsSshError(
+      'USAGE',
+      `this cuts ${gate.paths} paths through ${gate.name} and takes its ${gate.attachments} networks away`,
+      {
+        hint: `if that is meant: os-ssh gate remove ${gate.id} --yes`,
+      },
+    )
   const deadline = Date.now() + 60_000
   do {
     await service.request('DELETE', `/v1/gates/${gate.id}`)

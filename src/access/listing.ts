@@ -1,6 +1,6 @@
 import {knownIdentity} from './identity.ts'
 import {readPath} from './path-file.ts'
-import {listServers} from './servers.ts'
+import {addressesOf, listServers} from './servers.ts'
 import {type SessionOptions, withSession} from './session.ts'
 
 /** A VM as `os-ssh list` shows it. */
@@ -17,14 +17,15 @@ export interface Vm {
 export function listVms(options: SessionOptions): Promise<readonly Vm[]> {
   return withSession(options, async session => {
     const servers = await listServers(session)
-    const rows = servers.map(async ({id, name, status, addresses}): Promise<Vm> => {
+    const rows = servers.map(async (server): Promise<Vm> => {
+      const {id, name, status} = server
       const path = await readPath(session.directory, id)
       const live = path && path.expires * 1000 > Date.now()
       return {
         id,
         name,
         status,
-        addresses: Object.values(addresses).flatMap(list => list.map(({addr}) => addr)),
+        addresses: addressesOf(server),
         path_until: live ? new Date(path.expires * 1000).toISOString() : null,
       }
     })

@@ -1,11 +1,12 @@
 import {readdir, unlink} from 'node:fs/promises'
 import {join} from 'node:path'
 
+import {OsSshError} from '../errors.ts'
 import {stopAgent} from '../ssh/agent.ts'
 import {run} from '../ssh/process.ts'
 import {ensureIdentity} from './identity.ts'
 import {forgetPath, readPath} from './path-file.ts'
-import {type SessionOptions, withSession} from './session.ts'
+import {type Session, type SessionOptions, withSession} from './session.ts'
 
 export interface LoggedIn {
   readonly cloud: string
@@ -32,25 +33,45 @@ export function login(options: SessionOptions): Promise<LoggedIn> {
 }
 
 /**
- * Forgets on this machine: kept token (revoked too, when the cloud answers), agent, open gate connections, paths'
- * files. The key in the keychain stays; paths at the service end by themselves or by `paths revoke`.
+ * Ends this machine's paths, at the service too when it answers, and forgets here: kept token (revoked too, when the cloud
+ * answers), agent, open gate connections, paths' files. The key in the keychain stays.
+ *
+ * @returns how many paths could not be ended: these end by themselves
  */
-export function logout(options: SessionOptions): Promise<{cloud: string}> {
-  return withSession(options, async session => {
+export function logout(options: SessionOptions): Promise<{cloud: string; left: number}> {
+  return withSession({...options, timeout: PATIENCE}, async session => {
     const {directory} = session
     const files = await readdir(directory)
-    for (const name of files.filter(name => name.endsWith('.path'))) {
-      const id = name.slice(0, -'.path'.length)
-      const path = await readPath(directory, id)
-      if (path) await run('ssh', ['-F', path.config, '-O', 'exit', path.gate])
-      await forgetPath(directory, id)
-    }
+    const ids = files.filter(name => name.endsWith('.path')).map(name => name.slice(0, -'.path'.length))
+    const ended = await Promise.all(ids.map(id => endHere(session, id)))
     await stopAgent(directory)
     await session.cloud.identity.revoke().catch(() => {})
     await session.forget().catch(() => {})
     for (const name of files.filter(name => /^(id|token)-[0-9a-f]+$/.test(name))) {
       await unlink(join(directory, name)).catch(() => {})
     }
-    return {cloud: session.name}
+    return {cloud: session.name, left: ended.filter(done => !done).length}
   })
+}
+
+/** A service that is away must not keep anybody from logging out, ms. */
+const PATIENCE = 10_000
+
+/** @returns whether the service has ended it */
+async function endHere(session: Session, serverId: string): Promise<boolean> {
+  const path = await readPath(session.directory, serverId)
+  let ended = true
+  if (path) {
+    await run('ssh', ['-F', path.config, '-O', 'exit', path.gate])
+    ended = await session
+      .service()
+      .then(service => service.request('DELETE', `/v1/paths/${encodeURIComponent(path.id)}`))
+      .then(
+        () => true,
+        // What the service does not know any more has ended, too.
+        error => error instanceof OsSshError && error.code === 'NOT_FOUND',
+      )
+  }
+  await forgetPath(session.directory, serverId)
+  return ended
 }

@@ -2,6 +2,7 @@ import {join} from 'node:path'
 import {setTimeout as sleep} from 'node:timers/promises'
 
 import {OsSshError} from '../errors.ts'
+import {ambiguous, find, matching, missing, type Naming} from '../find.ts'
 import type {Path, PathGrant, PathRequest} from '../protocol/index.ts'
 import {agentSocket} from '../ssh/agent.ts'
 import {withLock, writeAtomic} from '../ssh/files.ts'
@@ -182,22 +183,17 @@ export async function revokeAll(session: Session, which: Which): Promise<number>
   return (await service.request<{revoked: number}>('DELETE', `/v1/paths?${queryOf(which)}`)).revoked
 }
 
+const naming: Naming<Path> = {
+  kind: 'path',
+  ids: ({id, server_id}) => [id, server_id],
+  names: ({server_name}) => [server_name],
+  line: ({id, server_name, expires_at}) => `${id}  ${server_name}  until ${expires_at}`,
+  hint: 'see os-ssh paths list',
+}
+
 /** One path, by its id, a unique start of it, or its VM's id or name. @throws OsSshError NOT_FOUND, AMBIGUOUS */
 export async function findPath(session: Session, word: string): Promise<Path> {
-  const paths = await listPaths(session)
-  const exact = paths.filter(path => [path.id, path.server_id, path.server_name].includes(word))
-  const found =
-    exact.length > 0
-      ? exact
-      : paths.filter(path => word.length >= 4 && [path.id, path.server_id].some(id => id.startsWith(word)))
-  const [first, ...others] = found
-  if (!first)
-    throw new OsSshError('NOT_FOUND', `there is no path ${JSON.stringify(word)}`, {
-      hint: 'see os-ssh paths list',
-    })
-  if (others.length === 0) return first
-  const list = found.map(path => `${path.id}  ${path.server_name}  until ${path.expires_at}`).join('\n')
-  throw new OsSshError('AMBIGUOUS', `several paths fit ${JSON.stringify(word)}:\n${list}`)
+  return find(word, await listPaths(session), naming)
 }
 
 /** Ends a path at the service and forgets it here; not the VM's host keys, which are as true as before. */
@@ -207,9 +203,27 @@ export async function revokePath(session: Session, path: Path): Promise<void> {
   await forgetPath(session.directory, path.server_id)
 }
 
-/** Revokes what `findPath` finds. @returns what was done, for people */
+/**
+ * Ends the path of this id, or all of the user's to the VM of this id or name.
+ *
+ * @returns what was done, for people
+ * @throws OsSshError NOT_FOUND; AMBIGUOUS when it may be paths to several VMs
+ */
 export async function revokeByWord(session: Session, word: string): Promise<string> {
-  const path = await findPath(session, word)
-  await revokePath(session, path)
-  return `revoked ${path.id} to ${path.server_id}`
+  const paths = await listPaths(session)
+  const found = matching(word, paths, naming)
+  if (found.length === 0) throw missing(word, paths, naming)
+  if (new Set(found.map(path => path.server_id)).size > 1) throw ambiguous(word, found, naming)
+  return revoked(session, found)
+}
+
+/** Ends all paths of the user. @returns what was done, for people */
+export async function revokeMine(session: Session): Promise<string> {
+  return revoked(session, await listPaths(session))
+}
+
+async function revoked(session: Session, paths: readonly Path[]): Promise<string> {
+  for (const path of paths) await revokePath(session, path)
+  const lines = paths.map(path => `revoked ${path.id} to ${path.server_id}`)
+  return lines.length === 0 ? 'there is no path to end' : lines.join('\n')
 }

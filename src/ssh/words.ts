@@ -44,7 +44,16 @@ export function connectWords(words: readonly string[], own: readonly string[]): 
     } else vm = word
   }
   if (!vm) throw new OsSshError('USAGE', 'connect needs a VM: its UUID, a unique start of it, or its name')
-  return {vm, sshOptions, command, own: found}
+  return {...userAt(vm, sshOptions), command, own: found}
+}
+
+/** `user@vm`, as ssh takes it: the last `@` counts, and -l, wherever it stands, wins. */
+function userAt(word: string, sshOptions: readonly string[]) {
+  const at = word.lastIndexOf('@')
+  if (at < 0) return {vm: word, sshOptions}
+  const [user, vm] = [word.slice(0, at), word.slice(at + 1)]
+  if (user === '' || vm === '') throw new OsSshError('USAGE', `${JSON.stringify(word)} is not USER@VM`)
+  return {vm, sshOptions: [...sshOptions, '-l', user]}
 }
 
 function split(text: string): [string, string?] {

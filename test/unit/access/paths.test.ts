@@ -173,6 +173,24 @@ test('a dead agent is replaced, with a new key and a new certificate', async () 
   expect(readFileSync(join(directory, `${id}.pub`), 'utf8')).not.toBe(first)
 })
 
+test('revoking a VM ends all of one’s paths to it, and a word that may be several VMs none', async () => {
+  const service = fake()
+  const other = 'bbbbbbbb-0000-4000-8000-000000000002'
+  const expires_at = '2026-11-24T12:00:00Z'
+  service.paths = [
+    {id: PATH, server_id: id, server_name: 'web', expires_at},
+    {id: other, server_id: id, server_name: 'web', expires_at},
+  ]
+  expect(await revokeByWord(service.session, id)).toBe(`revoked ${PATH} to ${id}\nrevoked ${other} to ${id}`)
+  expect(service.requests.slice(-2)).toEqual([`DELETE /v1/paths/${PATH}`, `DELETE /v1/paths/${other}`])
+  service.paths = [
+    {id: PATH, server_id: id, server_name: 'web', expires_at},
+    {id: other, server_id: PATH, server_name: 'web', expires_at},
+  ]
+  await expect(revokeByWord(service.session, 'web')).rejects.toMatchObject({code: 'AMBIGUOUS'})
+  expect(service.requests.at(-1)).toBe('GET /v1/paths')
+})
+
 test('a path is found by its id, the start of it, and its VM; several are named', async () => {
   const service = fake()
   const [one, two] = ['aaaaaaaa-0000-4000-8000-000000000001', 'aaaaaaaa-0000-4000-8000-000000000002']

@@ -8,12 +8,13 @@ import {OpenStackError} from '../../../src/openstack/errors.ts'
 
 const uuid = (start: string) => `${start}-0000-4000-8000-000000000001`
 const servers = [
-  {id: uuid('aaaa0001'), name: 'web', status: 'ACTIVE'},
+  {id: uuid('aaaa0001'), name: 'web', status: 'ACTIVE', addresses: {net: [{addr: '10.0.0.7'}]}},
   {id: uuid('aaaa0002'), name: 'db', status: 'ACTIVE'},
   {id: uuid('bbbb0003'), name: 'db', status: 'SHUTOFF'},
   {id: uuid('cccc0004'), name: 'aaaa0001', status: 'ACTIVE'},
 ]
 const session = {
+  token: async () => ({project: {id: 'p', name: 'shop'}}),
   during: <T>(_: string, work: Promise<T>) => work,
   cloud: {
     compute: {
@@ -32,6 +33,20 @@ test('a VM is found by its UUID, its name, and a unique start of its UUID', asyn
   expect(await find(uuid('aaaa0002'))).toBe(uuid('aaaa0002'))
   expect(await find('web')).toBe(uuid('aaaa0001'))
   expect(await find('BBBB')).toBe(uuid('bbbb0003'))
+  expect(await find(uuid('AAAA0002'))).toBe(uuid('aaaa0002'))
+})
+
+test('it is found by name.project, by an address, and in any case', async () => {
+  for (const word of ['web.shop', 'WEB', 'Web.Shop', '10.0.0.7'])
+    expect(await find(word)).toBe(uuid('aaaa0001'))
+})
+
+test('who mistypes a name is told the one that is near', async () => {
+  await expect(find('webb')).rejects.toMatchObject({
+    code: 'NOT_FOUND',
+    message: 'there is no VM "webb" that you may see',
+    suggestions: ['did you mean "web"? list what you may see: os-ssh list'],
+  })
 })
 
 test('a name wins over the start of another’s UUID', async () => {

@@ -29,6 +29,15 @@ test('a value is not taken for the VM, attached or not', () => {
   })
 })
 
+test('user@vm is a login, and -l wins over it', () => {
+  expect(parse('alice@web', '-v', 'ls')).toMatchObject({
+    vm: 'web',
+    sshOptions: ['-v', '-l', 'alice'],
+    command: ['ls'],
+  })
+  expect(parse('-l', 'root', 'a@b@web')).toMatchObject({vm: 'web', sshOptions: ['-l', 'root', '-l', 'a@b']})
+})
+
 test('our own options are not given to ssh', () => {
   expect(parse('--os-cloud', 'lab', 'web', '--keychain=file')).toEqual({
     vm: 'web',
@@ -50,6 +59,8 @@ test.each([
   ['-F', 'x', 'web'],
   ['-vJ', 'x', 'web'],
   ['--os-cloud'],
+  ['@web'],
+  ['alice@'],
 ])('%j is refused', (...words) => {
   expect(() => parse(...words)).toThrow(expect.objectContaining({code: 'USAGE'}))
 })
