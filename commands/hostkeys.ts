@@ -37,6 +37,7 @@ export default class HostKeys extends CloudCommand {
         {name: 'rebuild', title: 'After rebuild'},
       ],
       flags,
+      {empty: 'No host key is pinned yet.'},
     )
   }
 }

@@ -1,17 +1,18 @@
 import {listVms, type Vm} from '../src/access/listing.ts'
+import {shortId, timeLeft} from '../src/ui/briefly.ts'
 import {type Column, outputFlags, render} from '../src/ui/output.ts'
 import {CloudCommand} from './base.ts'
 
 const columns: readonly Column<Vm>[] = [
-  {name: 'id', title: 'ID'},
   {name: 'name', title: 'Name'},
+  {name: 'id', title: 'ID', brief: vm => shortId(vm.id)},
   {
     name: 'status',
     title: 'Status',
     colour: vm => (vm.status === 'ACTIVE' ? 'green' : vm.status === 'ERROR' ? 'red' : 'yellow'),
   },
-  {name: 'addresses', title: 'Addresses'},
-  {name: 'path_until', title: 'Path until'},
+  {name: 'path_until', title: 'Path', brief: vm => (vm.path_until === null ? '' : timeLeft(vm.path_until))},
+  {name: 'addresses', title: 'Addresses', shrink: true},
 ]
 
 export default class List extends CloudCommand {
@@ -22,6 +23,6 @@ export default class List extends CloudCommand {
   async run(): Promise<void> {
     const {flags} = await this.parse(List)
     const vms = await listVms(this.opening(flags))
-    await render(vms, columns, flags)
+    await render(vms, columns, flags, {empty: 'You see no VM in this project.'})
   }
 }

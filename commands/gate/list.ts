@@ -1,18 +1,19 @@
 import type {Gate} from '../../src/protocol/index.ts'
+import {shortId} from '../../src/ui/briefly.ts'
 import {type Column, outputFlags, render} from '../../src/ui/output.ts'
 import {CloudCommand} from '../base.ts'
 
 const colours = {ready: 'green', new: 'yellow', down: 'red'} as const
 
 const columns: Column<Gate>[] = [
-  {name: 'id', title: 'ID'},
   {name: 'name', title: 'Name'},
+  {name: 'id', title: 'ID', brief: gate => shortId(gate.id)},
   {name: 'state', title: 'State', colour: gate => colours[gate.state]},
   {name: 'scope', title: 'Scope'},
   {name: 'host', title: 'Host'},
   {name: 'attachments', title: 'Networks'},
   {name: 'paths', title: 'Paths'},
-  {name: 'reason', title: 'Reason'},
+  {name: 'reason', title: 'Reason', drop: 2.5, shrink: true},
 ]
 
 export default class GateList extends CloudCommand {
@@ -25,6 +26,8 @@ export default class GateList extends CloudCommand {
     const {withSession} = await import('../../src/access/session.ts')
     const {listGates} = await import('../../src/access/gates.ts')
     const gates = await withSession(this.opening(flags), listGates)
-    await render(gates, columns, flags)
+    await render(gates, columns, flags, {
+      empty: 'No gate serves you; its operator adds one: os-ssh gate add.',
+    })
   }
 }

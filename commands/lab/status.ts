@@ -24,6 +24,8 @@ export default class LabStatus extends BaseCommand {
   async run(): Promise<void> {
     const {flags} = await this.parse(LabStatus)
     const names = flags.name === undefined ? await labNames() : [flags.name]
-    await render(await Promise.all(names.map(name => labStatus({name}))), columns, flags)
+    await render(await Promise.all(names.map(name => labStatus({name}))), columns, flags, {
+      empty: 'There is no lab.',
+    })
   }
 }

@@ -29,6 +29,7 @@ export default class PathsList extends CloudCommand {
       paths,
       pathColumns.filter(column => column.listed || flags.column || listed.has(column.name)),
       flags,
+      {empty: flags.all ? 'There is no path.' : 'You have no path.'},
     )
   }
 }

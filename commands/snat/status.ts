@@ -43,7 +43,10 @@ export default class SnatStatus extends CloudCommand {
       readStatus(cloud, argv.map(String), filter),
     )
     if (format === 'prometheus') this.log(prometheus(answer).trimEnd())
-    else await render(answer.rows, columnsFor(format, flags.column, STATUS_TABLE, STATUS_DATA), flags)
+    else
+      await render(answer.rows, columnsFor(format, flags.column, STATUS_TABLE, STATUS_DATA), flags, {
+        empty: 'No router.',
+      })
     if (format === 'table' && !flags.column && answer.hosts.length > 0)
       await render(answer.hosts, HOST_TABLE, {format})
     for (const note of answer.notes) this.logToStderr(`note: ${plain(note)}`)

@@ -7,6 +7,8 @@ export interface ColumnOf<Row> {
   readonly title: string
   readonly get?: (row: Row) => unknown
   readonly colour?: (row: Row) => 'green' | 'yellow' | 'red' | 'gray' | undefined
+  readonly drop?: number
+  readonly shrink?: boolean
 }
 
 const yesNo = (fact: boolean | null) => (fact === null ? '?' : fact ? 'yes' : 'no')
@@ -14,7 +16,7 @@ const yesNo = (fact: boolean | null) => (fact === null ? '?' : fact ? 'yes' : 'n
 /** `snat status` for people: nine columns on one screen. */
 export const STATUS_TABLE: readonly ColumnOf<StatusRow>[] = [
   {name: 'router', title: 'ROUTER', get: row => tidy(row.router, 32)},
-  {name: 'project', title: 'PROJECT', get: row => tidy(row.project_id, 8)},
+  {name: 'project', title: 'PROJECT', drop: 9, get: row => tidy(row.project_id, 8)},
   {name: 'mode', title: 'MODE'},
   {name: 'snat_ip', title: 'SNAT-IP', get: row => firstOf(row.snat_ips)},
   {name: 'host', title: 'HOST', get: hostCell, colour: row => (row.host_alive === false ? 'red' : undefined)},
@@ -24,6 +26,8 @@ export const STATUS_TABLE: readonly ColumnOf<StatusRow>[] = [
   {
     name: 'remarks',
     title: 'NOTES',
+    drop: 1,
+    shrink: true,
     get: row => [...row.flags, ...row.notes].join('; '),
     colour: row => (row.flags.length > 0 ? 'red' : 'gray'),
   },

@@ -130,11 +130,11 @@ const REPLICA_TABLE: readonly ColumnOf<Replica>[] = [
 
 /** The hops of a trace, for people. */
 export const HOP_TABLE: readonly ColumnOf<Hop>[] = [
-  {name: 'host', title: 'HOST', get: hop => tidy(hop.host ?? '-', 40)},
-  {name: 'where', title: 'WHERE', get: hop => `${hop.kind} ${shorten(hop.name)}`},
+  {name: 'host', title: 'HOST', drop: 2, get: hop => tidy(hop.host ?? '-', 40)},
+  {name: 'where', title: 'WHERE', drop: 0, get: hop => `${hop.kind} ${shorten(hop.name)}`},
   {name: 'device', title: 'DEVICE', get: hop => hop.device ?? '-'},
   {name: 'address', title: 'ADDRESS', get: hop => hop.address ?? '-'},
-  {name: 'does', title: 'WHAT HAPPENS', get: hop => tidy(hop.does, 100)},
+  {name: 'does', title: 'WHAT HAPPENS', drop: 1, shrink: true, get: hop => tidy(hop.does, 100)},
 ]
 
 /** A namespace keeps its whole name: it is what one types after `ip netns exec`. */
@@ -159,24 +159,28 @@ export const COMPARE_TABLE: readonly ColumnOf<AlternativeRow>[] = [
   {
     name: 'addresses',
     title: 'ADDRESSES max/lazy',
+    drop: 1,
     get: row => `${row.addresses_max ?? '?'}/${row.addresses_lazy ?? '?'}`,
   },
   {
     name: 'pool',
     title: 'POOL HAS',
+    drop: 2,
     get: row =>
       row.fits === null ? '?' : row.fits ? 'enough' : `${row.pool_free} of ${row.addresses_extra}`,
     colour: row => (row.fits === false ? 'red' : undefined),
   },
-  {name: 'nat_layers', title: 'NAT'},
-  {name: 'hops', title: 'HOPS'},
-  {name: 'saved', title: 'HOP SAVED BY', get: row => `${row.hops_saved_vms ?? '?'} VMs`},
+  {name: 'nat_layers', title: 'NAT', drop: 10},
+  {name: 'hops', title: 'HOPS', drop: 4, shrink: true},
+  {name: 'saved', title: 'HOP SAVED BY', drop: 8, get: row => `${row.hops_saved_vms ?? '?'} VMs`},
   {
     name: 'blast',
     title: 'ONE FAILURE TAKES',
+    drop: 3,
+    shrink: true,
     get: row => `${row.blast_radius}${row.blast_vms === null ? '' : ` (${row.blast_vms} VMs)`}`,
   },
-  {name: 'source_address', title: 'SOURCE ADDRESS'},
+  {name: 'source_address', title: 'SOURCE ADDRESS', drop: 9},
   {name: 'ports', title: 'PORTS A VM', get: row => row.ports_per_vm ?? '?'},
   {name: 'rate', title: 'RUNS OUT AT', get: row => (row.rate_per_vm === null ? '?' : `${row.rate_per_vm}/s`)},
 ]
@@ -192,10 +196,11 @@ function figures({router_vms: _, ...rest}: Quantities) {
   return rest
 }
 
-/** The figures in one line each: today's, and those after the growth that was asked for. */
+/** The figures in lines that fit a terminal: today's, and those after the growth that was asked for. */
 export function compareSummary({now, then}: Comparison): string[] {
-  const line = (q: Quantities) =>
-    `${q.routers} SNAT routers of ${q.tenants} tenants, ${q.nodes ?? '?'} compute nodes, ${q.external_networks} external networks, ` +
-    `${q.snat_vms} of ${q.vms} VMs without floating IP, ${q.pairs ?? '?'} (router, node) pairs, ${q.pool_free ?? '?'} addresses free`
-  return now === then ? [line(now)] : [`today: ${line(now)}`, `then:  ${line(then)}`]
+  const lines = (q: Quantities) => [
+    `${q.routers} SNAT routers of ${q.tenants} tenants, ${q.external_networks} external networks, ${q.nodes ?? '?'} compute nodes`,
+    `${q.snat_vms} of ${q.vms} VMs without floating IP, ${q.pairs ?? '?'} (router, node) pairs, ${q.pool_free ?? '?'} addresses free`,
+  ]
+  return now === then ? lines(now) : ['today:', ...lines(now), 'then:', ...lines(then)]
 }

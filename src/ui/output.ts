@@ -1,6 +1,7 @@
 import {Flags} from '@oclif/core'
 
 import {OsSshError} from '../errors.ts'
+import type {Head} from './table.ts'
 import {escapeCharacter, plain, type Screen, wantsColour} from './terminal.ts'
 
 export type Colour = 'green' | 'yellow' | 'red' | 'gray'
@@ -15,6 +16,10 @@ export interface Column<Row> {
   readonly get?: (row: Row) => unknown
   /** Colour of a value on a terminal. */
   readonly colour?: (row: Row) => Colour | undefined
+  /** How people read it in a listing; a program, and who asks for the column by -c, gets the value. */
+  readonly brief?: (row: Row) => string
+  readonly drop?: Head['drop']
+  readonly shrink?: Head['shrink']
 }
 
 /** The flags of every command that lists or shows, as OpenStack users know them. */
@@ -34,21 +39,33 @@ export interface OutputFlags {
   readonly column?: readonly string[] | undefined
 }
 
+/** Where a listing goes, and what is said to people when it is empty. */
+export interface RenderOptions {
+  readonly screen?: Screen
+  readonly notes?: Screen
+  readonly empty?: string
+}
+
 /** Prints rows as the flags ask. @throws OsSshError USAGE for a column that does not exist */
 export async function render<Row>(
   rows: readonly Row[],
   columns: readonly Column<Row>[],
   flags: OutputFlags,
-  screen: Screen = process.stdout,
+  {screen = process.stdout, notes = process.stderr, empty}: RenderOptions = {},
 ): Promise<void> {
   const chosen = choose(columns, flags.column)
   if (flags.format !== 'table') return write(screen, await encode(rows, chosen, flags.format))
+  if (rows.length === 0) return empty === undefined ? undefined : write(notes, `${empty}\n`)
   const {table} = await import('./table.ts')
+  const asked = (flags.column ?? []).length > 0
+  const text = (row: Row, column: Column<Row>) =>
+    column.brief && !asked ? plain(column.brief(row)) : cell(value(row, column))
   const cells = rows.map(row =>
-    chosen.map(column => ({text: cell(value(row, column)), colour: column.colour?.(row)})),
+    chosen.map(column => ({text: text(row, column), colour: column.colour?.(row)})),
   )
-  const titles = chosen.map(column => column.title)
-  await write(screen, await table(titles, cells, {colour: wantsColour(screen), width: screen.columns}))
+  // What was asked for by name is there, and whole.
+  const heads = chosen.map(({title, drop, shrink}) => (asked ? {title, drop: 0} : {title, drop, shrink}))
+  await write(screen, await table(heads, cells, {colour: wantsColour(screen), width: screen.columns}))
 }
 
 /** Prints one record: a table of Field and Value, or an object. @throws OsSshError USAGE for an unknown column */
@@ -66,18 +83,19 @@ export async function renderOne<Row>(
     return write(screen, chosen.map(column => `${cell(value(row, column))}\n`).join(''))
   const fields = chosen.map(column => ({
     name: column.name,
-    value: value(row, column),
+    text: cell(value(row, column)),
     colour: column.colour?.(row),
   }))
-  await render(
-    fields,
-    [
-      {name: 'field', title: 'Field', get: field => field.name},
-      {name: 'value', title: 'Value', get: field => field.value, colour: field => field.colour},
-    ],
-    {format: 'table'},
-    screen,
-  )
+  const {lines, table} = await import('./table.ts')
+  const heads = ['Field', 'Value'].map(title => ({title, drop: 0}))
+  const cells = fields.map(({name, text, colour}) => [
+    {text: name, colour: undefined},
+    {text, colour},
+  ])
+  const drawn = await table(heads, cells, {colour: wantsColour(screen), width: undefined})
+  const {columns: room = Number.POSITIVE_INFINITY} = screen
+  const wide = drawn.indexOf('\n') > room
+  await write(screen, wide ? lines(fields.map(({name, text}) => [name, text])) : drawn)
 }
 
 function choose<Row>(

@@ -55,7 +55,12 @@ async function ours(url: string): Promise<Result> {
   const result = await measured(async () => {
     const {rows} = (await readStatus(cloud, [], {})).answer
     if (rows.length !== ROUTERS) throw new Error(`${rows.length} routers`)
-    await render(rows, columnsFor('json', undefined, STATUS_TABLE, STATUS_DATA), {format: 'json'}, nowhere)
+    await render(
+      rows,
+      columnsFor('json', undefined, STATUS_TABLE, STATUS_DATA),
+      {format: 'json'},
+      {screen: nowhere},
+    )
     return cloud.calls
   })
   await cloud.close()

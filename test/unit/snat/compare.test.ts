@@ -174,7 +174,7 @@ describe('what is shown', () => {
     const q = measure(factsOf('zed-ovs'))
     expectGolden(
       'snat/compare.txt',
-      await printed(screen => render(compare(q), COMPARE_TABLE, {format: 'table'}, screen)),
+      await printed(screen => render(compare(q), COMPARE_TABLE, {format: 'table'}, {screen})),
     )
     const grown = grow(q, parseGrowth('nodes=50,tenants=40,vms=2000'))
     expectGolden('snat/compare.svg', compareSvg(grown, 1024))

@@ -16,8 +16,8 @@ describe('formats', () => {
   it.each(['table', 'json', 'yaml', 'csv', 'value'])('%s', async format => {
     const {rows, hosts} = status(ovs)
     const text = await printed(async screen => {
-      await render(rows, columnsFor(format, undefined, STATUS_TABLE, STATUS_DATA), {format}, screen)
-      if (format === 'table') await render(hosts, HOST_TABLE, {format}, screen)
+      await render(rows, columnsFor(format, undefined, STATUS_TABLE, STATUS_DATA), {format}, {screen})
+      if (format === 'table') await render(hosts, HOST_TABLE, {format}, {screen})
     })
     expectGolden(`snat/status.${format}`, text)
   })
@@ -26,7 +26,7 @@ describe('formats', () => {
 
   it('a member sees what the API shows, and what needs admin', async () => {
     const {rows, notes} = status(factsOf('zed-ovs-member'))
-    const text = await printed(screen => render(rows, STATUS_TABLE, {format: 'table'}, screen))
+    const text = await printed(screen => render(rows, STATUS_TABLE, {format: 'table'}, {screen}))
     expectGolden('snat/member.table', `${text}${notes.join('\n')}\n`)
   })
 

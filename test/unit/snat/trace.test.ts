@@ -20,7 +20,7 @@ describe('the way out', () => {
     ['member', factsOf('zed-ovs-member'), VM_LEGACY],
   ] as const)('%s, as text and as a picture', async (name, facts, vm) => {
     const answer = trace(facts, vm, {name: 'web1'})
-    const hops = await printed(screen => render(answer.hops, HOP_TABLE, {format: 'table'}, screen))
+    const hops = await printed(screen => render(answer.hops, HOP_TABLE, {format: 'table'}, {screen}))
     expectGolden(`snat/trace-${name}.txt`, `${traceSummary(answer).join('\n')}\n${hops}`)
     expectGolden(`snat/trace-${name}.svg`, traceSvg(answer))
   })

@@ -2,8 +2,10 @@ import {PassThrough} from 'node:stream'
 import {text} from 'node:stream/consumers'
 
 import {expect, test} from '@jest/globals'
+import stringWidth from 'string-width'
 import {parse} from 'yaml'
 
+import {timeLeft} from '../../../src/ui/briefly.ts'
 import {type Column, type OutputFlags, render, renderOne} from '../../../src/ui/output.ts'
 import type {Screen} from '../../../src/ui/terminal.ts'
 
@@ -23,7 +25,7 @@ const rows: readonly Row[] = [
 ]
 const print = async (flags: OutputFlags, screen: Partial<Screen> = {}, data = rows) => {
   const stream = Object.assign(new PassThrough(), screen)
-  await render(data, columns, flags, stream)
+  await render(data, columns, flags, {screen: stream})
   stream.end()
   return text(stream)
 }
@@ -66,7 +68,7 @@ test('what a hostile VM is called reaches no terminal', async () => {
   expect(JSON.parse(await print({format: 'json', column: ['id']}, {}, evil))).toEqual([{id: evil[0]?.id}])
 })
 
-test('colours on a terminal only; a narrow one gets lines', async () => {
+test('colours on a terminal only', async () => {
   const terminal = {isTTY: true, columns: 200}
   const before = {...process.env}
   delete process.env['NO_COLOR']
@@ -77,12 +79,70 @@ test('colours on a terminal only; a narrow one gets lines', async () => {
     expect(await print({format: 'json'}, terminal)).not.toContain('\u001b')
     process.env['NO_COLOR'] = '1'
     expect(await print({format: 'table'}, terminal)).not.toContain('\u001b')
-    expect(await print({format: 'table'}, {isTTY: true, columns: 20})).toBe(
-      'ID:    a\nNames: x, y\nAt:    1970-01-01T00:00:00.000Z\n\nID:    b"\nNames:\nAt:\n',
-    )
   } finally {
     process.env = before
   }
+})
+
+test('a narrow terminal gets fewer columns, cut sentences, and never a wrapped line', async () => {
+  const wide: readonly Column<Row>[] = [
+    {name: 'id', title: 'ID', brief: row => row.id.slice(0, 8)},
+    {name: 'names', title: 'Names', shrink: true, drop: 1},
+    {name: 'at', title: 'At'},
+  ]
+  const data = [
+    {
+      id: '3f2a7c1e-0000-4000-8000-000000000001',
+      names: ['a long sentence about 漢字 and more'],
+      at: new Date(0),
+    },
+  ]
+  const at = async (width: number, flags: OutputFlags = {format: 'table'}) => {
+    const screen = Object.assign(new PassThrough(), {isTTY: true, columns: width})
+    await render(data, wide, flags, {screen})
+    screen.end()
+    return (await text(screen)).trimEnd().split('\n')
+  }
+  process.env['NO_COLOR'] = '1'
+  expect((await at(90))[3]).toBe(
+    '| 3f2a7c1e | a long sentence about 漢字 and more | 1970-01-01T00:00:00.000Z |',
+  )
+  expect((await at(58))[3]).toBe('| 3f2a7c1e | a long sentence… | 1970-01-01T00:00:00.000Z |')
+  expect((await at(38))[3]).toBe('| 3f2a7c1e | a long sentence about … |')
+  expect((await at(20))[3]).toBe('| 3f2a7c1e |')
+  for (let width = 12; width < 120; width++)
+    for (const line of await at(width)) expect(stringWidth(line)).toBeLessThanOrEqual(width)
+  // What one asks for by name is there, and whole.
+  expect((await at(20, {format: 'table', column: ['id', 'at']}))[3]).toBe(
+    '| 3f2a7c1e-0000-4000-8000-000000000001 | 1970-01-01T00:00:00.000Z |',
+  )
+  delete process.env['NO_COLOR']
+})
+
+test('an empty listing says so to people, beside what programs read', async () => {
+  const [screen, notes] = [new PassThrough(), new PassThrough()]
+  await render([], columns, {format: 'table'}, {screen, notes, empty: 'You have no path.'})
+  await render([], columns, {format: 'json'}, {screen, notes, empty: 'You have no path.'})
+  screen.end()
+  notes.end()
+  expect([await text(screen), await text(notes)]).toEqual(['[]\n', 'You have no path.\n'])
+})
+
+test('a record that is wider than the terminal is lines, unbroken', async () => {
+  const stream = Object.assign(new PassThrough(), {columns: 20})
+  await renderOne({id: 'x'.repeat(40), names: [], at: null}, columns, {format: 'table'}, stream)
+  stream.end()
+  expect(await text(stream)).toBe(`id:    ${'x'.repeat(40)}\nnames:\nat:\n`)
+})
+
+test.each([
+  [7 * 60 + 40, '7 h 40 min left'],
+  [59, '59 min left'],
+  [0.5, 'under a minute left'],
+  [-1, 'over'],
+  [3 * 1440 + 61, '3 d 1 h left'],
+])('%d minutes are %j', (minutes, words) => {
+  expect(timeLeft(new Date(minutes * 60_000).toISOString(), 0)).toBe(words)
 })
 
 test('one record is an object for programs and Field, Value for people', async () => {

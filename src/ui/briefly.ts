@@ -1,0 +1,12 @@
+/** The start of a UUID: enough for every command that takes one. */
+export const shortId = (id: string): string => id.slice(0, 8)
+
+/** `7 h 40 min left`, for people; of a time that is over, `over`. @param until RFC 3339 @param now epoch ms */
+export function timeLeft(until: string, now = Date.now()): string {
+  const minutes = Math.floor((Date.parse(until) - now) / 60_000)
+  if (!(minutes >= 0)) return 'over'
+  if (minutes === 0) return 'under a minute left'
+  const [days, hours] = [Math.floor(minutes / 1440), Math.floor(minutes / 60)]
+  if (days > 0) return `${days} d ${hours % 24} h left`
+  return hours > 0 ? `${hours} h ${minutes % 60} min left` : `${minutes} min left`
+}
