@@ -57,7 +57,7 @@ export default class ServiceStart extends CloudCommand {
     }),
     grace: number('how long a network that nobody uses stays plugged in, s', 600),
     'max-paths': number('paths that one gate takes', 2000, 1, 9999),
-    'max-networks': number('networks that one gate takes', 24, 1, 1024),
+    'max-networks': number('networks that one gate takes', 24, 1, 1023),
   }
 
   async run(): Promise<void> {

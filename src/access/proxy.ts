@@ -62,7 +62,7 @@ async function renewed(
   const [{withSession}, {ensurePath}] = await Promise.all([import('./session.ts'), import('./paths.ts')])
   const failedAt = again === undefined ? undefined : Date.now() - again * 1000
   const patience = again === undefined ? undefined : Math.max(HOP, PATIENCE - HOP - again) * 1000
-  const options = {cloud, keychain, needsKey: true, ...talk, timeout: patience && Math.min(patience, 30_000)}
+  const options = {cloud, keychain, needsKey: true, ...talk, timeout: patience}
   const renew = (more: Pick<Talk, 'ask'>) =>
     withSession({...options, ...more}, session => ensurePath(session, serverId, {}, {failedAt, patience}))
   return renew({}).catch(async error => {

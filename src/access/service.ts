@@ -16,7 +16,7 @@ export interface ServiceOptions {
   readonly cacert?: string | undefined
   readonly verify?: boolean | undefined
   readonly proxy?: ProxySettings | undefined
-  /** Per request, ms. Default 30,000: longer than the long polls that are asked for. */
+  /** Per request, ms. Default 60,000: a crowd waits its turn before the service's own long poll begins. */
   readonly timeout?: number | undefined
 }
 
@@ -42,7 +42,7 @@ export function serviceClient(options: ServiceOptions): Service {
 
 function exchange(options: ServiceOptions, method: string, path: string, body: unknown) {
   const {target, send, by} = address(options, path)
-  const timeout = options.timeout ?? 30_000
+  const timeout = options.timeout ?? 60_000
   const content = body === undefined ? undefined : JSON.stringify(body)
   return new Promise<{status: number; text: string}>((resolve, reject) => {
     const down = (cause: Error) =>

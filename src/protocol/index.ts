@@ -4,7 +4,7 @@
  * Field names are snake_case like every OpenStack API; times are RFC 3339 in UTC; lives are in seconds.
  */
 
-export type RouteKind = 'routed' | 'attached'
+export type RouteKind = 'routed' | 'attached' | 'direct'
 export type GateScope = 'project' | 'shared'
 /** `pending`: being made; `active`: usable until `expires_at`; `failed`: see `error`; `ended`: expired or revoked. */
 export type PathState = 'pending' | 'active' | 'failed' | 'ended'

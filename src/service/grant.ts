@@ -12,8 +12,8 @@ import {askerOf, giveWay, makeRoom, spare} from './fairness.ts'
 import {userFault} from './faults.ts'
 import {Collision, insert} from './insert.ts'
 import type {GrantLimits} from './limits.ts'
-import {candidates, type Nic, nicsOf} from './planner/facts.ts'
-import {type Plan, planNew, planReuse} from './planner/plan.ts'
+import {type Candidate, candidates, isExternal, type Nic, nicsOf} from './planner/facts.ts'
+import {type Plan, planDirect, planNew, planReuse} from './planner/plan.ts'
 import {refuseBarred} from './store/bars.ts'
 import {gateChoices} from './store/gates.ts'
 import type {Store} from './store/open.ts'
@@ -207,15 +207,36 @@ async function makePlan(
   try {
     const reuse = planReuse(nics, gates, asker, limits)
     if (reuse !== undefined) return reuse
-    const [nic] = nics as [Nic, ...Nic[]]
-    const options = await candidates(cloud, nic, projectId).catch(error => {
+    const way = await newWay(cloud, nics, projectId).catch(error => {
       throw userFault(error, 'the network of the VM cannot be read')
     })
-    return planNew(nic, options, gates, asker, limits)
+    return way.options === undefined
+      ? planDirect(way.nic, gates, asker, limits)
+      : planNew(way.nic, way.options, gates, asker, limits)
   } catch (error) {
     if (!(error instanceof OsSshError) || error.code !== 'GATE_FULL') throw error
     throw (
       (await spare(context, gates, asker, limits)) ?? (await makeRoom(context, gates, asker, limits)) ?? error
     )
   }
+}
+
+/** The interface to go to, and the networks that a gate can be plugged into for it; none for one on an external network. */
+async function newWay(
+  cloud: OpenStack,
+  nics: readonly Nic[],
+  projectId: string,
+): Promise<{readonly nic: Nic; readonly options?: readonly Candidate[]}> {
+  for (const nic of nics) {
+    const options = await candidates(cloud, nic, projectId)
+    if (options.length > 0) return {nic, options}
+  }
+  for (const nic of nics) if (await isExternal(cloud, nic)) return {nic}
+  throw new OsSshError(
+    'VM_UNREACHABLE',
+    'you see none of the networks that the VM is on, so no gate can be plugged in',
+    {
+      hint: 'ask the owner of its network to share it with your project',
+    },
+  )
 }

@@ -1,7 +1,7 @@
 import {randomUUID} from 'node:crypto'
 
 import {OsSshError} from '../errors.ts'
-import {freeAlias, freeLogin, MAX_SLOTS} from './gates/addresses.ts'
+import {DIRECT_SLOT, freeAlias, freeLogin} from './gates/addresses.ts'
 import type {GrantLimits} from './limits.ts'
 import type {Plan} from './planner/plan.ts'
 import type {Store} from './store/open.ts'
@@ -31,10 +31,7 @@ type NewPath = Omit<
  */
 export function insert(db: Store, plan: Plan, limits: GrantLimits, path: NewPath): Promise<PathRow> {
   return db.transaction().execute(async tx => {
-    const attachment =
-      'reuse' in plan.attachment
-        ? await reused(tx, plan.attachment)
-        : await newAttachment(tx, plan.gate_id, plan.attachment.create, path.created_at)
+    const attachment = await attachmentOf(tx, plan, path.created_at)
     if (attachment === undefined) throw new Collision('the attachment went away')
     // Others of the same user may have come meanwhile.
     const {perVm = 0} = limits.fairness ?? {}
@@ -59,8 +56,16 @@ export function insert(db: Store, plan: Plan, limits: GrantLimits, path: NewPath
   })
 }
 
+/** Attachment of the paths that need none. */
+const NONE = {id: '', slot: DIRECT_SLOT}
+
+function attachmentOf(tx: Store, {gate_id, attachment}: Plan, now: number) {
+  if ('direct' in attachment) return NONE
+  return 'reuse' in attachment ? reused(tx, attachment) : newAttachment(tx, gate_id, attachment.create, now)
+}
+
 /** Undefined when it is going, or reaches something else than was planned by. */
-function reused(tx: Store, {reuse, reach}: Extract<Plan['attachment'], {reuse: string}>) {
+function reused(tx: Store, {reuse, reach}: Extract<Plan['attachment'], {readonly reuse: string}>) {
   const query = tx
     .updateTable('attachments')
     .set({idle_since: null, ...(reach && {reach: JSON.stringify(reach.now)})})
@@ -73,12 +78,12 @@ function reused(tx: Store, {reuse, reach}: Extract<Plan['attachment'], {reuse: s
 async function newAttachment(
   tx: Store,
   gateId: string,
-  network: Extract<Plan['attachment'], {create: unknown}>['create'],
+  network: Extract<Plan['attachment'], {readonly create: unknown}>['create'],
   now: number,
 ) {
   const taken = await tx.selectFrom('attachments').select('slot').where('gate_id', '=', gateId).execute()
   const slots = new Set(taken.map(row => row.slot))
-  const slot = Array.from({length: MAX_SLOTS}, (_, n) => n).find(n => !slots.has(n))
+  const slot = Array.from({length: DIRECT_SLOT}, (_, n) => n).find(n => !slots.has(n))
   if (slot === undefined) throw new OsSshError('GATE_FULL', 'the gate has no room for another network')
   return tx
     .insertInto('attachments')

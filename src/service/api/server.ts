@@ -2,7 +2,12 @@ import {randomUUID} from 'node:crypto'
 import type {IncomingMessage, ServerResponse} from 'node:http'
 import swagger from '@fastify/swagger'
 import {type TypeBoxTypeProvider, TypeBoxValidatorCompiler} from '@fastify/type-provider-typebox'
-import Fastify, {type FastifyBaseLogger, type FastifyInstance, type RawServerDefault} from 'fastify'
+import Fastify, {
+  type FastifyBaseLogger,
+  type FastifyInstance,
+  LogController,
+  type RawServerDefault,
+} from 'fastify'
 
 import type {ServiceContext} from '../context.ts'
 import type {GrantLimits} from '../limits.ts'
@@ -43,7 +48,7 @@ export async function createApi(deps: Deps): Promise<Api> {
     bodyLimit: BODY_LIMIT,
     requestTimeout: LONGEST_REQUEST_MS,
     genReqId: () => `req-${randomUUID()}`,
-    disableRequestLogging: true,
+    logController: new LogController({disableRequestLogging: true}),
     forceCloseConnections: true,
   }).withTypeProvider<TypeBoxTypeProvider>()
   app.setValidatorCompiler(TypeBoxValidatorCompiler)

@@ -8,7 +8,9 @@ import {OsSshError} from '../../errors.ts'
 
 export const ALIAS_RANGE_4 = '100.64.0.0/10'
 export const ALIAS_RANGE_6 = 'fd5e:6f73:7368::/48'
-export const MAX_SLOTS = 1024
+const MAX_SLOTS = 1024
+/** Aliases of VMs that the gate reaches by its own way out; no attachment gets this slot. */
+export const DIRECT_SLOT = MAX_SLOTS - 1
 const ALIASES_PER_SLOT = 4000
 const FIRST_ALIAS = 16
 

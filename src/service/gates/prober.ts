@@ -21,6 +21,12 @@ export function probeOf(path: PathRow, attachment: AttachmentRow, now: number): 
   return {path, seconds: FRESH_S, fresh: attachment}
 }
 
+const DIRECT_HINT =
+  'is sshd running in the VM, and does a security group admit TCP port 22 from the gate’s address?'
+
+/** How to try the VM of a path that needs no attachment: that way stands as long as the gate does. */
+export const directProbe = (path: PathRow): Probe => ({path, seconds: STANDING_S})
+
 /**
  * Tries the VMs of new paths from the gate and says of each whether it may be used. They share a session, since sshd admits
  * ten a connection (MaxSessions) and a VM that does not answer must hold up nobody.
@@ -84,8 +90,11 @@ export class Prober {
         this.#context.settled(path.id)
       } else if ((await rowOf(this.#context.db, path.id))?.state === 'pending') {
         const why = status === 1 ? 'refuses the connection' : `does not answer within ${seconds} s`
-        const sentence = `the VM ${why} on ${path.address}, TCP port 22, asked from its own network`
-        await this.#context.fail([path.id], new OsSshError('VM_UNREACHABLE', sentence))
+        const from = path.route === 'direct' ? 'the gate itself' : 'its own network'
+        const sentence = `the VM ${why} on ${path.address}, TCP port 22, asked from ${from}`
+        // There the gate has no port in the VM's groups: they must admit its address.
+        const hint = path.route === 'direct' ? {hint: DIRECT_HINT} : {}
+        await this.#context.fail([path.id], new OsSshError('VM_UNREACHABLE', sentence, hint))
       }
     } catch (err) {
       this.#context.log.error({err}, 'what a probe said could not be written down')

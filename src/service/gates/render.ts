@@ -91,7 +91,7 @@ const seconds = (until: number, now: number) => Math.ceil((until - now) / 1000)
 /** What each path's account reaches from the gate's main namespace, until its certificate's end. */
 function reaches(paths: readonly PathRow[], now: number): string {
   const open = paths.filter(path => isLive(path, now) && path.certificate_until > now)
-  const elements = ([4, 6] as const).map(family => [
+  const accounts = ([4, 6] as const).map(family => [
     `paths${family}`,
     open
       .filter(path => isIPv6(path.alias) === (family === 6))
@@ -100,14 +100,19 @@ function reaches(paths: readonly PathRow[], now: number): string {
           `${account(path)} . ${address(path.alias)} . 22 timeout ${seconds(path.certificate_until, now)}s`,
       ),
   ])
-  return render('paths.nft.eta', {elements})
+  // Of those that need no namespace, the gate's main one has what it would have.
+  const direct = paths.filter(path => path.route === 'direct')
+  return render('paths.nft.eta', {
+    accounts,
+    direct: render('elements.nft.eta', {elements: elementsOf(direct, now)}),
+  })
 }
 
 /**
- * Elements of the maps and sets of one attachment, with the time they have left. A new connection needs the first, which ends
+ * Elements of the maps and sets of one attachment, or of the direct paths, with the time they have left. A new connection needs the first, which ends
  * with the certificate; an open one lives by the second, which ends with the path.
  */
-function elements(paths: readonly PathRow[], now: number): [string, string[]][] {
+function elementsOf(paths: readonly PathRow[], now: number): [string, string[]][] {
   const sets: Record<'vms4' | 'vms6' | 'live4' | 'live6', string[]> = {
     vms4: [],
     vms6: [],
@@ -153,7 +158,7 @@ function attachmentValues(row: AttachmentRow, paths: readonly PathRow[], now: nu
     ...fixed,
     rules,
     neighbours,
-    elements: render('elements.nft.eta', {elements: elements(paths, now)}),
+    elements: render('elements.nft.eta', {elements: elementsOf(paths, now)}),
     hash,
   }
 }

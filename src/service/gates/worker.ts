@@ -5,7 +5,7 @@ import {markKilled, pathsOfGate, releasePaths} from '../store/paths.ts'
 import type {AttachmentRow, GateRow, PathRow} from '../store/schema.ts'
 import {login} from './addresses.ts'
 import {GateConnection} from './connection.ts'
-import {Prober, probeOf} from './prober.ts'
+import {directProbe, Prober, probeOf} from './prober.ts'
 import {renderAccounts, renderGate, renderSessions} from './render.ts'
 import {QUARANTINE_MS} from './times.ts'
 
@@ -234,6 +234,7 @@ export class GateWorker {
       attachments.filter(row => this.#applied.attachments.has(row.id)).map(row => [row.id, row]),
     )
     const probes = paths.flatMap(path => {
+      if (path.state === 'pending' && path.route === 'direct') return [directProbe(path)]
       const attachment = path.state === 'pending' ? ready.get(path.attachment_id) : undefined
       if (attachment === undefined || !admits(attachment, path)) return []
       return [probeOf(path, attachment, clock())]

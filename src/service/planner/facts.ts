@@ -84,6 +84,12 @@ export async function candidates(cloud: OpenStack, nic: Nic, projectId: string):
     .filter(candidate => wayTo(candidate.reach, nic) !== undefined)
 }
 
+/** Is the VM's address on a network that only the operator can have made external? Read with the user's own token. */
+export async function isExternal(cloud: OpenStack, {network_id}: Nic): Promise<boolean> {
+  const [network] = await cloud.network.networks({id: [network_id]})
+  return network?.['router:external'] === true
+}
+
 const ofNetwork = ({id, project_id, mtu}: Network) => ({network_id: id, project_id, mtu})
 
 /**

@@ -48,13 +48,17 @@ export interface Plan {
   readonly gate_id: string
   readonly route: RouteKind
   readonly nic: Nic
-  /** The attachment to reuse, with what is newly known of its reach, or the network to plug the gate into. */
+  /**
+   * The attachment to reuse, with what is newly known of its reach, or the network to plug the gate into; none where the gate's
+   * own way out leads there.
+   */
   readonly attachment:
     | {
         readonly reuse: string
         readonly reach?: {readonly was: readonly Reach[]; readonly now: readonly Reach[]}
       }
     | {readonly create: Candidate}
+    | {readonly direct: true}
 }
 
 /** Gates that may serve the project and have room for one more path, project gates and emptier ones first. */
@@ -169,4 +173,14 @@ export function planNew(
       hint: 'try again in a few seconds',
     })
   return {gate_id: gate.id, route: routeFrom(create.network_id, nic), nic, attachment: {create}}
+}
+
+/**
+ * A VM whose address is on an external network: the gate reaches it as it reaches the world, without an interface there.
+ *
+ * @throws OsSshError NO_GATE, GATE_DOWN, GATE_FULL, RATE_LIMITED
+ */
+export function planDirect(nic: Nic, gates: readonly GateChoice[], asker: Asker, limits: Limits): Plan {
+  const [gate] = eligible(gates, asker, limits) as [GateChoice, ...GateChoice[]]
+  return {gate_id: gate.id, route: 'direct', nic, attachment: {direct: true}}
 }

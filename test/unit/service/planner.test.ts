@@ -2,7 +2,7 @@ import {describe, expect, it} from '@jest/globals'
 import fc from 'fast-check'
 
 import type {Candidate, Nic} from '../../../src/service/planner/facts.ts'
-import {type GateChoice, planNew, planReuse} from '../../../src/service/planner/plan.ts'
+import {type GateChoice, planDirect, planNew, planReuse} from '../../../src/service/planner/plan.ts'
 
 const t1 = {project_id: 't1'}
 const limits = {attachments: 2, paths: 10}
@@ -127,6 +127,17 @@ describe('planNew', () => {
     expect(() => planNew(nic('a'), [candidate('a', 1)], [full], t1, limits)).toThrow(
       expect.objectContaining({code: 'GATE_FULL'}),
     )
+  })
+})
+
+describe('a VM on an external network', () => {
+  it('is reached by the gate’s own way out, by the rules of every other', () => {
+    const plan = planDirect(nic('ext'), [gate({})], t1, limits)
+    expect(plan).toMatchObject({route: 'direct', attachment: {direct: true}})
+    const code = (some: GateChoice[]) => () => planDirect(nic('ext'), some, t1, limits)
+    expect(code([])).toThrow(expect.objectContaining({code: 'NO_GATE'}))
+    expect(code([gate({state: 'down'})])).toThrow(expect.objectContaining({code: 'GATE_DOWN'}))
+    expect(code([gate({paths: limits.paths})])).toThrow(expect.objectContaining({code: 'GATE_FULL'}))
   })
 })
 

@@ -184,6 +184,7 @@ async function ask(cloud: Cloud, vm: Vm, attachments: AttachmentChoice[]): Promi
     attachments.push({id, network_id, project_id: owner, reach, removing: false, idle_since: null})
     return id
   }
+  if ('direct' in plan.attachment) throw new Error('these VMs are on tenants’ networks')
   const {reuse, reach} = plan.attachment
   const at = attachments.findIndex(one => one.id === reuse)
   if (reach) attachments[at] = {...(attachments[at] as AttachmentChoice), reach: reach.now}

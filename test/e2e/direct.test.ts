@@ -1,0 +1,145 @@
+import {readFileSync} from 'node:fs'
+
+import {afterAll, beforeAll, expect, it, jest} from '@jest/globals'
+
+import {loadCloud, type OpenStack, openStack} from '../../src/openstack/index.ts'
+import {login} from '../openstack/identity.ts'
+import {GateClient} from '../support/gate-client.ts'
+import {testCloud} from '../support/site.ts'
+import {eventually, World} from '../support/world.ts'
+
+/* A VM whose only address is on the external network, where the gate is plugged into nothing: it goes there as to the world. */
+
+jest.setTimeout(180_000)
+
+let world: World
+let admin: OpenStack
+let vm: string
+let deaf: string
+beforeAll(async () => {
+  world = await World.open('e2e-direct')
+  admin = await adminOfTenant1()
+  const {compute, network} = admin
+  await keypair()
+  const groups = await network.securityGroups({project_id: (await admin.identity.token()).project?.id ?? ''})
+  const group = (name: string) => [{name: groups.find(one => one.name === name)?.name}]
+  ;[vm, deaf] = await Promise.all([
+    onExternal('t1-public', group('open')),
+    onExternal('t1-deaf', group('default')),
+  ])
+  for (const id of [vm, deaf])
+    await eventually(
+      () => compute.server(id),
+      server => server.status === 'ACTIVE',
+      120_000,
+    )
+})
+afterAll(async () => {
+  for (const id of [vm, deaf]) if (id) await admin.compute.deleteServer(id)
+  await admin?.close()
+  await world?.close()
+})
+
+/** Only an admin may put a VM on an external network. */
+async function adminOfTenant1(): Promise<OpenStack> {
+  if (testCloud === 'openstack') {
+    const rest = await login('admin')
+    const [{projects}, {roles}] = [
+      await rest.keystone('GET', 'projects?name=tenant1'),
+      await rest.keystone('GET', 'roles?name=admin'),
+    ]
+    await rest.keystone('PUT', `projects/${projects[0].id}/users/${rest.userId}/roles/${roles[0].id}`)
+  }
+  const config = await loadCloud({cloud: 'admin', env: world.env, cwd: world.home})
+  return openStack({...config, auth: {...config.auth, project_name: 'tenant1'}})
+}
+
+/** A key pair is its user's, so the admin needs alice's of their own. */
+async function keypair(): Promise<void> {
+  const public_key = readFileSync(`${world.home}/.ssh/id_alice.pub`, 'utf8').trim()
+  const answer = await fetch(`${await admin.endpoint('compute')}/os-keypairs`, {
+    method: 'POST',
+    headers: {'x-auth-token': (await admin.identity.token()).id, 'content-type': 'application/json'},
+    body: JSON.stringify({keypair: {name: 'alice', public_key}}),
+  })
+  expect([200, 201, 409]).toContain(answer.status)
+}
+
+async function onExternal(name: string, security_groups: object): Promise<string> {
+  const [network] = await admin.network.networks({name: 'public'})
+  const [image] = await admin.image.images({name: 'debian-12'})
+  const wish = {name, imageRef: image?.id, flavorRef: '1', key_name: 'alice', security_groups}
+  return (await admin.compute.createServer({...wish, networks: [{uuid: network?.id}]})).id
+}
+
+it('is reached straight from the gate, which is plugged into nothing for it', async () => {
+  const grant = await world.grant('tenant1', vm)
+  expect(grant.route).toBe('direct')
+  const client = new GateClient(world, grant)
+  expect(await client.vm(`${world.home}/.ssh/id_alice`, ['uname', '-n'])).toMatchObject({
+    status: 0,
+    stdout: 't1-public\n',
+  })
+  expect(await world.attachments()).toEqual([])
+  // Its account reaches its alias, and the VM's own address no more than anybody else's.
+  const refused = await client.gate(['-W', `${grant.address}:22`])
+  expect(refused).toMatchObject({status: 255, stderr: expect.stringContaining('administratively prohibited')})
+})
+
+it('has a live session cut by its revocation, and no other', async () => {
+  const [one, other] = [await world.grant('tenant1', vm), await world.grant('tenant1', vm)]
+  const sessions = [one, other].map(grant =>
+    new GateClient(world, grant).vm(`${world.home}/.ssh/id_alice`, ['sleep', '15']),
+  )
+  await new Promise(resolve => setTimeout(resolve, 3000))
+  await world.api('tenant1', 'DELETE', `/v1/paths/${one.id}`, undefined, 204)
+  const begun = Date.now()
+  expect((await sessions[0])?.status).toBe(255)
+  expect(Date.now() - begun).toBeLessThan(5000)
+  expect((await sessions[1])?.status).toBe(0)
+})
+
+it('begins nothing new after its certificate’s end, and lives until the path’s, by nftables alone', async () => {
+  const grant = await world.grant('tenant1', vm)
+  await world.stopService()
+  const client = new GateClient(world, grant)
+  const key = `${world.home}/.ssh/id_alice`
+  let over = false
+  const session = client.vm(key, ['sleep', '15']).finally(() => {
+    over = true
+  })
+  await new Promise(resolve => setTimeout(resolve, 2500))
+  // As when their time runs out.
+  const end = (set: string) => world.onGate(`nft delete element inet os_ssh ${set} '{ ${grant.alias} }'`)
+  expect((await end('vms4')).status).toBe(0)
+  expect((await client.vm(key, ['true'])).status).toBe(255)
+  expect(over).toBe(false)
+  expect((await end('live4')).status).toBe(0)
+  const begun = Date.now()
+  expect((await session).status).toBe(255)
+  expect(Date.now() - begun).toBeLessThan(11_000)
+  await world.startService('service')
+})
+
+it('that its groups keep from the gate is said so within seconds, and not that a gate is busy', async () => {
+  const begun = Date.now()
+  expect(await world.refusal('tenant1', deaf)).toMatchObject({
+    code: 'VM_UNREACHABLE',
+    detail: expect.stringMatching(
+      /^the VM does not answer within 5 s on .*, TCP port 22, asked from the gate itself$/,
+    ),
+    hint: 'is sshd running in the VM, and does a security group admit TCP port 22 from the gate’s address?',
+  })
+  expect(Date.now() - begun).toBeLessThan(14_000)
+})
+
+it('does not keep the others out of config --static', async () => {
+  const {status, stdout, stderr} = await world.cli('tenant1', ['config', '--static'])
+  expect({status, stderr}).toMatchObject({
+    status: 0,
+    stderr: expect.stringContaining(`left out: t1-deaf (${deaf}): the VM`),
+  })
+  for (const name of ['t1-public', 't1-db', 't1-web'])
+    expect(stdout).toMatch(new RegExp(`^Host .* ${name} `, 'm'))
+  expect(stdout).not.toContain('t1-deaf')
+})
