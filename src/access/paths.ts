@@ -71,11 +71,7 @@ async function ask(session: Session, body: PathRequest, patience: number): Promi
   const deadline = Date.now() + patience
   // What it is doing is asked for after a second: by then a user wonders.
   for (let wait = 1; ; wait = Math.min(POLL, Math.ceil(patience / 1000))) {
-    const path = await session.during(
-      `waiting for the SSH service at ${service.endpoint}`,
-      service.request<Path>('POST', `/v1/paths?wait=${wait}`, body),
-      (wait + 1) * 1000,
-    )
+    const path = await service.request<Path>('POST', `/v1/paths?wait=${wait}`, body)
     if (path?.state === 'failed') {
       const {code = 'GATE_DOWN', detail = 'the path could not be made', hint} = path.error ?? {}
       throw new OsSshError(code as 'GATE_DOWN', detail, hint ? {hint} : {})

@@ -1,9 +1,8 @@
-import {mkdir} from 'node:fs/promises'
 import {join} from 'node:path'
 
 import type {Conversation} from '../conversation.ts'
 import {OsSshError} from '../errors.ts'
-import {runtimeDirectory, stateDirectory, withLock, writeAtomic} from '../ssh/files.ts'
+import {makeDirectory, runtimeDirectory, stateDirectory, withLock, writeAtomic} from '../ssh/files.ts'
 import {become} from '../ssh/process.ts'
 import {packageRoot} from '../ssh/template.ts'
 import {freshPath, type PathFile} from './path-file.ts'
@@ -80,6 +79,6 @@ function gateArguments(path: PathFile): string[] {
 
 /** Tells bin/proxy which Node to start: editors and cron have another PATH. */
 export async function rememberNode(directory = stateDirectory()): Promise<void> {
-  await mkdir(directory, {recursive: true, mode: 0o700})
+  await makeDirectory(directory)
   await writeAtomic(join(directory, 'node'), `${process.execPath}\n`, 0o600)
 }

@@ -1,6 +1,7 @@
 import {readFileSync} from 'node:fs'
 import {Agent as HttpAgent, request as http} from 'node:http'
 import {Agent as HttpsAgent, request as https} from 'node:https'
+import {isIP} from 'node:net'
 
 import {catalogue, type ErrorCode, OsSshError} from '../errors.ts'
 import {type ProxySettings, proxyOf, reasonOf} from '../openstack/index.ts'
@@ -98,7 +99,9 @@ function address({endpoint, cacert, verify, proxy}: ServiceOptions, path: string
     return {target: {...target, agent: by ? new HttpAgent({proxyEnv}) : false}, send: http, by}
   const trust = {...(cacert && {ca: readFileSync(cacert)}), rejectUnauthorized: verify !== false}
   const agent = by ? new HttpsAgent({proxyEnv, ...trust}) : (false as const)
-  return {target: {...target, ...trust, agent, servername: base.hostname}, send: https, by}
+  // An address is no name that TLS could be asked for (RFC 6066).
+  const name = isIP(target.host) === 0 ? {servername: target.host} : {}
+  return {target: {...target, ...trust, ...name, agent}, send: https, by}
 }
 
 function parse(text: string): unknown {

@@ -102,7 +102,16 @@ export async function openSession(options: SessionOptions): Promise<Session> {
         })
       const {cacert, verify, proxy} = config
       const id = async () => (await token()).id
-      return serviceClient({endpoint, cacert, verify, proxy, token: id, timeout: options.timeout})
+      const client = serviceClient({endpoint, cacert, verify, proxy, token: id, timeout: options.timeout})
+      const waiting = `waiting for the SSH service at ${endpoint}`
+      return {
+        endpoint,
+        request: (method, path, body) => {
+          // It was asked to wait so long itself, s.
+          const [, own = '0'] = /[?&]wait=(\d+)/.exec(path) ?? []
+          return during(waiting, client.request(method, path, body), PATIENCE + Number(own) * 1000)
+        },
+      }
     }),
     keep: async () => store.set(await token()),
     forget: () => store.delete(),

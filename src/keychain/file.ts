@@ -1,10 +1,9 @@
 import {createCipheriv, createDecipheriv, randomBytes, scrypt} from 'node:crypto'
-import {mkdir} from 'node:fs/promises'
 import {join} from 'node:path'
 import {promisify} from 'node:util'
 
 import {OsSshError} from '../errors.ts'
-import {readIfThere, withLock, writeAtomic} from '../ssh/files.ts'
+import {makeDirectory, readIfThere, withLock, writeAtomic} from '../ssh/files.ts'
 import type {Keychain} from './index.ts'
 
 /** scrypt as OWASP advises (2^15, 8, 3: 32 MiB); kept in the file, so that it can grow. */
@@ -29,7 +28,7 @@ export function fileKeychain(directory: string, passphrase: (first: boolean) => 
     return key.bytes
   }
   const change = async (edit: (contents: Contents) => Promise<void>) => {
-    await mkdir(directory, {recursive: true, mode: 0o700})
+    await makeDirectory(directory)
     await withLock(`${file}.lock`, async () => {
       const contents = await load(file)
       await edit(contents)

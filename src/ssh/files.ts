@@ -20,6 +20,17 @@ export async function readIfThere(file: string): Promise<string | undefined> {
   }
 }
 
+/** Makes a directory of the user's alone, and those above it. */
+export async function makeDirectory(path: string): Promise<void> {
+  const make = () => mkdir(path, {recursive: true, mode: 0o700})
+  await make().catch(async error => {
+    // Node's recursive mkdir says ENOENT of a read-only file system, too: the plain one has the reason.
+    if (error.code !== 'ENOENT' || error.path === undefined) throw error
+    await mkdir(error.path, {mode: 0o700})
+    await make()
+  })
+}
+
 /**
  * Replaces a file in one step: temp beside it, fsync, rename. A symlink is followed, so that dotfile managers keep
  * theirs; an existing file keeps its mode unless `mode` is given. New files are 0600.
@@ -38,7 +49,8 @@ export async function writeAtomic(file: string, text: string, mode?: number): Pr
   } catch (error) {
     await handle.close().catch(() => {})
     await unlink(temp).catch(() => {})
-    throw error
+    // What a handle's write could not do does not say where.
+    throw Object.assign(error as NodeJS.ErrnoException, {path: file})
   }
 }
 

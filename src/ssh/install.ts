@@ -1,9 +1,9 @@
-import {chmod, copyFile, mkdir, unlink} from 'node:fs/promises'
+import {chmod, copyFile, unlink} from 'node:fs/promises'
 import {userInfo} from 'node:os'
 import {join} from 'node:path'
 
 import {OsSshError} from '../errors.ts'
-import {home, readIfThere, sshDirectory, withLock, writeAtomic} from './files.ts'
+import {home, makeDirectory, readIfThere, sshDirectory, withLock, writeAtomic} from './files.ts'
 import {run} from './process.ts'
 import {configPath} from './quote.ts'
 
@@ -60,7 +60,7 @@ export async function plan(cloud: string, section: string | undefined): Promise<
  */
 export async function commit(changes: readonly Change[]): Promise<void> {
   const directory = join(sshDirectory(), 'os-ssh')
-  await mkdir(directory, {recursive: true, mode: 0o700})
+  await makeDirectory(directory)
   await withLock(join(directory, 'config.lock'), async () => {
     for (const {file, before} of changes) {
       if (((await readIfThere(file)) ?? '') !== before) {
@@ -98,9 +98,13 @@ async function check({file, after}: Change): Promise<void> {
   try {
     const {status, stderr} = await run('ssh', ['-G', '-F', trial, 'os-ssh.invalid'])
     if (status === 0) return
-    throw new OsSshError('CONFIG', `ssh does not accept ${file}:\n${stderr.trim().replaceAll(trial, file)}`, {
-      hint: 'nothing was changed; mend the file and try again',
-    })
+    throw new OsSshError(
+      'CONFIG',
+      `ssh does not accept ${file}:\n${stderr.trim().replaceAll('\r', '').replaceAll(trial, file)}`,
+      {
+        hint: 'nothing was changed; mend the file and try again',
+      },
+    )
   } finally {
     await unlink(trial).catch(() => {})
   }

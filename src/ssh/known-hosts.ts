@@ -1,8 +1,7 @@
-import {mkdir} from 'node:fs/promises'
 import {dirname, join} from 'node:path'
 
 import {OsSshError} from '../errors.ts'
-import {readIfThere, sshDirectory, withLock, writeAtomic} from './files.ts'
+import {makeDirectory, readIfThere, sshDirectory, withLock, writeAtomic} from './files.ts'
 import {fingerprint} from './keys.ts'
 
 /** os-ssh's own known_hosts: VMs stand in it under their UUIDs (HostKeyAlias). */
@@ -63,7 +62,7 @@ const without = (id: string, text: string) =>
 
 /** Changes the file as a whole, alone; its last line is ended first. */
 async function changing(file: string, change: (text: string) => string): Promise<void> {
-  await mkdir(dirname(file), {recursive: true, mode: 0o700})
+  await makeDirectory(dirname(file))
   await withLock(`${file}.lock`, async () => {
     const was = (await readIfThere(file)) ?? ''
     const text = was === '' || was.endsWith('\n') ? was : `${was}\n`

@@ -1,6 +1,5 @@
-import {mkdir} from 'node:fs/promises'
 import {dirname} from 'node:path'
-
+import {makeDirectory} from './files.ts'
 import {fingerprint} from './keys.ts'
 import {knownHostsFile, pinnedKeys} from './known-hosts.ts'
 import {run} from './process.ts'
@@ -33,7 +32,7 @@ export async function learnHostKey(id: string, way: Way): Promise<string | undef
     ConnectTimeout: '15',
   }
   // ssh does not make it, and then forgets the key without failing.
-  await mkdir(dirname(knownHostsFile()), {recursive: true, mode: 0o700})
+  await makeDirectory(dirname(knownHostsFile()))
   const args = Object.entries(options).flatMap(([name, value]) => ['-o', `${name}=${value}`])
   await run('ssh', ['-F', 'none', ...args, '-l', 'nobody', id, 'true'], {timeout: 30_000})
   const [key] = await pinnedKeys(id)

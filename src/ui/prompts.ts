@@ -43,7 +43,9 @@ function talk(terminal: (() => Terminal) | undefined, watched: boolean) {
     try {
       if (error !== undefined) output.write(`${error}\n`)
       const context = {input, output, signal: AbortSignal.timeout(PATIENCE)}
-      return await password({message, mask: false}, context)
+      // Nothing of it is shown, nor how long it is, nor may it be made visible over somebody's shoulder.
+      const silent = {mask: false, toggleMask: false, theme: {style: {maskedText: ''}}}
+      return await password({message, ...silent}, context)
     } finally {
       asking--
       close()

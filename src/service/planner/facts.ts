@@ -86,8 +86,8 @@ export async function candidates(cloud: OpenStack, nic: Nic, projectId: string):
 
 /** Is the VM's address on a network that only the operator can have made external? Read with the user's own token. */
 export async function isExternal(cloud: OpenStack, {network_id}: Nic): Promise<boolean> {
-  const [network] = await cloud.network.networks({id: [network_id]})
-  return network?.['router:external'] === true
+  // Asked by the filter: with Neutron's new default policies a member does not read the attribute itself (seen on Zed).
+  return (await cloud.network.networks({id: [network_id], 'router:external': true})).length > 0
 }
 
 const ofNetwork = ({id, project_id, mtu}: Network) => ({network_id: id, project_id, mtu})

@@ -37,6 +37,23 @@ test('Ctrl-C at a prompt is 130', () => {
 })
 
 test.each([
+  ['EROFS', 'the file system is read-only'],
+  ['ENOSPC', 'no space is left on the device'],
+  ['EACCES', 'permission denied'],
+])('what the machine refuses is no bug of ours: %s', (code, why) => {
+  const error = Object.assign(new Error(code), {code, syscall: 'open', path: '/home/me/.ssh/config'})
+  expect(report(translate(error))).toMatchObject({
+    code: 'LOCAL_FILE',
+    exit: 73,
+    message: `/home/me/.ssh/config: ${why} (open)`,
+  })
+  // Of a socket, or without a place, it is somebody else's to explain.
+  expect(report(translate({...error, code, syscall: 'connect', path: '/x'})).code).toBe('BUG')
+})
+
+test.each([
+  ['no-secret', 78],
+  ['refused', 78],
   ['unauthorized', 78],
   ['forbidden', 77],
   ['not-found', 66],
