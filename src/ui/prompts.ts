@@ -2,6 +2,7 @@ import {openSync} from 'node:fs'
 import {ReadStream, WriteStream} from 'node:tty'
 
 import type {Conversation, Questions, Whose} from '../conversation.ts'
+import {OsSshError} from '../errors.ts'
 import {inForeground} from './foreground.ts'
 import {plain} from './terminal.ts'
 
@@ -46,6 +47,11 @@ function talk(terminal: (() => Terminal) | undefined, watched: boolean) {
       // Nothing of it is shown, nor how long it is, nor may it be made visible over somebody's shoulder.
       const silent = {mask: false, toggleMask: false, theme: {style: {maskedText: ''}}}
       return await password({message, ...silent}, context)
+    } catch (cause) {
+      if ((cause as Error).name !== 'AbortPromptError') throw cause
+      throw new OsSshError('NOT_LOGGED_IN', `nobody has answered within ${PATIENCE / 1000} s: ${message}`, {
+        cause,
+      })
     } finally {
       asking--
       close()
