@@ -71,7 +71,7 @@ describe('tokens', () => {
     ['a project of others', 'token-foreign-project', {project_name: 'tenant2'}],
   ])('are refused for %s', async (_, name, auth) => {
     const identity = await scoped(auth)
-    await contract.holds(name, () => identity.token(), 'unauthorized')
+    await contract.holds(name, () => identity.token(), 'refused')
   })
 })
 
