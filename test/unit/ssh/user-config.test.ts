@@ -55,6 +55,16 @@ test('names of the user’s own Host lines are theirs, by pattern, in any file t
     expect(await owner(name)).toBeUndefined()
 })
 
+test('a pattern of many stars is no work, whatever a VM is called', async () => {
+  writeFileSync(user, `Host ${'*a'.repeat(30)}*b x*y*z ??\n`)
+  expect(await owner('a'.repeat(250))).toBeUndefined()
+  expect(await owner(`${'a'.repeat(250)}b`)).toBe('config:1')
+  expect(await owner('xyyzz')).toBe('config:1')
+  expect(await owner('xzy')).toBeUndefined()
+  expect(await owner('ab')).toBe('config:1')
+  expect(await owner('a')).toBeUndefined()
+})
+
 test('an Include of itself, a directory, and nothing at all end', async () => {
   writeFileSync(user, 'Include ~/.ssh/config conf.d ~/.ssh/none\nHost bastion\n')
   expect(await owner('bastion')).toBe('config:2')
