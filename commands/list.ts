@@ -4,8 +4,8 @@ import {type Column, outputFlags, render} from '../src/ui/output.ts'
 import {CloudCommand} from './base.ts'
 
 const columns: readonly Column<Vm>[] = [
-  {name: 'name', title: 'Name'},
-  {name: 'id', title: 'ID', brief: vm => shortId(vm.id)},
+  {name: 'name', title: 'Name', shrink: true},
+  {name: 'id', title: 'ID', drop: 0, brief: vm => shortId(vm.id)},
   {
     name: 'status',
     title: 'Status',

@@ -7,7 +7,9 @@ export default class Logout extends CloudCommand {
 
   async run(): Promise<void> {
     const {flags} = await this.parse(Logout)
-    const {cloud, left} = await logout({cloud: flags['os-cloud'], keychain: flags.keychain})
+    // Never for a password: who leaves needs no new session.
+    const {ask: {passphrase} = {}, ...rest} = this.opening(flags)
+    const {cloud, left} = await logout({...rest, ...(passphrase && {ask: {passphrase}})})
     this.log(`logged out of ${cloud}`)
     if (left > 0) this.logToStderr(`os-ssh: ${left} paths could not be ended now; they end by themselves`)
   }

@@ -87,16 +87,16 @@ async function text(session: Session, servers: readonly Server[], options: Confi
       session.say(`${name} stays what it is in ${owner.file}, line ${owner.line}: that VM is ${id} here`)
   }
   if (!options.static) return renderConfig(hosts, known, isTaken)
-  const {gates, fixed} = await fixedHosts(session, hosts, options.vms.length === 0)
+  const {gates, fixed} = await fixedHosts(session, hosts, options.vms)
   return `${gates.join('\n')}\n${renderConfig(fixed, known, isTaken)}`
 }
 
 /**
  * The hosts with both hops in plain text, which makes their paths.
  *
- * @param some one that cannot be reached is left out, and said, as long as another can
+ * @param wanted VMs that were named; of the others one that cannot be reached is left out, and said, as long as another can
  */
-async function fixedHosts(session: Session, hosts: readonly ConfigHost[], some: boolean) {
+async function fixedHosts(session: Session, hosts: readonly ConfigHost[], wanted: readonly string[]) {
   const gates: string[] = []
   const ends: number[] = []
   const fixed: ConfigHost[] = []
@@ -105,7 +105,7 @@ async function fixedHosts(session: Session, hosts: readonly ConfigHost[], some: 
     const path = await ensurePath(session, host.id, {life: LONGEST_S}).catch(error => {
       if (!(error instanceof OsSshError)) throw error
       fault ??= named(error, host)
-      if (!some) throw fault
+      if (!OF_ONE_VM.test(error.code) || wanted.includes(host.id) || wanted.includes(host.name)) throw fault
       session.say(`left out: ${named(error, host).message}`)
     })
     if (path === undefined) continue
@@ -121,6 +121,9 @@ async function fixedHosts(session: Session, hosts: readonly ConfigHost[], some: 
   session.say(`nothing renews these paths: their certificates are good until ${end}`)
   return {gates, fixed}
 }
+
+/** What says something of one VM, and nothing of the next one. */
+const OF_ONE_VM = /^(VM_|NIC_MISSING|HOST_KEY|NOT_FOUND|DENIED|CLOUD_REFUSED)/
 
 const named = (error: OsSshError, {name, id}: ConfigHost) =>
   new OsSshError(error.code, `${name} (${id}): ${error.message}`, {

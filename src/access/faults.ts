@@ -24,11 +24,9 @@ export function translate(error: unknown): unknown {
   return new OsSshError(code, error.message, {cause: error, ...hint})
 }
 
-/** Nothing is wrong with a file that just does not hold the cloud, nor when a variable is: then another hint helps. */
-function configCode(message: string): ErrorCode {
-  if (/^(no cloud is configured|there is no cloud)/.test(message)) return 'NO_CLOUD'
-  return message.startsWith('the variable ') ? 'CONFIG' : 'CLOUDS_YAML'
-}
+/** Nothing is wrong with a file that just does not hold the cloud: then another hint helps. */
+const configCode = (message: string): ErrorCode =>
+  /^(no cloud is configured|there is no cloud)/.test(message) ? 'NO_CLOUD' : 'CLOUDS_YAML'
 
 /** What the machine refuses when a file is to be kept, in words. errno(3) */
 const refusals: Readonly<Record<string, string>> = {

@@ -219,7 +219,19 @@ export async function revokeMine(session: Session): Promise<string> {
 }
 
 async function revoked(session: Session, paths: readonly Path[]): Promise<string> {
-  for (const path of paths) await revokePath(session, path)
-  const lines = paths.map(path => `revoked ${path.id} to ${path.server_id}`)
+  const lines: string[] = []
+  let fault: unknown
+  // One whose gate is down keeps none of the others.
+  for (const path of paths)
+    await revokePath(session, path).then(
+      () => lines.push(`revoked ${path.id} to ${path.server_id}`),
+      error => {
+        fault ??= error
+      },
+    )
+  if (fault !== undefined) {
+    for (const line of lines) session.say(line)
+    throw fault
+  }
   return lines.length === 0 ? 'there is no path to end' : lines.join('\n')
 }

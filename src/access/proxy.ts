@@ -19,8 +19,8 @@ export interface ProxyArguments {
 
 /** All of it takes no longer than this, s: ssh's user waits. */
 const PATIENCE = 60
-/** Until somebody has typed a password, ms. */
-const LOGIN = 300_000
+/** Until another ssh's user has typed a password, ms: ssh itself waits no longer than 60 s (ConnectTimeout of the VM's Host). */
+const LOGIN = 45_000
 /** What the hop itself may take of it, s (ConnectTimeout of the gate's Host). */
 const HOP = 10
 
@@ -66,6 +66,8 @@ async function renewed(
     withSession({...options, ...more}, session => ensurePath(session, serverId, {}, {failedAt, patience}))
   return renew({}).catch(async error => {
     if (ask === undefined || !(error instanceof OsSshError) || error.code !== 'NOT_LOGGED_IN') throw error
+    // What is configured is wrong: there is nothing to ask for.
+    if ((error.cause as {fault?: string} | undefined)?.fault === 'refused') throw error
     // Several ssh may have been started at once: one asks, and the others find what it has got.
     const lock = join(await runtimeDirectory(slug(cloud)), 'login.lock')
     return withLock(lock, () => renew({ask}), LOGIN)

@@ -73,8 +73,14 @@ function exchange(options: ServiceOptions, method: string, path: string, body: u
         response.on('error', down)
         response.on('end', () => resolve({status: response.statusCode ?? 0, text}))
       })
-      request.setTimeout(timeout, () => request.destroy(new Error(`not a word within ${timeout / 1000} s`)))
+      // Not request.setTimeout(), which begins when there is a connection.
+      const timer = setTimeout(() => {
+        const late = new Error(`no whole answer within ${timeout / 1000} s`)
+        down(late)
+        request.destroy(late)
+      }, timeout)
       request.on('error', down)
+      request.on('close', () => clearTimeout(timer))
       request.end(content)
     }, reject)
   })
@@ -91,14 +97,19 @@ function address({endpoint, cacert, verify, proxy}: ServiceOptions, path: string
     throw new OsSshError('CONFIG', `the SSH service's address is neither a URL nor unix:PATH: ${endpoint}`)
   }
   const by = proxyOf(base, proxy)
-  const proxyEnv = {...proxy}
+  // Node itself decides by these whether a request goes by one.
+  const proxyEnv = proxy && Object.keys(proxy).length > 0 ? {...proxy} : undefined
   // A catalog's URL may end in /v1 or have a prefix of a proxy.
   const prefix = base.pathname.replace(/\/+$/, '').replace(/\/v1$/, '')
   const target = {host: base.hostname.replace(/^\[|\]$/g, ''), port: base.port, path: prefix + path}
   if (base.protocol === 'http:')
-    return {target: {...target, agent: by ? new HttpAgent({proxyEnv}) : false}, send: http, by}
+    return {
+      target: {...target, agent: proxyEnv ? new HttpAgent({proxyEnv}) : (false as const)},
+      send: http,
+      by,
+    }
   const trust = {...(cacert && {ca: readFileSync(cacert)}), rejectUnauthorized: verify !== false}
-  const agent = by ? new HttpsAgent({proxyEnv, ...trust}) : (false as const)
+  const agent = proxyEnv ? new HttpsAgent({proxyEnv, ...trust}) : (false as const)
   // An address is no name that TLS could be asked for (RFC 6066).
   const name = isIP(target.host) === 0 ? {servername: target.host} : {}
   return {target: {...target, ...trust, ...name, agent}, send: https, by}

@@ -110,10 +110,10 @@ async function identity(config: CloudConfig, methods: string[], secrets: Secrets
   for (const method of methods) {
     if (method === 'password') {
       const password = auth.password ?? (await secrets.ask('password'))
-      parts[method] = {user: {...user(auth), password: need(config, 'password', password)}}
+      parts[method] = {user: {...user(auth), password: asked(config, 'password', password)}}
     } else if (method === 'totp') {
       const passcode = auth.passcode ?? (await secrets.ask('passcode'))
-      parts[method] = {user: {...user(auth), passcode: need(config, 'passcode', passcode)}}
+      parts[method] = {user: {...user(auth), passcode: asked(config, 'passcode', passcode)}}
     } else if (method === 'token') parts[method] = {id: need(config, 'token', auth.token)}
     else if (method === 'application_credential') parts[method] = applicationCredential(config)
     else
@@ -162,15 +162,17 @@ function domain(auth: AuthSettings, id: string | undefined, name: string | undef
   return auth.default_domain_name ? {name: auth.default_domain_name} : {id: 'default'}
 }
 
+/** What a person may have typed: nothing at all is as good as wrong. */
+function asked(config: CloudConfig, key: 'password' | 'passcode', value: string | undefined): string {
+  if (value !== undefined) return value
+  const what = key === 'password' ? 'password' : 'one-time password (passcode)'
+  throw new OpenStackError(
+    'no-secret',
+    `cloud ${JSON.stringify(config.name)}: there is no ${what}, and nobody can be asked for one here`,
+  )
+}
+
 function need(config: CloudConfig, key: string, value: string | undefined): string {
   if (value) return value
-  const cloud = `cloud ${JSON.stringify(config.name)}`
-  if (key === 'password' || key === 'passcode') {
-    const what = key === 'password' ? 'password' : 'one-time password (passcode)'
-    throw new OpenStackError(
-      'no-secret',
-      `${cloud}: there is no ${what}, and nobody can be asked for one here`,
-    )
-  }
-  throw new OpenStackError('config', `${cloud}: ${key} is missing`)
+  throw new OpenStackError('config', `cloud ${JSON.stringify(config.name)}: ${key} is missing`)
 }

@@ -13,7 +13,7 @@ export function reasonOf(error: unknown, proxy?: string): string {
 
 const sentences: readonly (readonly [RegExp, string])[] = [
   [
-    /wrong version number|packet length too long|EPROTO/i,
+    /wrong version number|packet length too long/i,
     'it does not speak TLS: is its address http:// and not https://?',
   ],
   [/HPE_|Parse Error/, 'it does not speak HTTP: is its address https:// and not http://?'],

@@ -10,7 +10,6 @@ import type {
   ServiceSettings,
 } from './config.ts'
 import {OpenStackError} from './errors.ts'
-import {withoutSecrets} from './failure.ts'
 import {authMerge, isRecord, record, type Settings} from './merge.ts'
 
 /**
@@ -224,16 +223,12 @@ function proxies(env: NodeJS.ProcessEnv): ProxySettings {
   return {...(http && {http_proxy: http}), ...(https && {https_proxy: https}), ...(none && {no_proxy: none})}
 }
 
-/** As curl and requests read it: `host:port` is http. Of anything else Node would never answer, nor say why. */
+/** As curl and requests read it: `host:port` is http. What is no http proxy (socks5://) is left out, as Node leaves it. */
 function proxy(env: NodeJS.ProcessEnv, name: string): string | undefined {
   const value = env[name] || env[name.toUpperCase()]
   if (!value) return undefined
   const url = /^[a-z0-9+]+:\/\//i.test(value) ? value : `http://${value}`
-  if (isHttpUrl(url)) return url
-  throw new OpenStackError(
-    'config',
-    `the variable ${name} is not the URL of an http proxy: ${JSON.stringify(withoutSecrets(value))}`,
-  )
+  return isHttpUrl(url) ? url : undefined
 }
 
 /** clouds.yaml and openstacksdk count in seconds. */

@@ -12,15 +12,15 @@ import {askerOf, giveWay, makeRoom, spare} from './fairness.ts'
 import {userFault} from './faults.ts'
 import {Collision, insert} from './insert.ts'
 import type {GrantLimits} from './limits.ts'
-import {type Candidate, candidates, isExternal, type Nic, nicsOf} from './planner/facts.ts'
-import {type Plan, planDirect, planNew, planReuse} from './planner/plan.ts'
+import {candidates, type Nic, nicsOf, outsideOf} from './planner/facts.ts'
+import {type GateChoice, type Plan, planDirect, planNew, planReuse} from './planner/plan.ts'
 import {refuseBarred} from './store/bars.ts'
 import {gateChoices} from './store/gates.ts'
 import type {Store} from './store/open.ts'
 import {endPaths, livePath} from './store/paths.ts'
 import type {PathRow} from './store/schema.ts'
 
-type Context = Pick<ServiceContext, 'db' | 'clock' | 'log' | 'sessions' | 'settled' | 'wakeLater'>
+type Context = Pick<ServiceContext, 'db' | 'cloud' | 'clock' | 'log' | 'sessions' | 'settled' | 'wakeLater'>
 
 /** The row of a path, and whether what the gate has of it is older. */
 export interface Wish {
@@ -210,9 +210,9 @@ async function makePlan(
     const way = await newWay(cloud, nics, projectId).catch(error => {
       throw userFault(error, 'the network of the VM cannot be read')
     })
-    return way.options === undefined
-      ? planDirect(way.nic, gates, asker, limits)
-      : planNew(way.nic, way.options, gates, asker, limits)
+    if (way !== undefined) return planNew(way.nic, way.options, gates, asker, limits)
+    const outside = await leadingOut(context, nics, gates)
+    return planDirect(outside.nic, outside.gates, asker, limits)
   } catch (error) {
     if (!(error instanceof OsSshError) || error.code !== 'GATE_FULL') throw error
     throw (
@@ -221,22 +221,36 @@ async function makePlan(
   }
 }
 
-/** The interface to go to, and the networks that a gate can be plugged into for it; none for one on an external network. */
-async function newWay(
-  cloud: OpenStack,
-  nics: readonly Nic[],
-  projectId: string,
-): Promise<{readonly nic: Nic; readonly options?: readonly Candidate[]}> {
+/** The interface to go to, and the networks that a gate can be plugged into for it, if any. */
+async function newWay(cloud: OpenStack, nics: readonly Nic[], projectId: string) {
   for (const nic of nics) {
     const options = await candidates(cloud, nic, projectId)
     if (options.length > 0) return {nic, options}
   }
-  for (const nic of nics) if (await isExternal(cloud, nic)) return {nic}
+  return undefined
+}
+
+/**
+ * The interface that gates reach by their own way out, and those gates.
+ *
+ * @throws OsSshError VM_UNREACHABLE
+ */
+async function leadingOut({db, cloud}: Context, nics: readonly Nic[], gates: readonly GateChoice[]) {
+  const rows = await db.selectFrom('gates').select(['id', 'server_id', 'project_id']).execute()
+  const attached = await db.selectFrom('attachments').select('port_id').execute()
+  const plugged = new Set(attached.flatMap(row => row.port_id ?? []))
+  const outside = new Map(
+    await Promise.all(rows.map(async row => [row.id, await outsideOf(cloud, row, plugged)] as const)),
+  )
+  for (const nic of nics) {
+    const leading = gates.filter(gate => outside.get(gate.id)?.has(nic.network_id))
+    if (leading.length > 0) return {nic, gates: leading}
+  }
   throw new OsSshError(
     'VM_UNREACHABLE',
-    'you see none of the networks that the VM is on, so no gate can be plugged in',
+    'no gate can be plugged into a network of the VM, nor leads there by itself',
     {
-      hint: 'ask the owner of its network to share it with your project',
+      hint: 'ask the owner of its network to share it with your project, or the operator of the SSH service',
     },
   )
 }

@@ -1,4 +1,4 @@
-import {glob} from 'node:fs/promises'
+import {glob, unlink} from 'node:fs/promises'
 import {isAbsolute, join} from 'node:path'
 
 import {home, readIfThere, sshDirectory, writeAtomic} from './files.ts'
@@ -106,16 +106,23 @@ const KEYWORDS: Readonly<Record<string, string>> = {
 export async function overridden(text: string, host: string, scratch: string): Promise<string[]> {
   const user = await readIfThere(join(sshDirectory(), 'config')).catch(() => undefined)
   if (!user?.trim()) return []
-  const meant = await settings(text, host, join(scratch, 'trial'))
-  const got = await settings(`${user}\n${text}`, host, join(scratch, 'trial'))
+  const meant = await settings(text, host, scratch)
+  const got = await settings(`${user}\n${text}`, host, scratch)
   if (meant === undefined || got === undefined) return []
   const wanted = Object.keys(KEYWORDS).filter(name => new RegExp(`^\\s*${name}\\s`, 'im').test(text))
   return wanted.filter(name => meant.get(name) !== got.get(name)).map(name => KEYWORDS[name] ?? name)
 }
 
-async function settings(text: string, host: string, file: string): Promise<Map<string, string> | undefined> {
+async function settings(
+  text: string,
+  host: string,
+  scratch: string,
+): Promise<Map<string, string> | undefined> {
+  const file = join(scratch, `trial-${process.pid}`)
   await writeAtomic(file, text, 0o600)
-  const {status, stdout} = await run('ssh', ['-G', '-F', file, host]).catch(() => ({status: 1, stdout: ''}))
+  const {status, stdout} = await run('ssh', ['-G', '-F', file, host])
+    .catch(() => ({status: 1, stdout: ''}))
+    .finally(() => unlink(file))
   if (status !== 0) return undefined
   const pairs = stdout.split('\n').map(line => line.split(/ (.*)/s))
   return new Map(pairs.map(([name = '', value = '']) => [name, value]))

@@ -4,8 +4,8 @@ import type {Column} from './output.ts'
 
 /** Fields of a path; `listed` stand in a listing without `-c`. */
 export const pathColumns: readonly (Column<Path> & {readonly listed?: boolean})[] = [
-  {name: 'server_name', title: 'VM', listed: true},
-  {name: 'id', title: 'ID', listed: true, brief: path => shortId(path.id)},
+  {name: 'server_name', title: 'VM', listed: true, shrink: true},
+  {name: 'id', title: 'ID', listed: true, drop: 0, brief: path => shortId(path.id)},
   {
     name: 'state',
     title: 'State',

@@ -6,8 +6,9 @@ import {OsSshError} from '../errors.ts'
 import {inForeground} from './foreground.ts'
 import {plain} from './terminal.ts'
 
-/** After this nobody is there, ms. */
+/** After this nobody is there, ms; in ssh's ProxyCommand sooner than ssh gives up (60 s, ConnectTimeout of the VM's Host). */
 const PATIENCE = 120_000
+const PROXY_PATIENCE = 45_000
 
 interface Terminal {
   readonly input: NodeJS.ReadableStream
@@ -23,7 +24,7 @@ interface Terminal {
 export function conversation(): Conversation {
   const {stdin, stderr} = process
   const open = () => ({input: stdin, output: stderr, close: () => {}})
-  return talk(stdin.isTTY && stderr.isTTY ? open : undefined, stderr.isTTY === true)
+  return talk(stdin.isTTY && stderr.isTTY ? open : undefined, PATIENCE)
 }
 
 /**
@@ -31,29 +32,31 @@ export function conversation(): Conversation {
  * that is the terminal's foreground job, as reading it would stop any other.
  */
 export function proxyConversation(): Conversation {
-  return talk(inForeground() ? openTerminal : undefined, process.stderr.isTTY === true)
+  return talk(inForeground() ? openTerminal : undefined, PROXY_PATIENCE)
 }
 
-function talk(terminal: (() => Terminal) | undefined, watched: boolean) {
+function talk(terminal: (() => Terminal) | undefined, patience: number) {
   let asking = 0
   const hidden = async (message: string, error?: string) => {
     if (terminal === undefined) throw new TypeError('there is no terminal')
     const {password} = await import('@inquirer/prompts')
     const {input, output, close} = terminal()
     asking++
+    const restored = restoring(input, output)
     try {
       if (error !== undefined) output.write(`${error}\n`)
-      const context = {input, output, signal: AbortSignal.timeout(PATIENCE)}
+      const context = {input, output, signal: AbortSignal.timeout(patience)}
       // Nothing of it is shown, nor how long it is, nor may it be made visible over somebody's shoulder.
       const silent = {mask: false, toggleMask: false, theme: {style: {maskedText: ''}}}
       return await password({message, ...silent}, context)
     } catch (cause) {
       if ((cause as Error).name !== 'AbortPromptError') throw cause
-      throw new OsSshError('NOT_LOGGED_IN', `nobody has answered within ${PATIENCE / 1000} s: ${message}`, {
+      throw new OsSshError('NOT_LOGGED_IN', `nobody has answered within ${patience / 1000} s: ${message}`, {
         cause,
       })
     } finally {
       asking--
+      restored()
       close()
     }
   }
@@ -72,7 +75,20 @@ function talk(terminal: (() => Terminal) | undefined, watched: boolean) {
     say,
     ...(terminal && {ask}),
     // Not while a question is open: it would stand in the answer.
-    ...(watched && {progress: (line: string) => (asking === 0 ? say(line) : undefined)}),
+    ...(process.stderr.isTTY && {progress: (line: string) => (asking === 0 ? say(line) : undefined)}),
+  }
+}
+
+/** A terminal without echo must not outlive us: ssh ends its ProxyCommand by SIGHUP. @returns what takes the care away again */
+function restoring(input: Terminal['input'], output: Terminal['output']): () => void {
+  const end = () => {
+    ;(input as Partial<ReadStream>).setRawMode?.(false)
+    output.write('\u001b[?25h\n')
+    process.exit(129)
+  }
+  for (const signal of ['SIGHUP', 'SIGTERM'] as const) process.once(signal, end)
+  return () => {
+    for (const signal of ['SIGHUP', 'SIGTERM'] as const) process.off(signal, end)
   }
 }
 

@@ -84,10 +84,29 @@ export async function candidates(cloud: OpenStack, nic: Nic, projectId: string):
     .filter(candidate => wayTo(candidate.reach, nic) !== undefined)
 }
 
-/** Is the VM's address on a network that only the operator can have made external? Read with the user's own token. */
-export async function isExternal(cloud: OpenStack, {network_id}: Nic): Promise<boolean> {
-  // Asked by the filter: with Neutron's new default policies a member does not read the attribute itself (seen on Zed).
-  return (await cloud.network.networks({id: [network_id], 'router:external': true})).length > 0
+/**
+ * Networks that a gate's own way out leads to: those of its own interfaces, and the external ones of its project's routers there.
+ * By the service's account and the gate's own ports: that a network is external says nothing, as any member can make theirs so
+ * for another project (RBAC, access_as_external), with whatever prefix they like.
+ *
+ * @param plugged ports that are in the gate for tenants' sake
+ */
+export async function outsideOf(
+  cloud: OpenStack,
+  gate: {readonly server_id: string; readonly project_id: string},
+  plugged: ReadonlySet<string>,
+): Promise<ReadonlySet<string>> {
+  const ports = await cloud.network.ports({device_id: gate.server_id})
+  const own = ports.filter(port => !plugged.has(port.id) && !port.name.startsWith('os-ssh-'))
+  const near = own.map(port => port.network_id)
+  if (near.length === 0) return new Set()
+  const legs = await cloud.network.ports({network_id: near, device_owner: ROUTER_INTERFACES})
+  const ids = [...new Set(legs.map(leg => leg.device_id))]
+  const routers = ids.length === 0 ? [] : await cloud.network.routers({id: ids})
+  const far = routers
+    .filter(router => router.project_id === gate.project_id)
+    .flatMap(router => router.external_gateway_info?.network_id ?? [])
+  return new Set([...near, ...far])
 }
 
 const ofNetwork = ({id, project_id, mtu}: Network) => ({network_id: id, project_id, mtu})

@@ -73,6 +73,7 @@ let db: Store
 let now = 1_000_000_000
 let busy: Set<string> | undefined
 const context = () => ({
+  cloud: cloud({}),
   db,
   clock: () => now,
   log: pino({level: 'silent'}),
