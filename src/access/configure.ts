@@ -104,9 +104,10 @@ async function fixedHosts(session: Session, hosts: readonly ConfigHost[], wanted
   for (const {proxyCommand: _, ...host} of hosts) {
     const path = await ensurePath(session, host.id, {life: LONGEST_S}).catch(error => {
       if (!(error instanceof OsSshError)) throw error
-      fault ??= named(error, host)
+      const its = named(error, host)
+      fault ??= its
       if (!OF_ONE_VM.test(error.code) || wanted.includes(host.id) || wanted.includes(host.name)) throw fault
-      session.say(`left out: ${named(error, host).message}`)
+      session.say(`left out: ${its.message}`)
     })
     if (path === undefined) continue
     ends.push(path.expires)

@@ -24,8 +24,6 @@ const LOGIN = 45_000
 /** What the hop itself may take of it, s (ConnectTimeout of the gate's Host). */
 const HOP = 10
 
-type Talk = Conversation
-
 /** @throws OsSshError USAGE */
 export function proxyArguments(words: readonly string[]): ProxyArguments {
   const again = words.find(word => /^--again=\d{1,4}$/.test(word))
@@ -41,7 +39,7 @@ export function proxyArguments(words: readonly string[]): ProxyArguments {
  * The entry of a ProxyCommand when the path is not fresh, or failed though it was: asks the service for one and becomes what
  * carries the bytes. Never reads standard input, which is ssh's. @throws OsSshError
  */
-export async function proxy(args: ProxyArguments, talk: Talk): Promise<never> {
+export async function proxy(args: ProxyArguments, talk: Conversation): Promise<never> {
   const fresh =
     args.again === undefined
       ? await freshPath(await runtimeDirectory(slug(args.cloud)), args.serverId)
@@ -56,13 +54,13 @@ export async function proxy(args: ProxyArguments, talk: Talk): Promise<never> {
 /** What a fresh path needs not is not even loaded. */
 async function renewed(
   {cloud, serverId, keychain, again}: ProxyArguments,
-  {ask, ...talk}: Talk,
+  {ask, ...talk}: Conversation,
 ): Promise<PathFile> {
   const [{withSession}, {ensurePath}] = await Promise.all([import('./session.ts'), import('./paths.ts')])
   const failedAt = again === undefined ? undefined : Date.now() - again * 1000
   const patience = again === undefined ? undefined : Math.max(HOP, PATIENCE - HOP - again) * 1000
   const options = {cloud, keychain, needsKey: true, ...talk, timeout: patience}
-  const renew = (more: Pick<Talk, 'ask'>) =>
+  const renew = (more: Pick<Conversation, 'ask'>) =>
     withSession({...options, ...more}, session => ensurePath(session, serverId, {}, {failedAt, patience}))
   return renew({}).catch(async error => {
     if (ask === undefined || !(error instanceof OsSshError) || error.code !== 'NOT_LOGGED_IN') throw error
