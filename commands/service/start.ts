@@ -3,6 +3,7 @@ import {join} from 'node:path'
 
 import {Flags} from '@oclif/core'
 
+import {smallHeap} from '../../src/system/heap.ts'
 import {CloudCommand} from '../base.ts'
 
 const number = (description: string, usual: number, min = 0, max?: number) =>
@@ -62,6 +63,8 @@ export default class ServiceStart extends CloudCommand {
 
   async run(): Promise<void> {
     const {flags} = await this.parse(ServiceStart)
+    // Each round is garbage by its end.
+    smallHeap()
     const {openService} = await import('../../src/service/open.ts')
     const service = await openService({
       ...(flags['os-cloud'] === undefined ? {} : {osCloud: flags['os-cloud']}),

@@ -1,9 +1,10 @@
 import {join} from 'node:path'
 
 import type {Conversation} from '../conversation.ts'
-import {readIfThere, runtimeDirectory} from '../ssh/files.ts'
-import {become} from '../ssh/process.ts'
 import {connectWords} from '../ssh/words.ts'
+import {runtimeDirectory} from '../system/directories.ts'
+import {readIfThere} from '../system/files.ts'
+import {replaceProcess} from '../system/process.ts'
 import {freshPath} from './path-file.ts'
 import type {SessionOptions} from './session.ts'
 import {isUuid, slug} from './words.ts'
@@ -35,7 +36,7 @@ export async function connect(options: ConnectOptions): Promise<string[]> {
 export async function connectMain(words: readonly string[], options: Conversation): Promise<never> {
   const {own, ...parsed} = connectWords(words, ['os-cloud', 'keychain'])
   const cloud = own['os-cloud'] ?? process.env['OS_CLOUD']
-  return become('ssh', await connect({...options, ...parsed, cloud, keychain: own['keychain']}))
+  return replaceProcess('ssh', await connect({...options, ...parsed, cloud, keychain: own['keychain']}))
 }
 
 async function remembered({vm, cloud, env}: ConnectOptions): Promise<Target | undefined> {

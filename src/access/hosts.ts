@@ -4,10 +4,9 @@ import {join} from 'node:path'
 
 import type {Image, KeyPair, Server} from '../openstack/types.ts'
 import type {ConfigHost} from '../ssh/config.ts'
-import {sshDirectory} from '../ssh/files.ts'
 import {fingerprint, md5Fingerprint} from '../ssh/keys.ts'
 import {configPath, proxyCommand} from '../ssh/quote.ts'
-import {packageRoot} from '../ssh/template.ts'
+import {packageRoot, sshDirectory} from '../system/directories.ts'
 import type {Session} from './session.ts'
 
 /** Logins of the distributions' own cloud images, by Glance's os_distro (image properties of the Glance documentation). */

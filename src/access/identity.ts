@@ -2,8 +2,9 @@ import {createHash} from 'node:crypto'
 import {join} from 'node:path'
 
 import {ensureAgent} from '../ssh/agent.ts'
-import {readIfThere, withLock, writeAtomic} from '../ssh/files.ts'
 import {generateKeyPair, parsePrivateKey} from '../ssh/keys.ts'
+import {readIfThere, writeAtomic} from '../system/files.ts'
+import {withLock} from '../system/lock.ts'
 import type {Session} from './session.ts'
 import {slug} from './words.ts'
 

@@ -3,7 +3,7 @@ import {join} from 'node:path'
 
 import {OsSshError} from '../errors.ts'
 import {stopAgent} from '../ssh/agent.ts'
-import {run} from '../ssh/process.ts'
+import {run} from '../system/process.ts'
 import {ensureIdentity} from './identity.ts'
 import {forgetPath, readPath} from './path-file.ts'
 import {type Session, type SessionOptions, withSession} from './session.ts'

@@ -2,8 +2,8 @@ import {stat, unlink} from 'node:fs/promises'
 import {join} from 'node:path'
 
 import {ensureAgent} from '../ssh/agent.ts'
-import {readIfThere} from '../ssh/files.ts'
 import {pinnedKeys} from '../ssh/known-hosts.ts'
+import {readIfThere} from '../system/files.ts'
 
 /** A path as bin/proxy reads it: one line `until alias port gate expires id`. */
 export interface PathFile {

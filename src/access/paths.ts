@@ -5,11 +5,12 @@ import {OsSshError} from '../errors.ts'
 import {ambiguous, find, matching, missing, type Naming} from '../find.ts'
 import type {Path, PathGrant, PathRequest} from '../protocol/index.ts'
 import {agentSocket} from '../ssh/agent.ts'
-import {withLock, writeAtomic} from '../ssh/files.ts'
 import {pinnedKeys} from '../ssh/known-hosts.ts'
 import {configPath} from '../ssh/quote.ts'
-import {template} from '../ssh/template.ts'
 import {learnHostKey} from '../ssh/trust.ts'
+import {writeAtomic} from '../system/files.ts'
+import {withLock} from '../system/lock.ts'
+import {template} from '../system/template.ts'
 import {checkGrant, checkPaths} from './grant.ts'
 import {pinGranted} from './host-keys.ts'
 import {ensureIdentity, type Identity} from './identity.ts'
@@ -102,7 +103,7 @@ async function writePath(directory: string, grant: PathGrant, identity: Identity
   const until = Math.min(now() + Math.floor(((expires - now()) * 2) / 3), identity.until - 60)
   // A rebuilt VM is about to show its new keys: ask for them each time until it has.
   const unsettled = grant.rebuild?.keys_seen === false
-  const config = template('gate')({
+  const config = template('ssh_config/gate.eta')({
     gate: grant.gate.id,
     host: grant.gate.host,
     port: grant.gate.port,

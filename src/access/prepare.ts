@@ -1,9 +1,9 @@
 import {join} from 'node:path'
 
 import {renderConfig} from '../ssh/config.ts'
-import {writeAtomic} from '../ssh/files.ts'
 import {knownHostsFile} from '../ssh/known-hosts.ts'
 import {configPath} from '../ssh/quote.ts'
+import {writeAtomic} from '../system/files.ts'
 import type {ConnectOptions, Target} from './connect.ts'
 import {configHosts} from './hosts.ts'
 import {ensurePath} from './paths.ts'

@@ -2,9 +2,10 @@ import {join} from 'node:path'
 
 import type {Conversation} from '../conversation.ts'
 import {OsSshError} from '../errors.ts'
-import {makeDirectory, runtimeDirectory, stateDirectory, withLock, writeAtomic} from '../ssh/files.ts'
-import {become} from '../ssh/process.ts'
-import {packageRoot} from '../ssh/template.ts'
+import {packageRoot, runtimeDirectory, stateDirectory} from '../system/directories.ts'
+import {makeDirectory, writeAtomic} from '../system/files.ts'
+import {withLock} from '../system/lock.ts'
+import {replaceProcess} from '../system/process.ts'
 import {freshPath, type PathFile} from './path-file.ts'
 import {isUuid, slug} from './words.ts'
 
@@ -45,10 +46,10 @@ export async function proxy(args: ProxyArguments, talk: Conversation): Promise<n
       ? await freshPath(await runtimeDirectory(slug(args.cloud)), args.serverId)
       : undefined
   const path = fresh ?? (await renewed(args, talk))
-  if (process.platform === 'win32') return become('ssh', gateArguments(path))
+  if (process.platform === 'win32') return replaceProcess('ssh', gateArguments(path))
   const {cloud, serverId, keychain} = args
   const words = [join(packageRoot(), 'bin', 'proxy'), cloud, serverId, ...(keychain ? [keychain] : [])]
-  return become('sh', words, {...process.env, OS_SSH_PROXY_LAST: '1'})
+  return replaceProcess('sh', words, {...process.env, OS_SSH_PROXY_LAST: '1'})
 }
 
 /** What a fresh path needs not is not even loaded. */

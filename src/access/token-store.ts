@@ -5,7 +5,7 @@ import {join} from 'node:path'
 import type {Keychain} from '../keychain/index.ts'
 import type {CloudConfig} from '../openstack/index.ts'
 import type {Token} from '../openstack/types.ts'
-import {readIfThere, writeAtomic} from '../ssh/files.ts'
+import {readIfThere, writeAtomic} from '../system/files.ts'
 import {slug} from './words.ts'
 
 /** Where a token is kept: the keychain; beside the agent, in the runtime directory, for the keychain `agent`. */

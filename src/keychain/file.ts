@@ -3,7 +3,8 @@ import {join} from 'node:path'
 import {promisify} from 'node:util'
 
 import {OsSshError} from '../errors.ts'
-import {makeDirectory, readIfThere, withLock, writeAtomic} from '../ssh/files.ts'
+import {makeDirectory, readIfThere, writeAtomic} from '../system/files.ts'
+import {withLock} from '../system/lock.ts'
 import type {Keychain} from './index.ts'
 
 /** scrypt as OWASP advises (2^15, 8, 3: 32 MiB); kept in the file, so that it can grow. */

@@ -1,8 +1,8 @@
-import {spawn} from 'node:child_process'
 import {extname} from 'node:path'
 import {fileURLToPath} from 'node:url'
 
 import {OsSshError} from '../errors.ts'
+import {LATE, run} from '../system/process.ts'
 import type {Keychain} from './index.ts'
 
 /** After this a keychain counts as absent, ms. */
@@ -38,27 +38,14 @@ export function systemKeychain(env: NodeJS.ProcessEnv = process.env): Keychain {
   }
 }
 
-function ask(request: KeychainCall, env: NodeJS.ProcessEnv): Promise<KeychainAnswer> {
+async function ask(request: KeychainCall, env: NodeJS.ProcessEnv): Promise<KeychainAnswer> {
   const helper = fileURLToPath(new URL(`./helper${extname(import.meta.url)}`, import.meta.url))
-  return new Promise((resolve, reject) => {
-    const child = spawn(process.execPath, [helper], {env, stdio: ['pipe', 'pipe', 'ignore']})
-    let said = ''
-    const timer = setTimeout(() => {
-      child.kill('SIGKILL')
-      child.stdout.destroy()
-      resolve({error: `it did not answer within ${PATIENCE / 1000} s`})
-    }, PATIENCE)
-    child.stdout.setEncoding('utf8').on('data', text => (said += text))
-    child.stdin.on('error', () => {})
-    child.stdin.end(JSON.stringify(request))
-    child.on('error', reject)
-    child.on('close', () => {
-      clearTimeout(timer)
-      try {
-        resolve(JSON.parse(said))
-      } catch {
-        resolve({error: 'its library does not work on this machine'})
-      }
-    })
-  })
+  const input = JSON.stringify(request)
+  const {status, stdout} = await run(process.execPath, [helper], {env, input, timeout: PATIENCE})
+  if (status === LATE) return {error: `it did not answer within ${PATIENCE / 1000} s`}
+  try {
+    return JSON.parse(stdout)
+  } catch {
+    return {error: 'its library does not work on this machine'}
+  }
 }

@@ -1,5 +1,3 @@
-import {setFlagsFromString} from 'node:v8'
-
 import {OsSshError} from '../errors.ts'
 import {loadCloud, OpenStackError, openStack} from '../openstack/index.ts'
 import {createService, type Service, type ServiceConfig} from './index.ts'
@@ -16,8 +14,6 @@ export interface OpenServiceOptions extends Omit<ServiceConfig, 'cloud'> {
  * @throws OsSshError, OpenStackError
  */
 export async function openService({osCloud, ...config}: OpenServiceOptions): Promise<Service> {
-  // Each round is garbage by its end: a young generation that grows with it would keep 100 MB for nothing.
-  setFlagsFromString('--semi-space-growth-factor=1')
   const cloud = openStack(await loadCloud(osCloud === undefined ? {} : {cloud: osCloud}))
   const token = await cloud.identity.token()
   if (token.project === undefined)

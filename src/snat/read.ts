@@ -1,9 +1,8 @@
 import {isIP} from 'node:net'
-import {setFlagsFromString} from 'node:v8'
 
-import {isOfSession, type OpenStack, OpenStackError, type RouterAgent} from '../openstack/index.ts'
+import {isOfSession, OpenStackError, type RouterAgent} from '../openstack/index.ts'
 import {type AlternativeRow, compare} from './compare.ts'
-import {gather, isPartial} from './facts.ts'
+import {gather, isPartial, type SnatCloud} from './facts.ts'
 import {grow, measure, parseGrowth, type Quantities} from './measure.ts'
 import {pick} from './pick.ts'
 import {type Detail, show} from './show.ts'
@@ -14,8 +13,6 @@ import {type Trace, trace} from './trace.ts'
  * One function a command: reads the listings, asks the few extra questions that the command is allowed, and hands
  * the facts to the pure part. `partial` says that a listing failed: the answer is printed, the exit status tells.
  */
-
-type Cloud = Pick<OpenStack, 'network' | 'compute'>
 
 /** An answer, and whether a listing that it rests on failed. */
 export interface Read<T> {
@@ -28,11 +25,10 @@ export interface Read<T> {
  * @throws OpenStackError, OsSshError NOT_FOUND and AMBIGUOUS
  */
 export async function readStatus(
-  {network}: Cloud,
+  {network}: SnatCloud,
   words: readonly string[],
   filter: Omit<StatusFilter, 'ids'>,
 ): Promise<Read<Status>> {
-  smallHeap()
   const facts = await gather(network)
   const ids =
     words.length > 0 ? {ids: new Set(words.map(word => pick('router', word, facts.routers).id))} : {}
@@ -43,8 +39,7 @@ export async function readStatus(
  * `snat show`: one router; one more call for the states of its HA replicas, one for the names of its VMs.
  * @throws OpenStackError, OsSshError NOT_FOUND and AMBIGUOUS
  */
-export async function readDetail(cloud: Cloud, word: string): Promise<Read<Detail>> {
-  smallHeap()
+export async function readDetail(cloud: SnatCloud, word: string): Promise<Read<Detail>> {
   const facts = await gather(cloud.network, {availabilities: true})
   const router = pick('router', word, facts.routers)
   const first = show(facts, router.id)
@@ -60,8 +55,7 @@ export async function readDetail(cloud: Cloud, word: string): Promise<Read<Detai
  * `snat trace`: the VM by UUID, address or name; only a name costs a call of Nova's.
  * @throws OpenStackError, OsSshError NOT_FOUND, AMBIGUOUS and USAGE
  */
-export async function readTrace(cloud: Cloud, word: string, to?: string): Promise<Read<Trace>> {
-  smallHeap()
+export async function readTrace(cloud: SnatCloud, word: string, to?: string): Promise<Read<Trace>> {
   const [facts, servers] = await Promise.all([gather(cloud.network), isIP(word) ? [] : named(cloud, word)])
   const known = servers.length === 0 || facts.ports.some(port => port.device_id === word)
   const server = known ? {id: word, name: ''} : pick('VM', word, servers)
@@ -86,10 +80,12 @@ export interface CompareOptions {
  * `snat compare`: the alternatives with this cloud's figures.
  * @throws OpenStackError, OsSshError USAGE, NOT_FOUND and AMBIGUOUS
  */
-export async function readComparison({network}: Cloud, options: CompareOptions): Promise<Read<Comparison>> {
+export async function readComparison(
+  {network}: SnatCloud,
+  options: CompareOptions,
+): Promise<Read<Comparison>> {
   // What is wrong on the command line is said before the cloud is asked for everything.
   const growth = options.growth === undefined ? undefined : parseGrowth(options.growth)
-  smallHeap()
   const facts = await gather(network, {availabilities: true})
   const now = measure(
     facts,
@@ -99,21 +95,13 @@ export async function readComparison({network}: Cloud, options: CompareOptions):
   return {answer: {now, then, rows: compare(then, options.portsPerVm)}, partial: isPartial(facts)}
 }
 
-/**
- * The listings live on, so a young generation that grows with them only copies them: 100,000 ports took 320 MB with
- * V8's default and 160 MB with this, in the same CPU time. For commands that end with their answer.
- */
-function smallHeap(): void {
-  setFlagsFromString('--semi-space-growth-factor=1')
-}
-
 /** The one call a router that is allowed, for HA routers in `snat show`: two actives are visible only there. */
-async function haStates({network}: Cloud, id: string): Promise<readonly RouterAgent[] | undefined> {
+async function haStates({network}: SnatCloud, id: string): Promise<readonly RouterAgent[] | undefined> {
   return optional(network.routerAgents(id))
 }
 
 async function serverNames(
-  {compute}: Cloud,
+  {compute}: SnatCloud,
   filter: {project_id: string},
 ): Promise<ReadonlyMap<string, string> | undefined> {
   const all = await optional(compute.servers({all_tenants: true, ...filter}))
@@ -122,7 +110,7 @@ async function serverNames(
 }
 
 /** Servers of a name: of all projects for an admin, of one's own for a member. Nova's filter is a regular expression. */
-async function named({compute}: Cloud, word: string): Promise<readonly {id: string; name: string}[]> {
+async function named({compute}: SnatCloud, word: string): Promise<readonly {id: string; name: string}[]> {
   const name = `^${word.replace(/[\\^$.*+?()[\]{}|]/g, '\\$&')}$`
   const all = await optional(compute.servers({all_tenants: true, name}))
   return (all ?? (await optional(compute.servers({name}))) ?? []).filter(server => server.name === word)

@@ -2,8 +2,9 @@ import {unlink} from 'node:fs/promises'
 import {join} from 'node:path'
 
 import {OsSshError} from '../errors.ts'
-import {readIfThere, withLock, writeAtomic} from './files.ts'
-import {run} from './process.ts'
+import {readIfThere, writeAtomic} from '../system/files.ts'
+import {withLock} from '../system/lock.ts'
+import {run} from '../system/process.ts'
 
 /** Longest socket path that every system takes (sun_path of macOS is 104 bytes, with its final zero). */
 const MAX_SOCKET_PATH = 103

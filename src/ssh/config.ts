@@ -1,4 +1,4 @@
-import {template} from './template.ts'
+import {template} from '../system/template.ts'
 
 /** One VM as it stands in an ssh_config. */
 export interface ConfigHost {
@@ -70,7 +70,7 @@ export function renderConfig(
   isTaken?: (name: string) => boolean,
 ): string {
   const named = patterns(hosts, isTaken)
-  const block = template('vm')
+  const block = template('ssh_config/vm.eta')
   return [...hosts]
     .sort((one, other) => (one.id < other.id ? -1 : 1))
     .map(host =>

@@ -3,8 +3,10 @@ import {userInfo} from 'node:os'
 import {join} from 'node:path'
 
 import {OsSshError} from '../errors.ts'
-import {home, makeDirectory, readIfThere, sshDirectory, withLock, writeAtomic} from './files.ts'
-import {run} from './process.ts'
+import {home, sshDirectory} from '../system/directories.ts'
+import {makeDirectory, readIfThere, writeAtomic} from '../system/files.ts'
+import {withLock} from '../system/lock.ts'
+import {run} from '../system/process.ts'
 import {configPath} from './quote.ts'
 
 /** What a change to ~/.ssh would make of a file. `after` undefined: the file goes. */

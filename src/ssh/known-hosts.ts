@@ -1,7 +1,9 @@
 import {dirname, join} from 'node:path'
 
 import {OsSshError} from '../errors.ts'
-import {makeDirectory, readIfThere, sshDirectory, withLock, writeAtomic} from './files.ts'
+import {sshDirectory} from '../system/directories.ts'
+import {makeDirectory, readIfThere, writeAtomic} from '../system/files.ts'
+import {withLock} from '../system/lock.ts'
 import {fingerprint} from './keys.ts'
 
 /** os-ssh's own known_hosts: VMs stand in it under their UUIDs (HostKeyAlias). */

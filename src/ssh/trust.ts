@@ -1,8 +1,8 @@
 import {dirname} from 'node:path'
-import {makeDirectory} from './files.ts'
+import {makeDirectory} from '../system/files.ts'
+import {run} from '../system/process.ts'
 import {fingerprint} from './keys.ts'
 import {knownHostsFile, pinnedKeys} from './known-hosts.ts'
-import {run} from './process.ts'
 import {configPath, proxyCommand} from './quote.ts'
 
 /** The way to a VM's sshd. */

@@ -1,9 +1,10 @@
 import {glob, unlink} from 'node:fs/promises'
 import {isAbsolute, join} from 'node:path'
 
-import {home, readIfThere, sshDirectory, writeAtomic} from './files.ts'
+import {home, sshDirectory} from '../system/directories.ts'
+import {readIfThere, writeAtomic} from '../system/files.ts'
+import {run} from '../system/process.ts'
 import {ownConfig} from './install.ts'
-import {run} from './process.ts'
 
 /** A Host line of the user's own: what stands there was meant for another machine. */
 export interface OwnHost {

@@ -10,6 +10,7 @@ import {fileURLToPath} from 'node:url'
 
 import {loadCloud, openStack} from '../../src/openstack/index.ts'
 import {columnsFor, readStatus, STATUS_DATA, STATUS_TABLE} from '../../src/snat/index.ts'
+import {smallHeap} from '../../src/system/heap.ts'
 import {render} from '../../src/ui/output.ts'
 
 const ROUTERS = 10_000
@@ -50,6 +51,7 @@ async function measured(work: () => Promise<number>): Promise<Result> {
 
 /** In a process of its own: one `snat status`, the printing included. */
 async function ours(url: string): Promise<Result> {
+  smallHeap()
   const cloud = await open(url)
   const nowhere = new Writable({write: (_chunk, _encoding, done) => done()})
   const result = await measured(async () => {

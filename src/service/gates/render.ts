@@ -1,9 +1,7 @@
 import {createHash} from 'node:crypto'
-import {readFileSync} from 'node:fs'
 import {isIP, isIPv4, isIPv6} from 'node:net'
 
-import {Eta} from 'eta'
-
+import {template} from '../../system/template.ts'
 import {principal} from '../ca/ca.ts'
 import type {AttachmentRow, PathRow, Reach} from '../store/schema.ts'
 import {ALIAS_RANGE_4, ALIAS_RANGE_6, slotPlan} from './addresses.ts'
@@ -37,20 +35,12 @@ export interface DesiredGate {
   readonly now: number
 }
 
-const directory = new URL(
-  import.meta.url.includes('/dist/') ? '../../../../templates/gate/' : '../../../templates/gate/',
-  import.meta.url,
-)
-const eta = new Eta({autoEscape: false, autoTrim: false, cache: true})
-const sources = new Map<string, string>()
+const scripts = new Map<string, ReturnType<typeof template>>()
 
 function render(name: string, values: object): string {
-  let source = sources.get(name)
-  if (source === undefined) {
-    source = readFileSync(new URL(name, directory), 'utf8')
-    sources.set(name, source)
-  }
-  return eta.renderString(source, values)
+  const script = scripts.get(name) ?? template(`gate/${name}`)
+  scripts.set(name, script)
+  return script(values)
 }
 
 const isLive = (path: PathRow, now: number) =>

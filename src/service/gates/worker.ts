@@ -1,4 +1,5 @@
 import {OsSshError} from '../../errors.ts'
+import {Rounds} from '../../system/rounds.ts'
 import type {ServiceContext} from '../context.ts'
 import {admits} from '../store/attachments.ts'
 import {markKilled, pathsOfGate, releasePaths} from '../store/paths.ts'
@@ -19,16 +20,13 @@ const NIC_POLL_MS = 100
 const SESSIONS_MS = 1000
 
 /**
- * Makes one gate what the database says, again and again. `wake()` as often as you like: rounds never overlap, and all
- * that has come in the meantime rides in the next one.
+ * Makes one gate what the database says, round by round.
  */
 export class GateWorker {
   readonly gateId: string
   readonly #context: ServiceContext
   #connection: {readonly to: string; readonly link: GateConnection} | undefined
-  #running = false
-  /** The round that those who wake it now wait for. */
-  #next: PromiseWithResolvers<void> | undefined
+  readonly #rounds: Rounds
   #asked: {readonly at: number; readonly answer: Promise<ReadonlySet<string>>} | undefined
   /** What this connection has seen applied; empty after a loss, so that everything is sent anew. */
   #applied = {base: '', attachments: new Map<string, string>(), accounts: 0}
@@ -40,14 +38,16 @@ export class GateWorker {
     this.gateId = gateId
     this.#context = context
     this.#prober = new Prober(context)
+    this.#rounds = new Rounds(() =>
+      this.#reconcile()
+        .catch(error => this.#down(error))
+        .catch(err => context.log.error({err}, 'a round could not be written down')),
+    )
   }
 
   /** Asks for a round that begins after this call; resolves when it has ended. Never rejects: faults go to the paths. */
   wake(): Promise<void> {
-    this.#next ??= Promise.withResolvers()
-    const {promise} = this.#next
-    if (!this.#running) void this.#loop()
-    return promise
+    return this.#rounds.ask()
   }
 
   /** Forget what was applied: the next round sends the whole state. */
@@ -83,23 +83,8 @@ export class GateWorker {
 
   close(): void {
     this.#closed = true
+    this.#rounds.stop()
     this.#connection?.link.close()
-  }
-
-  async #loop(): Promise<void> {
-    this.#running = true
-    while (this.#next !== undefined && !this.#closed) {
-      const round = this.#next
-      this.#next = undefined
-      // Whoever waits for this round does not wait for those that others have asked for meanwhile.
-      await this.#reconcile()
-        .catch(error => this.#down(error))
-        .catch(err => this.#context.log.error({err}, 'a round could not be written down'))
-      round.resolve()
-    }
-    this.#running = false
-    this.#next?.resolve()
-    this.#next = undefined
   }
 
   async #reconcile(): Promise<void> {

@@ -15,7 +15,7 @@ import {join} from 'node:path'
 
 import {afterAll, expect, test} from '@jest/globals'
 
-import {privateDirectory, withLock, writeAtomic} from '../../../src/ssh/files.ts'
+import {privateDirectory, writeAtomic} from '../../../src/system/files.ts'
 
 const dir = mkdtempSync(join(tmpdir(), 'os-ssh-files-'))
 afterAll(() => rmSync(dir, {recursive: true}))
@@ -46,31 +46,4 @@ test('a private directory is made 0700; a symlink or an open one is refused', as
   mkdirSync(join(dir, 'open'), {mode: 0o777})
   chmodSync(join(dir, 'open'), 0o755)
   await expect(privateDirectory(join(dir, 'open'))).rejects.toMatchObject({code: 'DENIED'})
-})
-
-test('twenty callers enter one after the other', async () => {
-  let [inside, most] = [0, 0]
-  const work = async () => {
-    most = Math.max(most, ++inside)
-    await new Promise(resolve => setImmediate(resolve))
-    inside--
-  }
-  await Promise.all(Array.from({length: 20}, () => withLock(join(dir, 'lock'), work)))
-  expect(most).toBe(1)
-  expect(readdirSync(dir).filter(name => name.startsWith('lock'))).toEqual([])
-})
-
-test('the lock of a dead process is taken over, that of a living one is not', async () => {
-  const lock = join(dir, 'stale')
-  // Larger than any pid (kernel's pid_max is at most 2^22).
-  writeFileSync(lock, '99999999')
-  await expect(withLock(lock, async () => 'in')).resolves.toBe('in')
-  writeFileSync(lock, String(process.ppid))
-  await expect(withLock(lock, async () => 'in', 60)).rejects.toMatchObject({code: 'BUSY'})
-})
-
-test('the lock is given back when the work fails', async () => {
-  const lock = join(dir, 'failing')
-  await expect(withLock(lock, () => Promise.reject(new Error('no')))).rejects.toThrow('no')
-  await expect(withLock(lock, async () => 'in')).resolves.toBe('in')
 })

@@ -1,6 +1,6 @@
 import {expect, test} from '@jest/globals'
 
-import {run} from '../../../src/ssh/process.ts'
+import {run} from '../../../src/system/process.ts'
 
 test('a program that is not installed is the machine’s fault, with what to install', async () => {
   await expect(run('os-ssh-no-such-program', [])).rejects.toMatchObject({

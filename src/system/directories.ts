@@ -1,0 +1,42 @@
+import {existsSync} from 'node:fs'
+import {homedir, tmpdir} from 'node:os'
+import {dirname, join} from 'node:path'
+import {fileURLToPath} from 'node:url'
+
+import {privateDirectory} from './files.ts'
+
+/** Root of the installed package, from the sources as well as from what is built. */
+export function packageRoot(): string {
+  let directory = dirname(fileURLToPath(import.meta.url))
+  while (!existsSync(join(directory, 'package.json'))) directory = dirname(directory)
+  return directory
+}
+
+/** $XDG_RUNTIME_DIR/os-ssh, else os-ssh-UID in the temporary directory: gone after a reboot. bin/proxy agrees. */
+export function runtimeRoot(env: NodeJS.ProcessEnv = process.env): string {
+  if (env['XDG_RUNTIME_DIR']) return join(env['XDG_RUNTIME_DIR'], 'os-ssh')
+  if (process.platform === 'win32') return join(env['LOCALAPPDATA'] ?? tmpdir(), 'os-ssh', 'run')
+  return `/tmp/os-ssh-${process.getuid?.() ?? 0}`
+}
+
+/** Runtime directory of one cloud, made and checked. @throws OsSshError DENIED */
+export async function runtimeDirectory(cloud: string, env?: NodeJS.ProcessEnv): Promise<string> {
+  const root = await privateDirectory(runtimeRoot(env))
+  await privateDirectory(join(root, '.c'))
+  return privateDirectory(join(root, cloud))
+}
+
+/** $HOME, as shells and editors understand it; without one, that of the password file. */
+export function home(env: NodeJS.ProcessEnv = process.env): string {
+  return (process.platform !== 'win32' && env['HOME']) || homedir()
+}
+
+/** ~/.ssh of the user. */
+export function sshDirectory(env?: NodeJS.ProcessEnv): string {
+  return join(home(env), '.ssh')
+}
+
+/** Where what must survive a reboot lies: $XDG_STATE_HOME/os-ssh. */
+export function stateDirectory(env: NodeJS.ProcessEnv = process.env): string {
+  return join(env['XDG_STATE_HOME'] || join(home(env), '.local', 'state'), 'os-ssh')
+}
