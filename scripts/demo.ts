@@ -2,7 +2,7 @@ import {type ChildProcess, spawn, spawnSync} from 'node:child_process'
 import {copyFileSync, mkdirSync, mkdtempSync, readFileSync, rmSync, writeFileSync} from 'node:fs'
 import {setTimeout as sleep} from 'node:timers/promises'
 
-import type {LabInfo} from '../src/lab/index.ts'
+import type {LabInfo} from '../lab/index.ts'
 
 /* Runs inside the namespace that scripts/demo has made. Everything below is what a user would type. */
 
@@ -34,7 +34,7 @@ function run(
   const program = command === 'os-ssh' ? [process.execPath, [osSsh, ...args]] : [command, args]
   const {status, stdout, error} = spawnSync(program[0] as string, program[1] as string[], {
     env: {...env, ...extra},
-    cwd: home,
+    cwd: command === 'npm' ? root : home,
     encoding: 'utf8',
     stdio: ['ignore', 'pipe', 'inherit'],
   })
@@ -54,7 +54,7 @@ function stage(): Stage {
 }
 
 function cloud(where: Stage): {stage: Stage; lab: LabInfo} {
-  run(where, ['os-ssh', 'lab', 'up', '--name', 'demo'])
+  run(where, ['npm', 'run', '--silent', 'lab', '--', 'up', '--name', 'demo'])
   const lab = JSON.parse(readFileSync(`${where.home}/lab/demo/lab.json`, 'utf8')) as LabInfo
   for (const [name, key] of Object.entries(lab.user_keys)) {
     copyFileSync(key, `${where.home}/.ssh/id_${name}`)
@@ -114,7 +114,7 @@ function end({home, env}: Stage, service?: ChildProcess): void {
   const quietly = (words: string[], extra = {}) =>
     spawnSync(process.execPath, [osSsh, ...words], {env: {...env, ...extra}, stdio: 'ignore'})
   for (const cloud of ['tenant1', 'tenant2', 'service']) quietly(['logout'], {OS_CLOUD: cloud})
-  quietly(['lab', 'down', '--name', 'demo'])
+  spawnSync(`${root}scripts/lab`, ['down', '--name', 'demo'], {env, stdio: 'ignore'})
   rmSync(home, {recursive: true, force: true})
   rmSync(KEEP, {force: true})
 }

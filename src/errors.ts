@@ -13,7 +13,6 @@ export const catalogue = {
     exit: 64,
     hint: 'name a cloud of clouds.yaml by --os-cloud or OS_CLOUD, or set OS_AUTH_URL and its companions',
   },
-  NOT_ROOT: {exit: 64, hint: 'run it as root on Linux'},
   // 65, 66: what was named
   AMBIGUOUS: {exit: 65, hint: 'use the UUID, or more of it'},
   NOT_FOUND: {exit: 66, hint: 'list what you may see: os-ssh list'},

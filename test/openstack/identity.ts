@@ -1,27 +1,15 @@
 import {randomBytes} from 'node:crypto'
 import {existsSync, readFileSync, writeFileSync} from 'node:fs'
 
+import {type Account, accounts, cloudsYaml} from '../../lab/tenants.ts'
 import {password} from './configs.ts'
 import {api, type Backend, dir, external, mgmt, nodes, type ports} from './place.ts'
 import {until} from './processes.ts'
 import {type Json, Rest} from './rest.ts'
 
-/** clouds.yaml entry -> user, project, roles there. The same people as the lab's. */
-export const accounts = {
-  admin: ['admin', 'admin', ['admin']],
-  tenant1: ['alice', 'tenant1', ['member']],
-  tenant2: ['bob', 'tenant2', ['member']],
-  reader: ['carol', 'tenant1', ['reader']],
-  // The account of the shared service: and one more role, see people().
-  service: ['svc', 'infra', ['member']],
-  'service-member': ['svc-t1', 'tenant1', ['member']],
-} as const satisfies Record<string, readonly [string, string, readonly string[]]>
-
-export type Account = keyof typeof accounts
-
 /** Where the tests start the SSH service. */
 export const sshEndpoint = 'http://127.0.0.1:5101'
-export const cloudsYaml = `${dir}/clouds.yaml`
+export const cloudsFile = `${dir}/clouds.yaml`
 
 function secrets(): Record<string, string> {
   const file = `${dir}/secrets.json`
@@ -67,23 +55,8 @@ export async function people(backend: Backend): Promise<void> {
     const more = name === 'svc' ? [backend === 'ovn' ? 'advsvc' : 'os_ssh'] : []
     for (const role of [...granted, ...more]) await grant(project.get(home) ?? '', user, role)
   }
-  writeFileSync(cloudsYaml, clouds(), {mode: 0o600})
-}
-
-/** JSON is YAML too: nothing needs quoting by hand. */
-function clouds(): string {
-  const entries = Object.entries(accounts).map(([entry, [username, project_name]]) => {
-    const domains = {user_domain_name: 'Default', project_domain_name: 'Default'}
-    const auth = {
-      auth_url: api('identity'),
-      username,
-      password: secrets()[username],
-      project_name,
-      ...domains,
-    }
-    return [entry, {auth, region_name: 'RegionOne', identity_api_version: '3'}]
-  })
-  return `${JSON.stringify({clouds: Object.fromEntries(entries)}, undefined, 2)}\n`
+  const clouds = cloudsYaml(api('identity'), 'RegionOne', user => secrets()[user])
+  writeFileSync(cloudsFile, clouds, {mode: 0o600})
 }
 
 /** Services and endpoints, ours of type `ssh` too. */

@@ -1,11 +1,12 @@
-import {spawn} from 'node:child_process'
-import {closeSync, mkdirSync, openSync, readdirSync, readFileSync, writeFileSync} from 'node:fs'
+import {mkdirSync, readdirSync, readFileSync, writeFileSync} from 'node:fs'
 import {connect} from 'node:net'
 import {setTimeout as sleep} from 'node:timers/promises'
 
-import {marker} from '../../src/lab/paths.ts'
-import {run} from '../../src/lab/run.ts'
-import {members} from '../../src/lab/sweep.ts'
+import {marker} from '../../lab/paths.ts'
+import {run} from '../../lab/run.ts'
+import {members} from '../../lab/sweep.ts'
+import {until as answered, startDaemon} from '../../src/system/daemon.ts'
+import {startTime} from '../../src/system/process.ts'
 import {dir} from './place.ts'
 
 /** Debian's own programs and nothing of the caller's: no other Python, no proxy. */
@@ -17,33 +18,12 @@ const environment = {
   [marker]: dir,
 }
 
-/** When the process began, in clock ticks since the boot (proc(5)): with it a pid that was used again is not mistaken. */
-function born(pid: number): string | undefined {
-  try {
-    return readFileSync(`/proc/${pid}/stat`, 'latin1')
-      .replace(/^.*\) /s, '')
-      .split(' ')[19]
-  } catch {
-    return undefined
-  }
-}
-
 /** Starts a daemon in a session of its own; its output goes to log/NAME.log. */
 export function start(name: string, argv: readonly string[], env: NodeJS.ProcessEnv = {}): number {
   for (const folder of ['log', 'pids', 'home']) mkdirSync(`${dir}/${folder}`, {recursive: true})
-  const log = openSync(`${dir}/log/${name}.log`, 'a')
-  const [program = '', ...args] = argv
-  const child = spawn(program, args, {
-    detached: true,
-    cwd: '/',
-    stdio: ['ignore', log, log],
-    env: {...environment, ...env},
-  })
-  closeSync(log)
-  child.on('error', () => undefined)
-  child.unref()
-  writeFileSync(`${dir}/pids/${name}`, `${child.pid ?? 0} ${born(child.pid ?? 0)}`)
-  return child.pid ?? 0
+  const pid = startDaemon(argv, `${dir}/log/${name}.log`, {...environment, ...env})
+  writeFileSync(`${dir}/pids/${name}`, `${pid} ${startTime(pid)}`)
+  return pid
 }
 
 /** Runs a command of the cloud's to its end, with its environment. @throws CommandError */
@@ -52,15 +32,13 @@ export async function command(argv: readonly string[]): Promise<string> {
   return run(['env', '-i', ...settings, ...argv])
 }
 
-/** Asks again until it is so. @param seconds generous: the machine may be busy */
+/** Asks again until it is so. @param seconds generous: the machine may be busy @throws Error */
 export async function until(
   what: string,
   so: () => boolean | Promise<boolean>,
   seconds = 180,
 ): Promise<void> {
-  for (const end = Date.now() + seconds * 1000; Date.now() < end; await sleep(200)) {
-    if (await so()) return
-  }
+  if (await answered(so, seconds * 1000, 200)) return
   throw new Error(`${what}: not within ${seconds} s; see ${dir}/log and ${dir}/nodes/*/log`)
 }
 
@@ -100,7 +78,7 @@ export function daemons(): Daemon[] {
   } catch {} // nothing was
   return names.map(name => {
     const [pid, start] = readFileSync(`${dir}/pids/${name}`, 'utf8').split(' ')
-    return {name, pid: Number(pid), alive: born(Number(pid)) === start}
+    return {name, pid: Number(pid), alive: startTime(Number(pid)) === start}
   })
 }
 

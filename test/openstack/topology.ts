@@ -1,8 +1,8 @@
 import {writeFileSync} from 'node:fs'
 
-import type {LabInfo} from '../../src/lab/index.ts'
-import {newSshKey} from '../../src/lab/keys.ts'
-import {type Account, cloudsYaml, login, sshEndpoint} from './identity.ts'
+import type {LabInfo} from '../../lab/index.ts'
+import {accounts, gates, keyPairs, networks, newKeys, rootLogin, routers, servers} from '../../lab/tenants.ts'
+import {cloudsFile, login, sshEndpoint} from './identity.ts'
 import {type Backend, dir, external} from './place.ts'
 import {listening, until} from './processes.ts'
 import type {Json, Rest} from './rest.ts'
@@ -19,95 +19,98 @@ export interface Site
 }
 
 const ext = (last: number) => external.gateway.replace(/\d+$/, String(last))
-const rootLogin = Buffer.from('#cloud-config\ndisable_root: false\n').toString('base64')
 
-/** The tenants of the lab's default topology, made through the real APIs; the gates behind floating IPs. */
+/** Networks that only this cloud has: the gates are behind floating IPs here. */
+const gateNetworks = {
+  service: {name: 'gates', cidr: '10.9.0.0/24', address: '10.9.0.21'},
+  'service-member': {name: 't1-gates', cidr: '10.0.5.0/24', address: '10.0.5.22'},
+} as const
+
+/** The tenants that the lab has too, made through the real APIs; the gates behind floating IPs. */
 export async function topology(backend: Backend): Promise<Site> {
   const admin = await login('admin')
-  const keys = {management: newSshKey('management'), alice: newSshKey('alice'), bob: newSshKey('bob')}
+  const keys = newKeys()
   for (const [name, pair] of Object.entries(keys)) {
-    writeFileSync(`${dir}/id_${name}`, pair.private_key, {mode: 0o600})
-    writeFileSync(`${dir}/id_${name}.pub`, `${pair.public_key}\n`)
+    writeFileSync(`${dir}/id_${name}`, pair.privateKey, {mode: 0o600})
+    writeFileSync(`${dir}/id_${name}.pub`, `${pair.publicKey}\n`)
   }
-  const one = new Project(
-    admin,
-    await login('tenant1'),
-    await keyed('tenant1', 'alice', keys.alice.public_key),
-  )
-  const two = new Project(admin, await login('tenant2'), await keyed('tenant2', 'bob', keys.bob.public_key))
-  const infra = new Project(
-    admin,
-    await login('service'),
-    await keyed('service', 'management', keys.management.public_key),
-  )
-  // The gate of tenant1's own service is its member's, with another key pair than alice's.
-  const team = new Project(
-    admin,
-    await login('service-member'),
-    await keyed('service-member', 'management', keys.management.public_key),
-  )
-  await Promise.all([infra.open(), one.open(), two.open()])
-  team.group = one.group
-
-  const net1 = await one.network('t1-net', '10.0.0.0/24')
-  const app1 = await one.network('t1-net2', '10.0.2.0/24')
-  const iso1 = await one.network('t1-iso', '10.0.1.0/24')
-  const six1 = await one.network('t1-v6', 'fd00:10::/64')
-  const gates1 = await one.network('t1-gates', '10.0.5.0/24')
-  const net2 = await two.network('t2-net', '10.0.0.0/24')
-  const iso2 = await two.network('t2-iso', '10.0.1.0/24')
-  const gates = await infra.network('gates', '10.9.0.0/24')
-  // OVN knows one kind of router only.
-  const distributed = (yes: boolean) => (backend === 'ovs' ? {distributed: yes} : {})
-  const routers = [
-    await one.router('t1-router', distributed(false), [net1, app1, gates1]),
-    await two.router('t2-router', distributed(true), [net2]),
-    await infra.router('infra-router', distributed(false), [gates]),
-  ]
-
-  const made = await Promise.all([
-    infra.server('gate1', [[gates, '10.9.0.21']], {user_data: rootLogin}),
-    team.server('gate-t1', [[gates1, '10.0.5.22']], {user_data: rootLogin}),
-    one.server('t1-web', [[net1, '10.0.0.10']]),
-    one.server('t1-app', [[app1, '10.0.2.10']]),
-    one.server('t1-db', [[iso1, '10.0.1.10']]),
-    one.server('t1-six', [[six1, 'fd00:10::10']]),
-    one.server('t1-off', [[net1, '10.0.0.11']]),
-    one.server('t1-bare', []),
-    one.server('t1-default', [[iso1, '10.0.1.12']], {security_groups: [{name: 'default'}]}),
-    one.server('t1-default2', [[app1, '10.0.2.12']], {security_groups: [{name: 'default'}]}),
-    two.server('t2-web', [[net2, '10.0.0.10']]),
-    two.server('t2-db', [[iso2, '10.0.1.10']]),
-  ])
+  const projects = await openProjects(admin, keys)
+  const {net, routerIds} = await makeNetworks(projects, backend)
+  const boots = servers.map(({owner, name, nics, group}) => {
+    const inside = nics.map(([of, address]) => [net(of), address] as const)
+    return projects[owner].server(name, inside, group === undefined ? {} : {security_groups: [{name: group}]})
+  })
+  const gateBoots = gates.map(({account, name}) => {
+    const {name: of, address} = gateNetworks[account]
+    return projects[account].server(name, [[net(of), address]], {user_data: rootLogin})
+  })
+  const madeGates = await Promise.all(gateBoots)
+  const made = [...madeGates, ...(await Promise.all(boots))]
   await until('machines', () => allActive(admin, made), 300)
-  if (backend === 'ovn') for (const router of routers) await placed(admin, router)
-  const off = made.find(server => server.name === 't1-off')
-  await one.user.nova('POST', `servers/${off?.id}/action`, {'os-stop': null})
-  for (const [name, last] of [
-    ['gate1', 21],
-    ['gate-t1', 22],
-  ] as const)
-    await floatingIp(admin, made.find(server => server.name === name) as Made, ext(last))
-  for (const last of [21, 22]) await until(`the gate at ${ext(last)}`, () => listening(22, ext(last)))
-  const isGate = ({name}: Made) => name.startsWith('gate')
+  if (backend === 'ovn') for (const id of routerIds) await placed(admin, id)
+  const named = (name: string) => made.find(server => server.name === name) as Made
+  for (const {owner, name, off} of servers)
+    if (off) await projects[owner].user.nova('POST', `servers/${named(name).id}/action`, {'os-stop': null})
+  for (const {name, last} of gates) await floatingIp(admin, named(name), ext(last))
+  for (const {last} of gates) await until(`the gate at ${ext(last)}`, () => listening(22, ext(last)))
   const site: Site = {
     name: 'openstack',
     backend,
     ssh_endpoint: sshEndpoint,
-    clouds_yaml: cloudsYaml,
+    clouds_yaml: cloudsFile,
     management_key: `${dir}/id_management`,
     user_keys: {alice: `${dir}/id_alice`, bob: `${dir}/id_bob`},
     external_cidr: external.cidr,
-    gates: made.filter(isGate).map(({id, name, project_id}) => ({
-      server_id: id,
-      name,
-      project_id,
-      host: ext(name === 'gate1' ? 21 : 22),
-    })),
+    gates: gates.map(({name, last}) => {
+      const {id, project_id} = named(name)
+      return {server_id: id, name, project_id, host: ext(last)}
+    }),
     servers: made.map(({id, name, project}) => ({id, name, project})),
   }
   writeFileSync(`${dir}/site.json`, JSON.stringify(site, undefined, 2))
   return site
+}
+
+type Projects = Readonly<Record<keyof typeof keyPairs, Project>>
+
+/** Every account that boots VMs, with its key pair and its project's group `open`. */
+async function openProjects(admin: Rest, keys: ReturnType<typeof newKeys>): Promise<Projects> {
+  const open = async (account: keyof typeof keyPairs) => {
+    const [user, name] = [await login(account), keyPairs[account]]
+    await user.nova('POST', 'os-keypairs', {keypair: {name, public_key: keys[name].publicKey}})
+    return new Project(admin, user, accounts[account][1], name)
+  }
+  const accountNames = Object.keys(keyPairs) as (keyof typeof keyPairs)[]
+  const all = await Promise.all(accountNames.map(async one => [one, await open(one)] as const))
+  const projects = Object.fromEntries(all) as Projects
+  const {tenant1, tenant2, service} = projects
+  await Promise.all([service.open(), tenant1.open(), tenant2.open()])
+  // It is tenant1's project too.
+  projects['service-member'].group = tenant1.group
+  return projects
+}
+
+/** The networks, found by their names, and the routers that are between them. */
+async function makeNetworks(projects: Projects, backend: Backend) {
+  const made = new Map<string, {id: string; subnet: string}>()
+  const net = (name: string) => {
+    const found = made.get(name)
+    if (!found) throw new Error(`there is no network ${name}`)
+    return found
+  }
+  for (const {owner, name, cidr} of networks) made.set(name, await projects[owner].network(name, cidr))
+  for (const [account, {name, cidr}] of Object.entries(gateNetworks))
+    made.set(name, await projects[account as keyof typeof gateNetworks].network(name, cidr))
+  // OVN knows one kind of router only.
+  const kind = (distributed: boolean) => (backend === 'ovs' ? {distributed} : {})
+  const behind = (owner: string) => (owner === 'tenant1' ? [net(gateNetworks['service-member'].name)] : [])
+  const routerIds: string[] = []
+  for (const {owner, name, distributed, networks: inside} of routers)
+    routerIds.push(
+      await projects[owner].router(name, kind(distributed), [...inside.map(net), ...behind(owner)]),
+    )
+  routerIds.push(await projects.service.router('infra-router', kind(false), [net(gateNetworks.service.name)]))
+  return {net, routerIds}
 }
 
 interface Made {
@@ -115,11 +118,6 @@ interface Made {
   readonly name: string
   readonly project: string
   readonly project_id: string
-}
-
-async function keyed(account: Account, name: string, public_key: string): Promise<string> {
-  await (await login(account)).nova('POST', 'os-keypairs', {keypair: {name, public_key}})
-  return name
 }
 
 /** Every machine is up and every port of it is wired: Nova says ACTIVE before the agents have finished. */
@@ -177,12 +175,14 @@ async function floatingIp(admin: Rest, server: Made, address: string): Promise<v
 class Project {
   readonly admin: Rest
   readonly user: Rest
+  readonly name: string
   readonly key: string
   group = ''
 
-  constructor(admin: Rest, user: Rest, key: string) {
+  constructor(admin: Rest, user: Rest, name: string, key: string) {
     this.admin = admin
     this.user = user
+    this.name = name
     this.key = key
   }
 
@@ -230,8 +230,6 @@ class Project {
     const spec = {name, imageRef: images[0].id, flavorRef: '1', key_name: this.key, networks}
     const groups = nics.length === 0 ? {} : {security_groups: [{name: this.group}]}
     const {server} = await this.user.nova('POST', 'servers', {server: {...spec, ...groups, ...more}})
-    const project =
-      name.startsWith('t1') || name === 'gate-t1' ? 'tenant1' : name.startsWith('t2') ? 'tenant2' : 'infra'
-    return {id: server.id, name, project, project_id: this.user.projectId}
+    return {id: server.id, name, project: this.name, project_id: this.user.projectId}
   }
 }

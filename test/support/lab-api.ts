@@ -1,7 +1,8 @@
-import {createLabApi} from '../../src/lab/api/app.ts'
-import {paperFabric} from '../../src/lab/net/fabric.ts'
-import {type Cloud, emptyCloud} from '../../src/lab/state.ts'
-import {accounts, defaultTopology} from '../../src/lab/topology.ts'
+import {createLabApi} from '../../lab/api/app.ts'
+import {paperFabric} from '../../lab/net/fabric.ts'
+import {type Cloud, emptyCloud} from '../../lab/state.ts'
+import {accounts} from '../../lab/tenants.ts'
+import {defaultTopology} from '../../lab/topology.ts'
 
 export interface Reply {
   readonly status: number

@@ -1,9 +1,9 @@
-import {type LabInfo, labDown, labUp} from '../../src/lab/index.ts'
+import {type LabInfo, labDown, labUp} from '../../lab/index.ts'
 import {site as openstackSite} from '../openstack/cloud.ts'
 import {reset} from '../openstack/reset.ts'
 import type {Site as RealSite} from '../openstack/topology.ts'
 
-/** A cloud that tests run on: the lab, or the real one. `api` takes faults (src/lab/api/faults.ts), which only the lab's does. */
+/** A cloud that tests run on: the lab, or the real one. `api` takes faults (lab/api/faults.ts), which only the lab's does. */
 export type Site = Omit<RealSite, 'backend' | 'servers'> &
   Partial<Pick<LabInfo, 'api'>> & {
     readonly servers: readonly (RealSite['servers'][number] &

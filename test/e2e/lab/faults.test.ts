@@ -19,7 +19,7 @@ const asAdmin = async () => {
   return {'x-auth-token': token.id}
 }
 
-/** Puts a fault into the lab's API; see src/lab/api/faults.ts. Without one, takes all out again. */
+/** Puts a fault into the lab's API; see lab/api/faults.ts. Without one, takes all out again. */
 async function fault(wanted?: object): Promise<void> {
   const answer = await fetch(`${world.site.api}/lab/faults`, {
     method: wanted === undefined ? 'DELETE' : 'POST',

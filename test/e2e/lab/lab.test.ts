@@ -3,7 +3,7 @@ import {once} from 'node:events'
 import {existsSync, readdirSync, readFileSync} from 'node:fs'
 import {setTimeout as sleep} from 'node:timers/promises'
 import {afterAll, beforeAll, describe, expect, jest, test} from '@jest/globals'
-import {type LabInfo, labDown, labStatus, labUp} from '../../../src/lab/index.ts'
+import {type LabInfo, labDown, labStatus, labUp} from '../../../lab/index.ts'
 import {loadCloud, type OpenStack, openStack} from '../../../src/openstack/index.ts'
 import {needOwnNetns} from '../../support/netns.ts'
 
@@ -273,7 +273,9 @@ describe('coming and going', () => {
 
   test('a port in use is said, and nothing stays behind', async () => {
     const port = Number(new URL(lab.api).port)
-    await expect(labUp({name: 'e2e-lab-port', port})).rejects.toMatchObject({code: 'USAGE'})
+    await expect(labUp({name: 'e2e-lab-port', port})).rejects.toThrow(
+      'the port of the lab is in use; choose another: --port',
+    )
     expect((await labStatus({name: 'e2e-lab-port'})).state).toBe('down')
   })
 })

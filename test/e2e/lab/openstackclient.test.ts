@@ -1,7 +1,7 @@
 import {spawnSync} from 'node:child_process'
 import {existsSync} from 'node:fs'
 import {afterAll, beforeAll, describe, expect, jest, test} from '@jest/globals'
-import {type LabInfo, labDown, labUp} from '../../../src/lab/index.ts'
+import {type LabInfo, labDown, labUp} from '../../../lab/index.ts'
 import {needOwnNetns} from '../../support/netns.ts'
 
 /* The judge of the lab's fidelity is a client that we did not write: Debian's python-openstackclient. */

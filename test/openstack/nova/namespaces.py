@@ -1,6 +1,6 @@
 """nova.virt.namespaces: machines are namespaces (net, mount, pid, uts) with Debian's stock sshd, plugged into br-int.
 
-PID 1 of a machine is templates/lab/guest-init, the same as in the lab. Everything runs as root inside the node.
+PID 1 of a machine is lab/guest-init, the same as in the lab. Everything runs as root inside the node.
 """
 import base64
 import os
@@ -14,7 +14,7 @@ from oslo_concurrency import processutils
 
 from nova.virt import fake
 
-GUEST_INIT = os.path.join(os.path.dirname(os.path.abspath(__file__)), "../../../templates/lab/guest-init")
+GUEST_INIT = os.path.join(os.path.dirname(os.path.abspath(__file__)), "../../../lab/guest-init")
 FOLDER = os.path.join(os.environ.get("OS_SSH_NODE", "/nonexistent"), "machines")
 
 

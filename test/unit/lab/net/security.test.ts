@@ -1,8 +1,8 @@
 import {expect, test} from '@jest/globals'
-import {makeRule} from '../../../../src/lab/make.ts'
-import {ruleset} from '../../../../src/lab/net/security.ts'
-import {createGroup, createNetwork, createPort, createSubnet} from '../../../../src/lab/ops/networks.ts'
-import {emptyCloud, type SecurityGroupRuleRecord} from '../../../../src/lab/state.ts'
+import {makeRule} from '../../../../lab/make.ts'
+import {ruleset} from '../../../../lab/net/security.ts'
+import {createGroup, createNetwork, createPort, createSubnet} from '../../../../lab/ops/networks.ts'
+import {emptyCloud, type SecurityGroupRuleRecord} from '../../../../lab/state.ts'
 
 function world(rule: Partial<SecurityGroupRuleRecord>) {
   const cloud = emptyCloud('x')

@@ -1,8 +1,8 @@
 import {expect, test} from '@jest/globals'
 import fc from 'fast-check'
-import {allocate, inside, range, toAddress, toNumber} from '../../../../src/lab/ops/addresses.ts'
-import {createNetwork, createPort, createSubnet} from '../../../../src/lab/ops/networks.ts'
-import {emptyCloud} from '../../../../src/lab/state.ts'
+import {allocate, inside, range, toAddress, toNumber} from '../../../../lab/ops/addresses.ts'
+import {createNetwork, createPort, createSubnet} from '../../../../lab/ops/networks.ts'
+import {emptyCloud} from '../../../../lab/state.ts'
 
 test('an address survives the way to a number and back', () => {
   fc.assert(fc.property(fc.ipV4(), text => expect(toAddress(toNumber(text), 4)).toBe(text)))

@@ -1,11 +1,11 @@
-import {spawn} from 'node:child_process'
+import {run as runProgram} from '../src/system/process.ts'
 
 /** A command of the machine that failed, with its own words. */
 export class CommandError extends Error {
-  readonly status: number | null
+  readonly status: number
   readonly stderr: string
 
-  constructor(argv: readonly string[], status: number | null, stderr: string) {
+  constructor(argv: readonly string[], status: number, stderr: string) {
     super(`${argv.slice(0, 6).join(' ')}: ${stderr.trim() || `exit status ${status}`}`)
     this.name = 'CommandError'
     this.status = status
@@ -13,28 +13,18 @@ export class CommandError extends Error {
   }
 }
 
+/** A command of the machine's may take long when the machine is busy, ms. */
+const PATIENCE = 10 * 60_000
+
 /**
  * Runs a command to its end and gives its standard output. Never a shell.
  * @throws CommandError when it exits with anything but 0
  */
-export function run(argv: readonly string[], options: {input?: string} = {}): Promise<string> {
-  return new Promise((resolve, reject) => {
-    const child = spawn(argv[0] ?? '', argv.slice(1), {stdio: ['pipe', 'pipe', 'pipe']})
-    let out = ''
-    let err = ''
-    child.stdout.setEncoding('utf8').on('data', chunk => {
-      out += chunk
-    })
-    child.stderr.setEncoding('utf8').on('data', chunk => {
-      err += chunk
-    })
-    child.on('error', reject)
-    child.stdin.on('error', () => undefined) // it may end before it has read everything
-    child.on('close', status =>
-      status === 0 ? resolve(out) : reject(new CommandError(argv, status, err || out)),
-    )
-    child.stdin.end(options.input ?? '')
-  })
+export async function run(argv: readonly string[], options: {input?: string} = {}): Promise<string> {
+  const [program = '', ...args] = argv
+  const {status, stdout, stderr} = await runProgram(program, args, {...options, timeout: PATIENCE})
+  if (status !== 0) throw new CommandError(argv, status, stderr || stdout)
+  return stdout
 }
 
 /** Runs a command whose failure means that there was nothing to do. */

@@ -1,7 +1,7 @@
 /**
  * The lab cloud's whole data: plain Maps of records. The records carry the API's own field names and hold what an
- * administrator sees; what others see is cut down in src/lab/api. Nothing here touches the kernel: a record becomes
- * a bridge, a router or a guest only when an operation of src/lab/ops plugs something into it, so that a seed may put
+ * administrator sees; what others see is cut down in lab/api. Nothing here touches the kernel: a record becomes
+ * a bridge, a router or a guest only when an operation of lab/ops plugs something into it, so that tests may put
  * any number of "paper" routers, agents and ports here.
  */
 import type {
@@ -28,7 +28,7 @@ import type {
 
 export type * from './records.ts'
 
-/** A fault that a test asked for, see src/lab/api/faults.ts. */
+/** A fault that a test asked for, see lab/api/faults.ts. */
 export interface InjectedFault {
   /** `METHOD /path`, the path as a prefix in which `*` stands for one segment. */
   readonly match: string
@@ -76,13 +76,10 @@ export interface Cloud {
   readonly router_agents: Map<string, {agent_id: string; ha_state: string | null}[]>
   /** Project id -> resource -> limit, where it differs from the default. */
   readonly quotas: Map<string, Record<string, number>>
-  /** Aliases of /extensions; a seed may add or remove some. */
+  /** Aliases of /extensions. */
   readonly extensions: Set<string>
   readonly faults: InjectedFault[]
 }
-
-/** Fills a fresh cloud with more records, e.g. routers of every SNAT mode on paper (src/lab/seed). */
-export type Seed = (cloud: Cloud) => void | Promise<void>
 
 /** An empty cloud. */
 export function emptyCloud(name: string): Cloud {

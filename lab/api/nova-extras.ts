@@ -1,6 +1,6 @@
 import type {FastifyInstance} from 'fastify'
+import {generateKeyPair, md5Fingerprint} from '../../src/ssh/keys.ts'
 import {novaFault, novaForbidden} from '../fault.ts'
-import {md5Fingerprint, newSshKey} from '../keys.ts'
 import {stamp} from '../make.ts'
 import {computeHosts} from '../ops/servers.ts'
 import type {Cloud, Flavor} from '../state.ts'
@@ -43,19 +43,18 @@ function keyPairs(app: FastifyInstance, nova: NovaContext): void {
       throw novaFault(400, `Invalid input for field/attribute name. Value: ${name}.`)
     if (cloud.keypairs.has(`${who.user.id}/${name}`))
       throw novaFault(409, `Key pair '${name}' already exists.`)
-    const made = given === undefined ? newSshKey('Generated-by-Nova') : undefined
-    const public_key = given?.trim() ?? made?.public_key ?? ''
-    if (!/^(ssh-|ecdsa-|sk-)\S+ [A-Za-z0-9+/=]+/.test(public_key))
-      throw novaFault(400, 'Keypair data is invalid: failed to generate fingerprint')
+    const made = given === undefined ? generateKeyPair('Generated-by-Nova') : undefined
+    const public_key = given?.trim() ?? made?.publicKey ?? ''
+    const fingerprint = fingerprintOf(public_key)
     const pair = {
       name,
       user_id: who.user.id,
       public_key,
-      fingerprint: md5Fingerprint(public_key),
+      fingerprint,
       created_at: stamp(),
     }
     cloud.keypairs.set(`${who.user.id}/${name}`, pair)
-    const view = {...pair, type: 'ssh', ...(made ? {private_key: made.private_key} : {})}
+    const view = {...pair, type: 'ssh', ...(made ? {private_key: made.privateKey} : {})}
     return reply.code(microversion(request) >= 2 ? 201 : 200).send({keypair: view})
   })
   app.delete<{Params: Params}>(`${path}/:name`, (request, reply) => {
@@ -65,6 +64,14 @@ function keyPairs(app: FastifyInstance, nova: NovaContext): void {
     }
     return reply.code(microversion(request) >= 2 ? 204 : 202).send()
   })
+}
+
+function fingerprintOf(public_key: string): string {
+  try {
+    return md5Fingerprint(public_key)
+  } catch {
+    throw novaFault(400, 'Keypair data is invalid: failed to generate fingerprint')
+  }
 }
 
 /** Key pairs, flavors, limits, services: what clients ask besides servers. */

@@ -1,4 +1,4 @@
-/** Factories: a record with everything a fresh one has, so that callers and seeds say only what matters. */
+/** Factories: a record with everything a fresh one has, so that callers say only what matters. */
 import {randomBytes, randomUUID} from 'node:crypto'
 import type {
   AgentRecord,

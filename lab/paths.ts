@@ -1,20 +1,14 @@
-import {existsSync} from 'node:fs'
-import {dirname, join} from 'node:path'
-import {fileURLToPath} from 'node:url'
-import {OsSshError} from '../errors.ts'
+import {join} from 'node:path'
 
 /** Where all labs of this machine keep their state. */
 export function stateRoot(env: NodeJS.ProcessEnv = process.env): string {
   return env['OS_SSH_LAB_STATE'] || '/var/tmp/os-ssh-lab'
 }
 
-/** One lab's folder. @throws OsSshError USAGE when the name could not be part of a namespace's name */
+/** One lab's folder. @throws Error when the name could not be part of a namespace's name */
 export function labDir(name: string): string {
   if (!/^[a-z0-9][a-z0-9-]{0,30}$/.test(name)) {
-    throw new OsSshError(
-      'USAGE',
-      `lab name ${JSON.stringify(name)}: use at most 31 lower-case letters, digits and dashes`,
-    )
+    throw new Error(`lab name ${JSON.stringify(name)}: use at most 31 lower-case letters, digits and dashes`)
   }
   return join(stateRoot(), name)
 }
@@ -32,12 +26,8 @@ export function isNetnsOf(lab: string, netns: string): boolean {
   )
 }
 
-/** A file of templates/, from the sources as well as from dist. */
-export function templateFile(relative: string): string {
-  let folder = dirname(fileURLToPath(import.meta.url))
-  while (!existsSync(join(folder, 'package.json'))) folder = dirname(folder)
-  return join(folder, 'templates', relative)
-}
+/** PID 1 of a guest. */
+export const guestInit = new URL('guest-init', import.meta.url).pathname
 
 /** Files of one lab. */
 export function labFiles(dir: string) {

@@ -1,7 +1,7 @@
 import {addresses} from './api/nova-view.ts'
 import {labFiles} from './paths.ts'
 import type {Cloud} from './state.ts'
-import {accounts, type Topology} from './topology.ts'
+import type {Topology} from './topology.ts'
 
 /** A lab that is up; also in lab.json of its state folder. */
 export interface LabInfo {
@@ -66,24 +66,4 @@ export function labInfo(cloud: Cloud, dir: string, topology: Topology): LabInfo 
       addresses: fixed(server),
     })),
   }
-}
-
-/** clouds.yaml with one entry an account. JSON strings are YAML too: nothing needs quoting by hand. */
-export function cloudsYaml(cloud: Cloud, topology: Topology): string {
-  const lines = ['clouds:']
-  for (const [entry, [user, project]] of Object.entries(accounts)) {
-    lines.push(
-      `  ${entry}:`,
-      '    auth:',
-      `      auth_url: ${JSON.stringify(`${cloud.url}/identity/v3`)}`,
-      `      username: ${JSON.stringify(user)}`,
-      `      password: ${JSON.stringify(topology.users[user]?.password)}`,
-      `      project_name: ${JSON.stringify(project)}`,
-      '      user_domain_name: Default',
-      '      project_domain_name: Default',
-      `    region_name: ${cloud.region}`,
-      '    identity_api_version: "3"',
-    )
-  }
-  return `${lines.join('\n')}\n`
 }

@@ -5,11 +5,13 @@
  */
 import {readFileSync, renameSync, writeFileSync} from 'node:fs'
 import type {AddressInfo} from 'node:net'
+import type {KeyPairText} from '../src/ssh/keys.ts'
 import {createLabApi} from './api/app.ts'
-import {cloudsYaml, labInfo} from './info.ts'
+import {labInfo} from './info.ts'
 import {namespaceFabric} from './net/index.ts'
 import {labFiles} from './paths.ts'
 import {emptyCloud} from './state.ts'
+import {cloudsYaml} from './tenants.ts'
 import {defaultTopology} from './topology.ts'
 
 /** What labUp hands over. */
@@ -17,7 +19,6 @@ export interface DaemonOptions {
   readonly name: string
   readonly port: number
   readonly index: number
-  readonly snat: boolean
   /** Empty: http://127.0.0.1:PORT+1 */
   readonly ssh_endpoint: string
   readonly token_life: number
@@ -26,6 +27,11 @@ export interface DaemonOptions {
 function write(file: string, text: string): void {
   writeFileSync(`${file}.new`, text, {mode: 0o600})
   renameSync(`${file}.new`, file)
+}
+
+function writeKeyPair(file: string, {privateKey, publicKey}: KeyPairText): void {
+  write(file, privateKey)
+  write(`${file}.pub`, `${publicKey}\n`)
 }
 
 async function main(dir: string): Promise<void> {
@@ -40,14 +46,13 @@ async function main(dir: string): Promise<void> {
   cloud.url = `http://127.0.0.1:${port}`
   cloud.ssh_endpoint = options.ssh_endpoint || `http://127.0.0.1:${port + 1}`
   const topology = await defaultTopology(cloud, fabric, options.index)
-  if (options.snat) await (await import('./seed/snat.ts')).seed(cloud)
-  write(files.managementKey, topology.keys.management.private_key)
-  write(`${files.managementKey}.pub`, `${topology.keys.management.public_key}\n`)
-  for (const user of ['alice', 'bob'] as const) {
-    write(files.userKey(user), topology.keys[user].private_key)
-    write(`${files.userKey(user)}.pub`, `${topology.keys[user].public_key}\n`)
-  }
-  write(files.clouds, cloudsYaml(cloud, topology))
+  const {management, ...tenants} = topology.keys
+  writeKeyPair(files.managementKey, management)
+  for (const [user, pair] of Object.entries(tenants)) writeKeyPair(files.userKey(user), pair)
+  write(
+    files.clouds,
+    cloudsYaml(`${cloud.url}/identity/v3`, cloud.region, user => topology.users[user]?.password),
+  )
   write(files.info, `${JSON.stringify(labInfo(cloud, dir, topology), undefined, 2)}\n`)
 }
 

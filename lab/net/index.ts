@@ -1,7 +1,7 @@
 import type {Cloud} from '../state.ts'
 import {createBridges} from './bridges.ts'
 import type {Fabric} from './fabric.ts'
-import {createGuests} from './guests.ts'
+import {Guests} from './guests.ts'
 import {createRouters} from './routers.ts'
 import {createSecurity} from './security.ts'
 
@@ -13,9 +13,14 @@ export function namespaceFabric(cloud: Cloud, lab: string, dir: string, index: n
   const bridges = createBridges(cloud, lab, index)
   const routers = createRouters(cloud, lab, bridges)
   const security = createSecurity(cloud, bridges)
-  const guests = createGuests(cloud, lab, dir, bridges, security)
+  const guests = new Guests(cloud, lab, dir, bridges, security)
   return {
-    ...guests,
+    boot: server => guests.boot(server),
+    shutdown: server => guests.shutdown(server),
+    destroy: server => guests.destroy(server),
+    plug: (server, port) => guests.plug(server, port),
+    unplug: (server, port) => guests.unplug(server, port),
+    console: server => guests.console(server),
     syncRouter: routers.sync,
     syncSecurity: security.syncAll,
     removeNetwork: bridges.remove,

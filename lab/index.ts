@@ -8,13 +8,9 @@
  * // OS_CLIENT_CONFIG_FILE=lab.clouds_yaml, ssh -i lab.management_key root@lab.gates[0].host
  * await labDown({name: 'demo'})
  */
-import {spawn} from 'node:child_process'
-import {closeSync, openSync} from 'node:fs'
-import {mkdir, readdir, readFile, rm, writeFile} from 'node:fs/promises'
+import {access, mkdir, readdir, readFile, rm, writeFile} from 'node:fs/promises'
 import {join} from 'node:path'
-import {setTimeout as sleep} from 'node:timers/promises'
-import {fileURLToPath} from 'node:url'
-import {OsSshError} from '../errors.ts'
+import {startDaemon, until} from '../src/system/daemon.ts'
 import type {DaemonOptions} from './daemon.ts'
 import type {LabInfo} from './info.ts'
 import {hostLeg} from './net/bridges.ts'
@@ -31,8 +27,6 @@ export interface LabOptions {
   readonly sshEndpoint?: string
   /** Life of a token, seconds. Default 7,200. */
   readonly tokenLife?: number
-  /** Also load the routers of src/lab/seed/snat.ts. */
-  readonly snat?: boolean
   readonly log?: (line: string) => void
 }
 
@@ -45,12 +39,12 @@ export interface LabStatus {
   readonly processes: number
 }
 
-/** Seconds that a lab may take to come up. */
-const upLimit = 180
+/** How long a lab may take to come up, ms. */
+const UP_MS = 180_000
 
 function needRoot(): void {
   if (process.platform !== 'linux' || process.getuid?.() !== 0) {
-    throw new OsSshError('NOT_ROOT', 'the lab makes network namespaces: it needs root on Linux')
+    throw new Error('the lab makes network namespaces: it needs root on Linux')
   }
 }
 
@@ -66,7 +60,7 @@ async function claimIndex(name: string): Promise<number> {
       if ((error as NodeJS.ErrnoException).code !== 'EEXIST') throw error
     }
   }
-  throw new OsSshError('BUSY', 'too many labs on this machine', {hint: 'end some: os-ssh lab down NAME'})
+  throw new Error('too many labs on this machine; end some: npm run lab -- down --name NAME')
 }
 
 /** The index that a lab has claimed. */
@@ -79,39 +73,34 @@ async function claimOf(name: string): Promise<number[]> {
   return found
 }
 
-function startDaemon(dir: string): void {
-  const log = openSync(labFiles(dir).log, 'a', 0o600)
-  const script = fileURLToPath(
-    new URL(import.meta.url.endsWith('.ts') ? './daemon.ts' : './daemon.js', import.meta.url),
-  )
-  const child = spawn(process.execPath, [script, dir], {
-    detached: true,
-    cwd: '/',
-    stdio: ['ignore', log, log],
-    env: {PATH: '/usr/sbin:/usr/bin:/sbin:/bin', LANG: 'C.UTF-8', [marker]: dir},
-  })
-  closeSync(log)
-  child.unref()
-}
-
 async function whenUp(dir: string): Promise<LabInfo> {
   const files = labFiles(dir)
-  for (const until = Date.now() + upLimit * 1000; Date.now() < until; await sleep(25)) {
-    const info = await readFile(files.info, 'utf8').catch(() => undefined)
-    if (info !== undefined) return JSON.parse(info) as LabInfo
-    const failure = await readFile(files.failure, 'utf8').catch(() => undefined)
-    if (failure === undefined) continue
-    if (failure.startsWith('EADDRINUSE'))
-      throw new OsSshError('USAGE', 'the port of the lab is in use', {hint: 'choose another: --port'})
-    throw new Error(`the lab did not come up: ${failure}`)
-  }
-  throw new Error(`the lab did not come up within ${upLimit} s, see ${files.log}`)
+  const text = (file: string) => readFile(file, 'utf8').catch(() => undefined)
+  const outcome = await until(
+    async () => (await exists(files.info)) || (await exists(files.failure)),
+    UP_MS,
+    25,
+  )
+  const info = await text(files.info)
+  if (info !== undefined) return JSON.parse(info) as LabInfo
+  const failure = outcome && (await text(files.failure))
+  if (failure?.startsWith('EADDRINUSE'))
+    throw new Error('the port of the lab is in use; choose another: --port')
+  throw new Error(
+    `the lab did not come up${failure ? `: ${failure}` : ` within ${UP_MS / 1000} s`}; see ${files.log}`,
+  )
 }
+
+const exists = (file: string) =>
+  access(file).then(
+    () => true,
+    () => false,
+  )
 
 /**
  * Brings a lab up and returns when every guest's sshd listens. A lab that is already up is left as it is; the ruins
  * of one that crashed are cleared first.
- * @throws OsSshError NOT_ROOT; USAGE for a bad name or a port in use; BUSY when no index is free
+ * @throws Error without root, for a bad name, a port in use, or when no index is free
  */
 export async function labUp(options: LabOptions): Promise<LabInfo> {
   needRoot()
@@ -125,7 +114,7 @@ export async function labUp(options: LabOptions): Promise<LabInfo> {
     await mkdir(dir, {mode: 0o700})
   } catch (error) {
     if ((error as NodeJS.ErrnoException).code !== 'EEXIST') throw error
-    throw new OsSshError('BUSY', `lab ${name} is just being brought up`)
+    throw new Error(`lab ${name} is just being brought up`)
   }
   try {
     const index = await claimIndex(name)
@@ -134,12 +123,13 @@ export async function labUp(options: LabOptions): Promise<LabInfo> {
       name,
       port: options.port ?? 5100,
       index,
-      snat: options.snat ?? false,
       ssh_endpoint: options.sshEndpoint ?? '',
       token_life: options.tokenLife ?? 7200,
     }
     await writeFile(labFiles(dir).options, JSON.stringify(daemon), {mode: 0o600})
-    startDaemon(dir)
+    const script = new URL('daemon.ts', import.meta.url).pathname
+    const env = {PATH: '/usr/sbin:/usr/bin:/sbin:/bin', LANG: 'C.UTF-8', [marker]: dir}
+    startDaemon([process.execPath, script, dir], labFiles(dir).log, env)
     const info = await whenUp(dir)
     log(`${info.servers.length} servers, API at ${info.api}`)
     return info
@@ -151,7 +141,7 @@ export async function labUp(options: LabOptions): Promise<LabInfo> {
 
 /**
  * Ends a lab: every process, namespace, device and file of it, also when its daemon is gone.
- * @throws OsSshError NOT_ROOT; USAGE for a bad name
+ * @throws Error without root, or for a bad name
  * @returns whether there was anything to end
  */
 export async function labDown({name}: {readonly name: string}): Promise<{readonly removed: boolean}> {
@@ -160,22 +150,16 @@ export async function labDown({name}: {readonly name: string}): Promise<{readonl
   const indices = await claimOf(name)
   const swept = await sweep(name, dir, indices.map(hostLeg))
   for (const index of indices) await rm(join(stateRoot(), '.index', String(index)), {force: true})
-  const had = await readdir(dir).then(
-    () => true,
-    () => false,
-  )
+  const had = await exists(dir)
   await rm(dir, {recursive: true, force: true})
   return {removed: swept || had}
 }
 
-/** What is there of a lab: `broken` when its daemon died or never came up. @throws OsSshError USAGE for a bad name */
+/** What is there of a lab: `broken` when its daemon died or never came up. @throws Error for a bad name */
 export async function labStatus({name}: {readonly name: string}): Promise<LabStatus> {
   const dir = labDir(name)
   const processes = (await members(dir)).length
-  const there = await readdir(dir).then(
-    () => true,
-    () => false,
-  )
+  const there = await exists(dir)
   if (!there && processes === 0) return {name, state: 'down', processes}
   const text = await readFile(labFiles(dir).info, 'utf8').catch(() => undefined)
   if (text === undefined) return {name, state: 'broken', processes}
