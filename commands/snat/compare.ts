@@ -2,11 +2,10 @@ import {writeFile} from 'node:fs/promises'
 
 import {Flags} from '@oclif/core'
 
-import {withSession} from '../../src/access/session.ts'
 import {outputFlags, render, renderOne} from '../../src/ui/output.ts'
-import {CloudCommand} from '../base.ts'
+import {SnatCommand} from './base.ts'
 
-export default class SnatCompare extends CloudCommand {
+export default class SnatCompare extends SnatCommand {
   static override summary = "The alternatives to central SNAT, with this cloud's own figures."
   static override description =
     'External addresses at most and lazily, what the pools have left, hops saved, blast radius, and how many ' +
@@ -36,7 +35,7 @@ export default class SnatCompare extends CloudCommand {
     const snat = await import('../../src/snat/index.ts')
     const {columnsFor, COMPARE_DATA, COMPARE_TABLE, COMPARISON_DATA} = snat
     const {compareSummary, compareSvg, readComparison} = snat
-    const {answer, partial} = await withSession(this.opening(flags), ({cloud}) =>
+    const {answer, partial} = await this.answer(flags, cloud =>
       readComparison(cloud, {router, growth, portsPerVm}),
     )
     const {format, column} = flags

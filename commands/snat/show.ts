@@ -1,11 +1,10 @@
 import {Args, Flags} from '@oclif/core'
 
-import {withSession} from '../../src/access/session.ts'
 import {outputFlags, render, renderOne} from '../../src/ui/output.ts'
 import {plain} from '../../src/ui/terminal.ts'
-import {CloudCommand} from '../base.ts'
+import {SnatCommand} from './base.ts'
 
-export default class SnatShow extends CloudCommand {
+export default class SnatShow extends SnatCommand {
   static override summary = 'Everything about the SNAT of one router.'
   static override description =
     'Mode and place, states of its HA replicas, external addresses and what they cost, subnets, and the way out of ' +
@@ -20,9 +19,7 @@ export default class SnatShow extends CloudCommand {
   async run(): Promise<void> {
     const {args, flags} = await this.parse(SnatShow)
     const {DETAIL_DATA, detailParts, readDetail} = await import('../../src/snat/index.ts')
-    const {answer, partial} = await withSession(this.opening(flags), ({cloud}) =>
-      readDetail(cloud, args.router),
-    )
+    const {answer, partial} = await this.answer(flags, cloud => readDetail(cloud, args.router))
     if (flags.format !== 'table' || flags.column) {
       await renderOne(answer, DETAIL_DATA, flags)
     } else {

@@ -1,11 +1,10 @@
 import {Args, Flags} from '@oclif/core'
-import {withSession} from '../../src/access/session.ts'
 import {MODES} from '../../src/snat/modes.ts'
 import {outputFlags, render} from '../../src/ui/output.ts'
 import {plain} from '../../src/ui/terminal.ts'
-import {CloudCommand} from '../base.ts'
+import {SnatCommand} from './base.ts'
 
-export default class SnatStatus extends CloudCommand {
+export default class SnatStatus extends SnatCommand {
   static override summary = "Where each router's SNAT is done, and whether that is a single point of failure."
   static override description =
     'Nine list calls at most, whatever the number of routers. VMS counts those that cross the gateway host / leave ' +
@@ -39,9 +38,7 @@ export default class SnatStatus extends CloudCommand {
     const {columnsFor, hasProblem, HOST_TABLE, prometheus, readStatus, STATUS_DATA, STATUS_TABLE} =
       await import('../../src/snat/index.ts')
     const filter = {...(project && {project}), ...(host && {host}), ...(mode && {mode}), problems}
-    const {answer, partial} = await withSession(this.opening(flags), ({cloud}) =>
-      readStatus(cloud, argv.map(String), filter),
-    )
+    const {answer, partial} = await this.answer(flags, cloud => readStatus(cloud, argv.map(String), filter))
     if (format === 'prometheus') this.log(prometheus(answer).trimEnd())
     else
       await render(answer.rows, columnsFor(format, flags.column, STATUS_TABLE, STATUS_DATA), flags, {

@@ -2,12 +2,11 @@ import {writeFile} from 'node:fs/promises'
 
 import {Args, Flags} from '@oclif/core'
 
-import {withSession} from '../../src/access/session.ts'
 import {outputFlags, render, renderOne} from '../../src/ui/output.ts'
 import {plain} from '../../src/ui/terminal.ts'
-import {CloudCommand} from '../base.ts'
+import {SnatCommand} from './base.ts'
 
-export default class SnatTrace extends CloudCommand {
+export default class SnatTrace extends SnatCommand {
   static override summary = "The hops that a VM's packets take to the outside."
   static override description =
     'Host by host and namespace by namespace, with devices and addresses. Exit status 69 when a listing failed and ' +
@@ -25,9 +24,7 @@ export default class SnatTrace extends CloudCommand {
   async run(): Promise<void> {
     const {args, flags} = await this.parse(SnatTrace)
     const {HOP_TABLE, readTrace, TRACE_DATA, traceSummary, traceSvg} = await import('../../src/snat/index.ts')
-    const {answer, partial} = await withSession(this.opening(flags), ({cloud}) =>
-      readTrace(cloud, args.vm, flags.to),
-    )
+    const {answer, partial} = await this.answer(flags, cloud => readTrace(cloud, args.vm, flags.to))
     if (flags.format !== 'table' || flags.column) {
       await renderOne(answer, TRACE_DATA, flags)
     } else {

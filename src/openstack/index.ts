@@ -11,6 +11,7 @@ export {type OpenStack, type OpenStackOptions, openStack, withToken} from './clo
 export type {AuthSettings, AuthType, Interface, ProxySettings, ServiceSettings} from './config.ts'
 export {type CloudConfig, type LoadOptions, loadCloud} from './config.ts'
 export {isOfSession, OpenStackError, type OpenStackFault} from './errors.ts'
+export {checkedRows} from './network.ts'
 export {proxyOf} from './proxy.ts'
 export {reasonOf} from './reason.ts'
 export type * from './types.ts'

@@ -60,7 +60,19 @@ const rules = {
   availability: {network_id: id},
   subnetpool: named,
   extension: {alias: text},
+  server: named,
 } satisfies Record<string, Rules>
+
+/**
+ * Rows of a listing that did not come from the API itself, e.g. from a file, held against the same rules.
+ * @throws OpenStackError `server`
+ */
+export function checkedRows<T>(
+  kind: keyof typeof rules,
+  rows: readonly Readonly<Record<string, unknown>>[],
+): T[] {
+  return rows.map(row => checked<T>('network', kind, row, rules[kind]))
+}
 
 /** Neutron 2.0. */
 export function networkOf(session: Session): Networking {

@@ -1,5 +1,6 @@
 import {
   type Agent,
+  type Compute,
   type Extension,
   type FloatingIp,
   type IpAvailability,
@@ -107,6 +108,24 @@ export const NO_FACTS: Facts = {
   gaps: [],
 }
 
+/** What the commands ask of a cloud: the listings, the states of one router's HA replicas, the names of VMs. */
+export interface SnatCloud {
+  readonly network: Pick<
+    Networking,
+    | 'routers'
+    | 'ports'
+    | 'agents'
+    | 'floatingIps'
+    | 'networks'
+    | 'subnets'
+    | 'subnetPools'
+    | 'ipAvailabilities'
+    | 'extensions'
+    | 'routerAgents'
+  >
+  readonly compute: Pick<Compute, 'servers'>
+}
+
 /** What a question needs beside the rest: the free addresses cost Neutron a count over all allocations. */
 export interface Wants {
   readonly availabilities?: boolean
@@ -119,7 +138,7 @@ export interface Wants {
  * error, and one that concerns the account as a whole (401), is thrown.
  * @throws OpenStackError
  */
-export async function gather(network: Networking, wants: Wants = {}): Promise<Facts> {
+export async function gather(network: SnatCloud['network'], wants: Wants = {}): Promise<Facts> {
   const gaps: Gap[] = []
   const ask = <T>(listing: ListingName, answer: Promise<readonly T[]>) =>
     answer.catch((error: unknown): readonly T[] => {
@@ -170,7 +189,7 @@ export async function gather(network: Networking, wants: Wants = {}): Promise<Fa
 }
 
 async function freeAddresses(
-  network: Networking,
+  network: SnatCloud['network'],
   routers: readonly RouterFact[],
 ): Promise<readonly AvailabilityFact[]> {
   const external = new Set<string>()

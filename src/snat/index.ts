@@ -2,7 +2,8 @@
 export {type ColumnOf, columnsFor, HOST_TABLE, STATUS_DATA, STATUS_TABLE} from './columns.ts'
 export {type AlternativeRow, compare, DEFAULT_PORTS_PER_VM} from './compare.ts'
 export {compareSvg} from './compare-svg.ts'
-export {type Facts, type Gap, gather, isPartial, NO_FACTS} from './facts.ts'
+export {type Facts, type Gap, gather, isPartial, NO_FACTS, type SnatCloud} from './facts.ts'
+export {mask} from './mask.ts'
 export {grow, measure, parseGrowth, type Quantities} from './measure.ts'
 export {MODES, type Mode, RULES} from './modes.ts'
 export {
@@ -25,6 +26,7 @@ export {
   readStatus,
   readTrace,
 } from './read.ts'
+export {type Recording, readRecording, record, recordedCloud, recordingText} from './recording.ts'
 export {type Detail, show} from './show.ts'
 export {hasProblem, type Status, type StatusFilter, type StatusRow, status} from './status.ts'
 export {type Trace, trace} from './trace.ts'
