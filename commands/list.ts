@@ -1,5 +1,5 @@
 import {listVms, type Vm} from '../src/access/listing.ts'
-import {shortId, timeLeft} from '../src/ui/briefly.ts'
+import {shortId, timeLeft} from '../src/names/brief.ts'
 import {type Column, outputFlags, render} from '../src/ui/output.ts'
 import {CloudCommand} from './base.ts'
 

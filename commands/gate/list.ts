@@ -1,5 +1,5 @@
+import {shortId} from '../../src/names/brief.ts'
 import type {Gate} from '../../src/protocol/index.ts'
-import {shortId} from '../../src/ui/briefly.ts'
 import {type Column, outputFlags, render} from '../../src/ui/output.ts'
 import {CloudCommand} from '../base.ts'
 

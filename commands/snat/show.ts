@@ -1,7 +1,6 @@
 import {Args, Flags} from '@oclif/core'
-
+import {plain} from '../../src/names/plain.ts'
 import {outputFlags, render, renderOne} from '../../src/ui/output.ts'
-import {plain} from '../../src/ui/terminal.ts'
 import {SnatCommand} from './base.ts'
 
 export default class SnatShow extends SnatCommand {

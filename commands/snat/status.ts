@@ -1,7 +1,7 @@
 import {Args, Flags} from '@oclif/core'
+import {plain} from '../../src/names/plain.ts'
 import {MODES} from '../../src/snat/modes.ts'
 import {outputFlags, render} from '../../src/ui/output.ts'
-import {plain} from '../../src/ui/terminal.ts'
 import {SnatCommand} from './base.ts'
 
 export default class SnatStatus extends SnatCommand {

@@ -1,4 +1,4 @@
-import {join} from 'node:path'
+import {readFile} from 'node:fs/promises'
 
 import {OsSshError} from '../errors.ts'
 import type {Server} from '../openstack/types.ts'
@@ -7,9 +7,8 @@ import {type Change, commit, plan, writtenHosts} from '../ssh/install.ts'
 import {knownHostsFile} from '../ssh/known-hosts.ts'
 import {configPath} from '../ssh/quote.ts'
 import {overridden, ownerOf, ownHosts} from '../ssh/user-config.ts'
-import {readIfThere} from '../system/files.ts'
+import {ensurePath} from './ensure-path.ts'
 import {configHosts} from './hosts.ts'
-import {ensurePath} from './paths.ts'
 import {rememberNode} from './proxy.ts'
 import {findServer, listServers} from './servers.ts'
 import {type Session, type SessionOptions, withSession} from './session.ts'
@@ -111,11 +110,8 @@ async function fixedHosts(session: Session, hosts: readonly ConfigHost[], wanted
     })
     if (path === undefined) continue
     ends.push(path.expires)
-    // One gate block a path, for the certificate is: a name of its own each.
-    const name = `${path.gate}-${host.id}`
-    const gate = (await readIfThere(join(session.directory, `${host.id}.conf`))) ?? ''
-    gates.push(gate.replace(/^#.*\n/, '').replace(`Host ${path.gate}\n`, `Host ${name}\n`))
-    fixed.push({...host, proxyJump: name, hostName: path.alias, port: path.port})
+    gates.push(await readFile(path.config, 'utf8'))
+    fixed.push({...host, proxyJump: path.gate, hostName: path.alias, port: path.port})
   }
   if (fixed.length === 0) throw fault
   const end = new Date(Math.min(...ends) * 1000).toISOString()

@@ -1,26 +1,11 @@
-import {join} from 'node:path'
-
 import type {Conversation} from '../conversation.ts'
-import {connectWords} from '../ssh/words.ts'
+import {isUuid} from '../names/uuid.ts'
+import {connectWords} from '../ssh/command-line.ts'
 import {runtimeDirectory} from '../system/directories.ts'
 import {readIfThere} from '../system/files.ts'
 import {replaceProcess} from '../system/process.ts'
-import {freshPath} from './path-file.ts'
-import type {SessionOptions} from './session.ts'
-import {isUuid, slug} from './words.ts'
-
-export interface ConnectOptions extends SessionOptions {
-  readonly vm: string
-  /** Given to ssh as they are, before the host. */
-  readonly sshOptions?: readonly string[]
-  readonly command?: readonly string[]
-}
-
-/** A VM's own ssh_config, and the name it has there. */
-export interface Target {
-  readonly file: string
-  readonly id: string
-}
+import {freshPath, pathFiles} from './path-files.ts'
+import type {ConnectOptions, Target} from './prepare.ts'
 
 /**
  * Gets the path to a VM and says how to start ssh for it. A VM named by its UUID whose path is fresh costs no call to
@@ -41,8 +26,8 @@ export async function connectMain(words: readonly string[], options: Conversatio
 
 async function remembered({vm, cloud, env}: ConnectOptions): Promise<Target | undefined> {
   if (!cloud || !isUuid(vm)) return undefined
-  const directory = await runtimeDirectory(slug(cloud), env)
-  const file = join(directory, `${vm}.ssh`)
+  const directory = await runtimeDirectory(cloud, env)
+  const file = pathFiles(directory, vm).connect
   if ((await readIfThere(file)) === undefined || !(await freshPath(directory, vm))) return undefined
   return {file, id: vm}
 }

@@ -3,7 +3,9 @@ import type {CloudConfig} from '../openstack/config.ts'
 import {OpenStackError, type OpenStackFault} from '../openstack/errors.ts'
 import type {Token} from '../openstack/types.ts'
 
-const codes: Readonly<Record<Exclude<OpenStackFault, 'config'>, ErrorCode>> = {
+const codes: Readonly<Record<OpenStackFault, ErrorCode>> = {
+  config: 'CLOUDS_YAML',
+  'no-cloud': 'NO_CLOUD',
   'no-secret': 'NOT_LOGGED_IN',
   refused: 'NOT_LOGGED_IN',
   unauthorized: 'NOT_LOGGED_IN',
@@ -19,14 +21,9 @@ const codes: Readonly<Record<Exclude<OpenStackFault, 'config'>, ErrorCode>> = {
 /** The cloud's fault, or this machine's, as one of ours; anything else comes back as it was. */
 export function translate(error: unknown): unknown {
   if (!(error instanceof OpenStackError)) return localFault(error)
-  const code = error.fault === 'config' ? configCode(error.message) : codes[error.fault]
   const hint = error.fault === 'refused' ? {hint: 'are user, password and project right?'} : {}
-  return new OsSshError(code, error.message, {cause: error, ...hint})
+  return new OsSshError(codes[error.fault], error.message, {cause: error, ...hint})
 }
-
-/** Nothing is wrong with a file that just does not hold the cloud: then another hint helps. */
-const configCode = (message: string): ErrorCode =>
-  /^(no cloud is configured|there is no cloud)/.test(message) ? 'NO_CLOUD' : 'CLOUDS_YAML'
 
 /** What the machine refuses when a file is to be kept, in words. errno(3) */
 const refusals: Readonly<Record<string, string>> = {

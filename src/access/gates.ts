@@ -1,5 +1,5 @@
 import {OsSshError} from '../errors.ts'
-import {find, type Naming} from '../find.ts'
+import {find, type Naming} from '../names/find.ts'
 import type {Gate, GateRequest} from '../protocol/index.ts'
 import type {Session} from './session.ts'
 

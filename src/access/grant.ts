@@ -1,9 +1,9 @@
 import {isIP} from 'node:net'
 
 import {OsSshError} from '../errors.ts'
+import {isUuid} from '../names/uuid.ts'
 import type {HostKeys, Path, PathGrant, Rebuild} from '../protocol/index.ts'
 import {parsePublicKey} from '../ssh/keys.ts'
-import {isUuid} from './words.ts'
 
 const checks: Readonly<Record<string, (value: unknown) => boolean>> = {
   id: matches(/^[\w-]{1,64}$/),

@@ -1,12 +1,12 @@
 import {OsSshError} from '../errors.ts'
+import {isUuid} from '../names/uuid.ts'
 import type {HostKeys, PathGrant, Rebuild} from '../protocol/index.ts'
 import {fingerprint} from '../ssh/keys.ts'
 import {forgetKeys, pinKeys, pinnedKeys, pinnedRebuild, replaceKeys} from '../ssh/known-hosts.ts'
 import {checkHostKeys} from './grant.ts'
-import {forgetPath} from './path-file.ts'
+import {forgetPath} from './path-files.ts'
 import {findServer} from './servers.ts'
 import type {Session} from './session.ts'
-import {isUuid} from './words.ts'
 
 /**
  * Pins the host keys of a grant. Others than those that were pinned are taken only after a rebuild that Nova itself confirms,

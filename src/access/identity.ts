@@ -1,12 +1,11 @@
 import {createHash} from 'node:crypto'
 import {join} from 'node:path'
-
 import {ensureAgent} from '../ssh/agent.ts'
 import {generateKeyPair, parsePrivateKey} from '../ssh/keys.ts'
+import {fileName} from '../system/directories.ts'
 import {readIfThere, writeAtomic} from '../system/files.ts'
 import {withLock} from '../system/lock.ts'
 import type {Session} from './session.ts'
-import {slug} from './words.ts'
 
 /** How long the agent remembers the key, s. */
 const AGENT_LIFE = 24 * 3600
@@ -37,7 +36,7 @@ export async function ensureIdentity(session: Session): Promise<Identity> {
       saved && (await agent.keys()).some(key => saved.publicKey.startsWith(key)) ? saved : undefined
     const now = Math.floor(Date.now() / 1000)
     if (held && held.until - now > ENOUGH) return held
-    const privateKey = await secret(session, `key:${slug(name)}:${user.id}`).catch(error => {
+    const privateKey = await secret(session, `key:${fileName(name)}:${user.id}`).catch(error => {
       if (held && held.until > now + 60) return undefined
       throw error
     })

@@ -1,5 +1,5 @@
 import {knownIdentity} from './identity.ts'
-import {readPath} from './path-file.ts'
+import {readPath} from './path-files.ts'
 import {addressesOf, listServers} from './servers.ts'
 import {type SessionOptions, withSession} from './session.ts'
 

@@ -5,7 +5,7 @@ import {OsSshError} from '../errors.ts'
 import {stopAgent} from '../ssh/agent.ts'
 import {run} from '../system/process.ts'
 import {ensureIdentity} from './identity.ts'
-import {forgetPath, readPath} from './path-file.ts'
+import {forgetPath, keptPaths, readPath} from './path-files.ts'
 import {type Session, type SessionOptions, withSession} from './session.ts'
 
 export interface LoggedIn {
@@ -41,12 +41,12 @@ export function login(options: SessionOptions): Promise<LoggedIn> {
 export function logout(options: SessionOptions): Promise<{cloud: string; left: number}> {
   return withSession({...options, timeout: PATIENCE}, async session => {
     const {directory} = session
-    const files = await readdir(directory)
-    const ids = files.filter(name => name.endsWith('.path')).map(name => name.slice(0, -'.path'.length))
+    const ids = await keptPaths(directory)
     const ended = await Promise.all(ids.map(id => endHere(session, id)))
     await stopAgent(directory)
     await session.cloud.identity.revoke().catch(() => {})
     await session.forget().catch(() => {})
+    const files = await readdir(directory)
     for (const name of files.filter(name => /^(id|token)-[0-9a-f]+$/.test(name))) {
       await unlink(join(directory, name)).catch(() => {})
     }

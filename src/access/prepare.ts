@@ -1,15 +1,26 @@
-import {join} from 'node:path'
-
 import {renderConfig} from '../ssh/config.ts'
 import {knownHostsFile} from '../ssh/known-hosts.ts'
 import {configPath} from '../ssh/quote.ts'
 import {writeAtomic} from '../system/files.ts'
-import type {ConnectOptions, Target} from './connect.ts'
+import {ensurePath} from './ensure-path.ts'
 import {configHosts} from './hosts.ts'
-import {ensurePath} from './paths.ts'
+import {pathFiles} from './path-files.ts'
 import {rememberNode} from './proxy.ts'
 import {findServer} from './servers.ts'
-import {withSession} from './session.ts'
+import {type SessionOptions, withSession} from './session.ts'
+
+export interface ConnectOptions extends SessionOptions {
+  readonly vm: string
+  /** Given to ssh as they are, before the host. */
+  readonly sshOptions?: readonly string[]
+  readonly command?: readonly string[]
+}
+
+/** A VM's own ssh_config, and the name it has there. */
+export interface Target {
+  readonly file: string
+  readonly id: string
+}
 
 /** Finds the VM, makes sure of the path to it, and writes the ssh_config with which to go there. @throws OsSshError */
 export function prepare(options: ConnectOptions): Promise<Target> {
@@ -20,7 +31,7 @@ export function prepare(options: ConnectOptions): Promise<Target> {
       ensurePath(session, server.id),
       rememberNode(),
     ])
-    const file = join(session.directory, `${server.id}.ssh`)
+    const file = pathFiles(session.directory, server.id).connect
     await writeAtomic(file, renderConfig(hosts, configPath(knownHostsFile())), 0o600)
     return {file, id: server.id}
   })

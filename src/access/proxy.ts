@@ -2,12 +2,13 @@ import {join} from 'node:path'
 
 import type {Conversation} from '../conversation.ts'
 import {OsSshError} from '../errors.ts'
+import {isUuid} from '../names/uuid.ts'
+import {hopArguments} from '../ssh/hop.ts'
 import {packageRoot, runtimeDirectory, stateDirectory} from '../system/directories.ts'
 import {makeDirectory, writeAtomic} from '../system/files.ts'
 import {withLock} from '../system/lock.ts'
 import {replaceProcess} from '../system/process.ts'
-import {freshPath, type PathFile} from './path-file.ts'
-import {isUuid, slug} from './words.ts'
+import {freshPath, type PathFile} from './path-files.ts'
 
 /** What a ProxyCommand says: `proxy CLOUD VM_UUID [KEYCHAIN] [--again=SECONDS]`. */
 export interface ProxyArguments {
@@ -42,11 +43,9 @@ export function proxyArguments(words: readonly string[]): ProxyArguments {
  */
 export async function proxy(args: ProxyArguments, talk: Conversation): Promise<never> {
   const fresh =
-    args.again === undefined
-      ? await freshPath(await runtimeDirectory(slug(args.cloud)), args.serverId)
-      : undefined
+    args.again === undefined ? await freshPath(await runtimeDirectory(args.cloud), args.serverId) : undefined
   const path = fresh ?? (await renewed(args, talk))
-  if (process.platform === 'win32') return replaceProcess('ssh', gateArguments(path))
+  if (process.platform === 'win32') return replaceProcess('ssh', hopArguments(path))
   const {cloud, serverId, keychain} = args
   const words = [join(packageRoot(), 'bin', 'proxy'), cloud, serverId, ...(keychain ? [keychain] : [])]
   return replaceProcess('sh', words, {...process.env, OS_SSH_PROXY_LAST: '1'})
@@ -57,7 +56,10 @@ async function renewed(
   {cloud, serverId, keychain, again}: ProxyArguments,
   {ask, ...talk}: Conversation,
 ): Promise<PathFile> {
-  const [{withSession}, {ensurePath}] = await Promise.all([import('./session.ts'), import('./paths.ts')])
+  const [{withSession}, {ensurePath}] = await Promise.all([
+    import('./session.ts'),
+    import('./ensure-path.ts'),
+  ])
   const failedAt = again === undefined ? undefined : Date.now() - again * 1000
   const patience = again === undefined ? undefined : Math.max(HOP, PATIENCE - HOP - again) * 1000
   const options = {cloud, keychain, needsKey: true, ...talk, timeout: patience}
@@ -68,14 +70,9 @@ async function renewed(
     // What is configured is wrong: there is nothing to ask for.
     if ((error.cause as {fault?: string} | undefined)?.fault === 'refused') throw error
     // Several ssh may have been started at once: one asks, and the others find what it has got.
-    const lock = join(await runtimeDirectory(slug(cloud)), 'login.lock')
+    const lock = join(await runtimeDirectory(cloud), 'login.lock')
     return withLock(lock, () => renew({ask}), LOGIN)
   })
-}
-
-/** ssh's arguments for the hop through the gate. */
-function gateArguments(path: PathFile): string[] {
-  return ['-F', path.config, '-W', `[${path.alias}]:${path.port}`, path.gate]
 }
 
 /** Tells bin/proxy which Node to start: editors and cron have another PATH. */

@@ -1,8 +1,8 @@
-import {find, missing, type Naming} from '../find.ts'
+import {find, missing, type Naming} from '../names/find.ts'
+import {isUuid} from '../names/uuid.ts'
 import {OpenStackError} from '../openstack/index.ts'
 import type {Server} from '../openstack/types.ts'
 import type {Session} from './session.ts'
-import {isUuid} from './words.ts'
 
 /** The VMs that the user may see. @throws OpenStackError */
 export function listServers(session: Session): Promise<readonly Server[]> {

@@ -1,13 +1,13 @@
 import type {Conversation, Questions} from '../conversation.ts'
 import {OsSshError} from '../errors.ts'
-import {type Keychain, openKeychain} from '../keychain/index.ts'
+import {openKeychain} from '../keychain/index.ts'
+import type {Keychain} from '../keychain/keychain.ts'
 import {type CloudConfig, loadCloud, type OpenStack, openStack} from '../openstack/index.ts'
 import type {Token} from '../openstack/types.ts'
 import {runtimeDirectory, stateDirectory} from '../system/directories.ts'
 import {loginFault, translated} from './faults.ts'
 import {type Service, serviceClient} from './service.ts'
 import {tokenStore} from './token-store.ts'
-import {slug} from './words.ts'
 
 export interface SessionOptions extends Conversation {
   readonly cloud?: string | undefined
@@ -51,7 +51,7 @@ export async function openSession(options: SessionOptions): Promise<Session> {
   const {env = process.env, ask = {}, say = () => {}} = options
   const name = options.cloud === 'envvars' ? undefined : options.cloud
   const config = await translated(() => loadCloud({env, ...(name && {cloud: name})}))
-  const directory = await runtimeDirectory(slug(config.name), env)
+  const directory = await runtimeDirectory(config.name, env)
   const keychain = openKeychain(options.keychain || env['OS_SSH_KEYCHAIN'], {
     directory: stateDirectory(env),
     passphrase: remembered(

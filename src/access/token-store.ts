@@ -1,12 +1,11 @@
 import {createHash} from 'node:crypto'
 import {unlink} from 'node:fs/promises'
 import {join} from 'node:path'
-
-import type {Keychain} from '../keychain/index.ts'
+import type {Keychain} from '../keychain/keychain.ts'
 import type {CloudConfig} from '../openstack/index.ts'
 import type {Token} from '../openstack/types.ts'
+import {fileName} from '../system/directories.ts'
 import {readIfThere, writeAtomic} from '../system/files.ts'
-import {slug} from './words.ts'
 
 /** Where a token is kept: the keychain; beside the agent, in the runtime directory, for the keychain `agent`. */
 export function tokenStore(keychain: Keychain, directory: string, config: CloudConfig) {
@@ -16,7 +15,7 @@ export function tokenStore(keychain: Keychain, directory: string, config: CloudC
     .update(JSON.stringify([config.name, config.region, who]))
     .digest('hex')
     .slice(0, 16)
-  const account = `token:${slug(config.name)}:${mark}`
+  const account = `token:${fileName(config.name)}:${mark}`
   const file = join(directory, `token-${mark}`)
   const inFile = keychain.kind === 'agent'
   return {

@@ -5,7 +5,7 @@ import {promisify} from 'node:util'
 import {OsSshError} from '../errors.ts'
 import {makeDirectory, readIfThere, writeAtomic} from '../system/files.ts'
 import {withLock} from '../system/lock.ts'
-import type {Keychain} from './index.ts'
+import type {Keychain} from './keychain.ts'
 
 /** scrypt as OWASP advises (2^15, 8, 3: 32 MiB); kept in the file, so that it can grow. */
 const COST = {N: 2 ** 15, r: 8, p: 3}

@@ -3,7 +3,7 @@ import {fileURLToPath} from 'node:url'
 
 import {OsSshError} from '../errors.ts'
 import {LATE, run} from '../system/process.ts'
-import type {Keychain} from './index.ts'
+import type {Keychain} from './keychain.ts'
 
 /** After this a keychain counts as absent, ms. */
 const PATIENCE = 2000

@@ -1,8 +1,8 @@
-import type {OpenStackOptions} from './cloud.ts'
 import type {AuthSettings, CloudConfig} from './config.ts'
 import {OpenStackError} from './errors.ts'
 import {failureOf} from './failure.ts'
-import type {Session, Wish} from './session.ts'
+import type {OpenStackOptions} from './options.ts'
+import type {ApiRequest, Send} from './request.ts'
 import {parseToken} from './token.ts'
 import type {HttpAnswer} from './transport.ts'
 import type {Token} from './types.ts'
@@ -29,23 +29,26 @@ export function keystone({auth}: CloudConfig, ...path: string[]): URL {
  *
  * @throws OpenStackError `refused`; `no-secret` when there is nobody to ask; `config` when something else is missing
  */
-export async function authenticate(session: Session, options: OpenStackOptions): Promise<Grant> {
-  const {config} = session
+export async function authenticate(
+  config: CloudConfig,
+  send: Send,
+  options: OpenStackOptions,
+): Promise<Grant> {
   const url = keystone(config, 'auth', 'tokens')
   // A token is no harm to ask for twice, so this POST is retried.
-  const wish = {service: 'identity', method: 'POST', url, idempotent: true, accept: [401]}
+  const request = {service: 'identity', method: 'POST', url, idempotent: true, accept: [401]}
   const methods = methodsOf(config)
   for (let attempt = 1; ; attempt++) {
     const secrets = new Secrets(options, attempt > 1)
     const body = {auth: {identity: await identity(config, methods, secrets), ...scope(config)}}
     const asked = Date.now()
-    let answer = await session.send({...wish, body})
-    if (answer.status === 401) answer = await secondFactor(session, wish, answer, methods, secrets)
+    let answer = await send({...request, body})
+    if (answer.status === 401) answer = await secondFactor(config, send, request, answer, methods, secrets)
     if (answer.status === 401) {
       if (secrets.asked && attempt < TRIES) continue
-      throw refused(failureOf(wish, answer))
+      throw refused(failureOf(request, answer))
     }
-    const {token, issued} = parseToken(wish, answer)
+    const {token, issued} = parseToken(request, answer)
     // Its life, not its end, so that a laptop's wrong clock does not make every token look expired.
     return {token, until: asked + (token.expires_at.getTime() - issued.getTime())}
   }
@@ -77,16 +80,17 @@ const refused = (error: OpenStackError) =>
 
 /** Keystone answers the first of several factors with 401 and a receipt that stands for it. */
 async function secondFactor(
-  session: Session,
-  wish: Wish,
+  config: CloudConfig,
+  send: Send,
+  request: ApiRequest,
   refusal: HttpAnswer,
   sent: string[],
   secrets: Secrets,
 ) {
   const receipt = refusal.headers['openstack-auth-receipt']
   if (typeof receipt !== 'string' || sent.includes('totp') || !wantsTotp(refusal)) return refusal
-  const body = {auth: {identity: await identity(session.config, ['totp'], secrets), ...scope(session.config)}}
-  return session.send({...wish, body, headers: {'openstack-auth-receipt': receipt}})
+  const body = {auth: {identity: await identity(config, ['totp'], secrets), ...scope(config)}}
+  return send({...request, body, headers: {'openstack-auth-receipt': receipt}})
 }
 
 function wantsTotp({body}: HttpAnswer): boolean {

@@ -79,21 +79,24 @@ function pick(
   if (wanted === undefined && names.length === 1) return names[0] as string
   const listed = names.map(quote).join(', ')
   if (wanted === undefined && names.length > 1) {
-    throw new OpenStackError('config', `no cloud was chosen; ${source} has: ${listed}`)
+    throw new OpenStackError('no-cloud', `no cloud was chosen; ${source} has: ${listed}`)
   }
   if (wanted === undefined) {
     throw new OpenStackError(
-      'config',
+      'no-cloud',
       `no cloud is configured: no OS_AUTH_URL, and no clouds.yaml in ${looked.join(', ')}`,
     )
   }
   if (!source) {
     throw new OpenStackError(
-      'config',
+      'no-cloud',
       `there is no cloud ${quote(wanted)}: found no clouds.yaml in ${looked.join(', ')}`,
     )
   }
-  throw new OpenStackError('config', `there is no cloud ${quote(wanted)}; ${source} has: ${listed || 'none'}`)
+  throw new OpenStackError(
+    'no-cloud',
+    `there is no cloud ${quote(wanted)}; ${source} has: ${listed || 'none'}`,
+  )
 }
 
 /** OS_AUTH_URL becomes auth_url, and so on. @param env all variables of the process */

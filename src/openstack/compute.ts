@@ -1,6 +1,6 @@
+import {Adapter} from './adapter.ts'
+import type {Client} from './client.ts'
 import type {Settings} from './merge.ts'
-import {Service} from './service.ts'
-import type {Session} from './session.ts'
 import {address, checked, id, listOf, mac, mapOf, object, orNull, type Rules, text} from './shape.ts'
 import type {Compute, InstanceAction, InterfaceAttachment, KeyPair, Server} from './types.ts'
 
@@ -31,8 +31,8 @@ const actionRules: Rules = {
 const attachmentRules: Rules = {port_id: id, net_id: id, mac_addr: mac, fixed_ips: orNull(fixedIps)}
 
 /** Nova 2.1. */
-export function computeOf(session: Session): Compute {
-  const nova = new Service(session, {type: 'compute', versioned, ...microversion(session)})
+export function computeOf(client: Client): Compute {
+  const nova = new Adapter(client, {type: 'compute', versioned, ...microversion(client)})
   return {
     async servers(filter) {
       return (await nova.list(['servers', 'detail'], 'servers', filter)).map(asServer)
@@ -88,16 +88,16 @@ function versioned(pathname: string): string {
 }
 
 /** Asks for the best at once, without looking first; a cloud that is older says what it has, and gets that. */
-function microversion(session: Session) {
-  const configured = session.config.services?.['compute']?.microversion
+function microversion(client: Client) {
+  const configured = client.config.services?.['compute']?.microversion
   return {
     headers() {
-      const version = configured ?? session.microversion('compute') ?? `2.${best}`
+      const version = configured ?? client.microversion('compute') ?? `2.${best}`
       return {'openstack-api-version': `compute ${version}`, 'x-openstack-nova-api-version': version}
     },
     refused({body}: {body: string}) {
       const newest = /maximum is 2\.(\d+)/i.exec(body)?.[1]
-      session.agree('compute', `2.${newest === undefined ? 1 : Math.min(best, Number(newest))}`)
+      client.agree('compute', `2.${newest === undefined ? 1 : Math.min(best, Number(newest))}`)
     },
   }
 }

@@ -1,6 +1,3 @@
-import {findSettings} from './clouds-files.ts'
-import {settle} from './settings.ts'
-
 /**
  * Where and as whom to authenticate: one cloud of clouds.yaml, or the OS_* variables. Only `name` and `auth` are
  * needed, so one can be written by hand:
@@ -80,26 +77,4 @@ export interface ProxySettings {
   readonly http_proxy?: string
   readonly https_proxy?: string
   readonly no_proxy?: string
-}
-
-export interface LoadOptions {
-  /** A cloud of clouds.yaml; wins over OS_CLOUD. */
-  readonly cloud?: string
-  readonly env?: NodeJS.ProcessEnv
-  readonly cwd?: string
-}
-
-/**
- * Reads the cloud that was chosen: by `cloud`, OS_CLOUD, the OS_* variables when OS_AUTH_URL is among them, or the only
- * one of clouds.yaml. A missing password is no fault here: it may be asked for, or a kept token may do.
- *
- * @throws OpenStackError `config`: no such cloud (lists those there are), a malformed file (names file and line),
- *   settings that contradict each other
- */
-export async function loadCloud({
-  cloud,
-  env = process.env,
-  cwd = process.cwd(),
-}: LoadOptions): Promise<CloudConfig> {
-  return settle(await findSettings({cloud, env, cwd}), env)
 }

@@ -1,6 +1,7 @@
 /** What kind of fault: the caller decides by this, never by the text. */
 export type OpenStackFault =
   | 'config' // clouds.yaml or OS_* cannot be used
+  | 'no-cloud' // none was chosen, or there is none of that name
   | 'no-secret' // a password or the like is not configured, and nobody can be asked
   | 'refused' // Keystone does not take user, password or credential
   | 'unauthorized' // 401: the token
@@ -14,7 +15,7 @@ export type OpenStackFault =
 
 /** Whether every other call would fail so, too: there is no session with the cloud. */
 export const isOfSession = (fault: OpenStackFault) =>
-  ['config', 'no-secret', 'refused', 'unauthorized'].includes(fault)
+  ['config', 'no-cloud', 'no-secret', 'refused', 'unauthorized'].includes(fault)
 
 /** Where a call failed. None of it holds a secret: URLs carry no user information, headers and bodies are left out. */
 export interface OpenStackErrorDetails {

@@ -24,10 +24,10 @@ export const productOf = (service: string) => products[service] ?? `the ${servic
 /** An answer that is no success, as the error to throw. @see OPENSTACK API reference, 'Error bodies', recorded in test/fixtures */
 export function failureOf(call: Call, answer: HttpAnswer): OpenStackError {
   const {type, message} = errorBody(answer)
-  const apiMessage = tidy(message)
+  const apiMessage = oneLine(message)
   const to = answer.headers.location
   const redirected =
-    answer.status >= 300 && answer.status < 400 && to ? `, a redirection to ${tidy(withoutSecrets(to))}` : ''
+    answer.status >= 300 && answer.status < 400 && to ? `, a redirection to ${oneLine(withoutSecrets(to))}` : ''
   const sentence = `${productOf(call.service)} answered ${answer.status}${redirected}${apiMessage ? `: ${apiMessage}` : ''}`
   const requestId = requestIdOf(answer)
   return new OpenStackError(faultOf(answer.status, type, apiMessage), sentence, {
@@ -65,7 +65,7 @@ export function json(call: Call, answer: HttpAnswer): unknown {
 export function unreachable(call: Call, error: unknown, timeout: number, proxy?: string): OpenStackError {
   const {name, code} = error as NodeJS.ErrnoException
   const late = name === 'AbortError' || name === 'TimeoutError' || code === 'ABORT_ERR'
-  const reason = late ? `no answer within ${timeout / 1000} s` : tidy(reasonOf(error, proxy))
+  const reason = late ? `no answer within ${timeout / 1000} s` : oneLine(reasonOf(error, proxy))
   const sentence = `${productOf(call.service)} at ${call.url.host} cannot be reached: ${reason}`
   return new OpenStackError('unreachable', sentence, {...place(call), cause: error})
 }
@@ -135,7 +135,7 @@ function textOf(html: string): string {
 }
 
 /** One line without control characters (the text may reach a terminal), of a length one can read. */
-function tidy(text: string): string {
+function oneLine(text: string): string {
   const line = text.replace(/[\p{Cc}\p{Cf}\s]+/gu, ' ').trim()
   return line.length > 500 ? `${line.slice(0, 499)}…` : line
 }

@@ -1,30 +1,30 @@
 import {keystone} from './auth.ts'
+import type {Client} from './client.ts'
 import {OpenStackError} from './errors.ts'
 import {pageOf} from './paging.ts'
-import type {Session} from './session.ts'
 import {checked, id, text} from './shape.ts'
 import {parseToken, tokenPattern} from './token.ts'
 import type {Identity, Ref, Token} from './types.ts'
 
 /** Keystone v3, at auth_url (the catalog's own entry often points to where users cannot reach it). */
-export function identityOf(session: Session): Identity {
+export function identityOf(client: Client): Identity {
   const at = (method: string, ...path: string[]) => ({
     service: 'identity',
     method,
-    url: keystone(session.config, ...path),
+    url: keystone(client.config, ...path),
   })
   return {
-    token: () => session.token(),
+    token: () => client.token(),
     async validate(token: string): Promise<Token> {
       if (!tokenPattern.test(token))
         throw new OpenStackError('unauthorized', 'that is not a token', {service: 'identity', status: 401})
-      const wish = at('GET', 'auth', 'tokens')
+      const request = at('GET', 'auth', 'tokens')
       try {
-        const answer = await session.send({
-          ...wish,
+        const answer = await client.send({
+          ...request,
           headers: {'x-auth-token': token, 'x-subject-token': token},
         })
-        return parseToken(wish, answer, token).token
+        return parseToken(request, answer, token).token
       } catch (error) {
         // A token that died between the two looks at it: not found as the subject, valid as the caller.
         if (error instanceof OpenStackError && error.fault === 'not-found') {
@@ -34,19 +34,19 @@ export function identityOf(session: Session): Identity {
       }
     },
     renew() {
-      if (session.held) session.forget(session.held)
+      if (client.held) client.forget(client.held)
     },
     async revoke(): Promise<void> {
-      const token = session.held
+      const token = client.held
       if (!token) return
-      session.forget(token)
+      client.forget(token)
       const headers = {'x-auth-token': token.id, 'x-subject-token': token.id}
       // 401 and 404: it was not valid any more, which is what was asked for.
-      await session.send({...at('DELETE', 'auth', 'tokens'), headers, accept: [401, 404]})
+      await client.send({...at('DELETE', 'auth', 'tokens'), headers, accept: [401, 404]})
     },
     async projects(): Promise<readonly Ref[]> {
-      const wish = at('GET', 'auth', 'projects')
-      const {entries} = pageOf(wish, await session.request(wish), 'projects')
+      const request = at('GET', 'auth', 'projects')
+      const {entries} = pageOf(request, await client.request(request), 'projects')
       return entries.map(entry => checked<Ref>('identity', 'project', entry, {id, name: text}))
     },
   }

@@ -7,11 +7,19 @@
  * const servers = await cloud.compute.servers()
  */
 
-export {type OpenStack, type OpenStackOptions, openStack, withToken} from './cloud.ts'
-export type {AuthSettings, AuthType, Interface, ProxySettings, ServiceSettings} from './config.ts'
-export {type CloudConfig, type LoadOptions, loadCloud} from './config.ts'
+export {type OpenStack, openStack} from './cloud.ts'
+export type {
+  AuthSettings,
+  AuthType,
+  CloudConfig,
+  Interface,
+  ProxySettings,
+  ServiceSettings,
+} from './config.ts'
 export {isOfSession, OpenStackError, type OpenStackFault} from './errors.ts'
+export {type LoadOptions, loadCloud} from './load.ts'
 export {checkedRows} from './network.ts'
+export type {OpenStackOptions} from './options.ts'
 export {proxyOf} from './proxy.ts'
 export {reasonOf} from './reason.ts'
 export type * from './types.ts'

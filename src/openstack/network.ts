@@ -1,6 +1,6 @@
+import {Adapter} from './adapter.ts'
+import type {Client} from './client.ts'
 import type {Settings} from './merge.ts'
-import {Service} from './service.ts'
-import type {Session} from './session.ts'
 import {
   address,
   checked,
@@ -75,9 +75,9 @@ export function checkedRows<T>(
 }
 
 /** Neutron 2.0. */
-export function networkOf(session: Session): Networking {
+export function networkOf(client: Client): Networking {
   const versioned = (pathname: string) => (/\/v2\.0$/.test(pathname) ? pathname : `${pathname}/v2.0`)
-  const neutron = new Service(session, {type: 'network', versioned})
+  const neutron = new Adapter(client, {type: 'network', versioned})
   const list = async <T>(
     path: string,
     kind: keyof typeof rules,
@@ -130,7 +130,7 @@ export function networkOf(session: Session): Networking {
   }
 }
 
-async function quota(neutron: Service, projectId: string, resource: string): Promise<Quota> {
+async function quota(neutron: Adapter, projectId: string, resource: string): Promise<Quota> {
   const all = await neutron.show('GET', ['quotas', projectId, 'details'], 'quota')
   const one = all[resource]
   const rule = object({limit: number, used: number, reserved: number})

@@ -17,7 +17,7 @@ import {authMerge, isRecord, record, type Settings} from './merge.ts'
  *
  * @throws OpenStackError `config`
  */
-export function settle(found: Found, env: NodeJS.ProcessEnv): CloudConfig {
+export function normalized(found: Found, env: NodeJS.ProcessEnv): CloudConfig {
   const fail: Fail = (sentence, ...path) => {
     const line = found.lineOf?.(...path)
     const where =

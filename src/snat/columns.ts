@@ -1,5 +1,5 @@
+import {shortened} from '../names/plain.ts'
 import type {HostRow, StatusRow} from './status.ts'
-import {tidy} from './text.ts'
 
 /** What src/ui's `render` wants of a column; restated here, because ui is for commands only. */
 export interface ColumnOf<Row> {
@@ -15,8 +15,8 @@ const yesNo = (fact: boolean | null) => (fact === null ? '?' : fact ? 'yes' : 'n
 
 /** `snat status` for people: nine columns on one screen. */
 export const STATUS_TABLE: readonly ColumnOf<StatusRow>[] = [
-  {name: 'router', title: 'ROUTER', get: row => tidy(row.router, 32)},
-  {name: 'project', title: 'PROJECT', drop: 9, get: row => tidy(row.project_id, 8)},
+  {name: 'router', title: 'ROUTER', get: row => shortened(row.router, 32)},
+  {name: 'project', title: 'PROJECT', drop: 9, get: row => shortened(row.project_id, 8)},
   {name: 'mode', title: 'MODE'},
   {name: 'snat_ip', title: 'SNAT-IP', get: row => firstOf(row.snat_ips)},
   {name: 'host', title: 'HOST', get: hostCell, colour: row => (row.host_alive === false ? 'red' : undefined)},
@@ -57,7 +57,7 @@ export const STATUS_DATA: readonly ColumnOf<StatusRow>[] = (
 
 /** The footer: gateway hosts. */
 export const HOST_TABLE: readonly ColumnOf<HostRow>[] = [
-  {name: 'host', title: 'GATEWAY HOST', get: row => tidy(row.host, 40)},
+  {name: 'host', title: 'GATEWAY HOST', get: row => shortened(row.host, 40)},
   {
     name: 'alive',
     title: 'ALIVE',
@@ -93,7 +93,7 @@ function firstOf(ips: readonly string[]): string {
 function hostCell(row: StatusRow): string {
   if (row.hosts === null) return '?'
   if (row.hosts.length === 0) return '-'
-  const names = row.hosts.map(host => tidy(host, 40)).join(', ')
+  const names = row.hosts.map(host => shortened(host, 40)).join(', ')
   return row.host_alive === false ? `${names} (down)` : names
 }
 

@@ -1,3 +1,4 @@
+import {shortened} from '../names/plain.ts'
 import {type ColumnOf, STATUS_TABLE} from './columns.ts'
 import type {AlternativeRow} from './compare.ts'
 import type {Quantities} from './measure.ts'
@@ -5,7 +6,6 @@ import type {Hop} from './path.ts'
 import type {Comparison} from './read.ts'
 import type {Detail, Replica, SubnetRow, VmRow} from './show.ts'
 import type {StatusRow} from './status.ts'
-import {tidy} from './text.ts'
 import type {Trace} from './trace.ts'
 
 /** A titled listing: what `snat show` is made of, for people. */
@@ -32,7 +32,7 @@ function columns<Row>(names: readonly (keyof Row & string)[], titles: Readonly<R
 }
 
 function orDash(value: unknown): unknown {
-  return value === null || value === '' ? '-' : typeof value === 'string' ? tidy(value, 100) : value
+  return value === null || value === '' ? '-' : typeof value === 'string' ? shortened(value, 100) : value
 }
 
 /** One router in full, for programs. */
@@ -130,25 +130,25 @@ const REPLICA_TABLE: readonly ColumnOf<Replica>[] = [
 
 /** The hops of a trace, for people. */
 export const HOP_TABLE: readonly ColumnOf<Hop>[] = [
-  {name: 'host', title: 'HOST', drop: 2, get: hop => tidy(hop.host ?? '-', 40)},
+  {name: 'host', title: 'HOST', drop: 2, get: hop => shortened(hop.host ?? '-', 40)},
   {name: 'where', title: 'WHERE', drop: 0, get: hop => `${hop.kind} ${shorten(hop.name)}`},
   {name: 'device', title: 'DEVICE', get: hop => hop.device ?? '-'},
   {name: 'address', title: 'ADDRESS', get: hop => hop.address ?? '-'},
-  {name: 'does', title: 'WHAT HAPPENS', drop: 1, shrink: true, get: hop => tidy(hop.does, 100)},
+  {name: 'does', title: 'WHAT HAPPENS', drop: 1, shrink: true, get: hop => shortened(hop.does, 100)},
 ]
 
 /** A namespace keeps its whole name: it is what one types after `ip netns exec`. */
 function shorten(name: string): string {
-  return tidy(name, 48)
+  return shortened(name, 48)
 }
 
 /** What a trace says in two lines, above its hops. */
 export function traceSummary(trace: Trace): string[] {
-  const via = trace.router === null ? 'no router' : `router ${tidy(trace.router, 40)} (${trace.mode})`
+  const via = trace.router === null ? 'no router' : `router ${shortened(trace.router, 40)} (${trace.mode})`
   const seen = trace.source_ip === null ? '' : `, seen as ${trace.source_ip}`
   const target = trace.to ?? 'the outside'
   return [
-    `${tidy(trace.vm, 60)} (${trace.fixed_ip ?? 'no address'}) to ${target} by ${via}${seen}; hosts crossed: ${trace.inter_host_hops ?? '?'}`,
+    `${shortened(trace.vm, 60)} (${trace.fixed_ip ?? 'no address'}) to ${target} by ${via}${seen}; hosts crossed: ${trace.inter_host_hops ?? '?'}`,
     `because: ${trace.why}`,
   ]
 }

@@ -1,9 +1,9 @@
+import {nameOf} from '../names/brief.ts'
 import type {PortFact} from './facts.ts'
 import {type Inventory, setting} from './inventory.ts'
 import {externalNetwork} from './observe.ts'
 import {hostsOf} from './place.ts'
 import type {Decided} from './status.ts'
-import {nameOf} from './text.ts'
 import type {WayOut} from './wayout.ts'
 
 /** One thing that a packet passes. */

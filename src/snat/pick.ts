@@ -1,6 +1,6 @@
 import {OsSshError} from '../errors.ts'
-import {find} from '../find.ts'
-import {nameOf} from './text.ts'
+import {nameOf} from '../names/brief.ts'
+import {find} from '../names/find.ts'
 
 interface Named {
   readonly id: string

@@ -1,6 +1,6 @@
+import {plain} from '../names/plain.ts'
 import {MODES} from './modes.ts'
 import type {Status, StatusRow} from './status.ts'
-import {tidy} from './text.ts'
 
 /** The facts as a textfile for Prometheus' node exporter (exposition format 0.0.4). Write it to a file, then rename. */
 export function prometheus({rows, hosts, gaps}: Status): string {
@@ -81,5 +81,5 @@ function metric(name: string, help: string, samples: readonly Sample[]): string 
 }
 
 function escaped(text: string): string {
-  return tidy(text).replaceAll('\\', '\\\\').replaceAll('"', '\\"')
+  return plain(text).replaceAll('\\', '\\\\').replaceAll('"', '\\"')
 }

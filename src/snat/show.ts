@@ -1,3 +1,4 @@
+import {nameOf} from '../names/brief.ts'
 import type {RouterAgent} from '../openstack/index.ts'
 import type {Facts} from './facts.ts'
 import {type Inventory, inventory, type RouterView} from './inventory.ts'
@@ -5,7 +6,6 @@ import {explain, type Observed, type Step} from './modes.ts'
 import {externalNetwork, gatewaysOf, isNoNat, subnetsOf} from './observe.ts'
 import type {Flag} from './place.ts'
 import {decided, notesOf, type StatusRow, statusRow} from './status.ts'
-import {nameOf} from './text.ts'
 import {floatingIpOf, type WayOut, wayOut} from './wayout.ts'
 
 export interface Replica {

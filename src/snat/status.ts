@@ -1,9 +1,9 @@
+import {nameOf} from '../names/brief.ts'
 import type {Facts, Gap} from './facts.ts'
 import {type Inventory, inventory, type RouterView, setting} from './inventory.ts'
 import {decide, type Mode, type Observed, type Verdict} from './modes.ts'
 import {gatewaysOf, observe} from './observe.ts'
 import {type Flag, type Place, place} from './place.ts'
-import {nameOf} from './text.ts'
 import {wayOut} from './wayout.ts'
 
 /** One router, as `snat status` lists it. Null: this account cannot see it. */

@@ -1,4 +1,4 @@
-import {tidy} from './text.ts'
+import {shortened} from '../names/plain.ts'
 
 /*
  * The few shapes that the pictures are made of: plain SVG 1.1, no script, no style sheet, no outside font, so that a
@@ -27,7 +27,7 @@ export const MONO = '"DejaVu Sans Mono", Menlo, Consolas, monospace'
 
 /** Text for XML: no markup, no character that XML 1.0 forbids. */
 export function xml(text: string, max = 255): string {
-  return tidy(text, max)
+  return shortened(text, max)
     .replace(/[\ufffe\uffff]/g, '\ufffd')
     .replaceAll('&', '&amp;')
     .replaceAll('<', '&lt;')

@@ -1,13 +1,14 @@
 import ipaddr from 'ipaddr.js'
 
 import {OsSshError} from '../errors.ts'
+import {nameOf, shortId} from '../names/brief.ts'
+import {plain, shortened} from '../names/plain.ts'
 import type {Facts, PortFact} from './facts.ts'
 import {type Inventory, inventory, isVmPort, type RouterView} from './inventory.ts'
 import type {Mode} from './modes.ts'
 import {subnetsOf} from './observe.ts'
 import {type Hop, pathOf} from './path.ts'
 import {type Decided, decided, notesOf} from './status.ts'
-import {nameOf, shortId, tidy} from './text.ts'
 import {type Kind, type WayOut, wayOut} from './wayout.ts'
 
 /** The way of a VM's packets to the outside. */
@@ -132,7 +133,7 @@ function insideOf(inv: Inventory, view: RouterView, to: string): string | undefi
   const routes = (view.router.routes ?? []).filter(r => contains(r?.destination, to))
   const best = routes.sort((a, b) => lengthOf(b.destination) - lengthOf(a.destination))[0]
   if (best && internal.some(s => contains(s.cidr, best.nexthop))) {
-    return `an extra route of the router sends ${tidy(best.destination)} to ${tidy(best.nexthop)}, not to the gateway`
+    return `an extra route of the router sends ${plain(best.destination)} to ${plain(best.nexthop)}, not to the gateway`
   }
   return undefined
 }
@@ -159,19 +160,19 @@ export function portsOfVm(inv: Inventory, word: string): readonly PortFact[] {
   )
   if (byAddress.length === 1) return byAddress
   if (byAddress.length === 0) {
-    throw new OsSshError('NOT_FOUND', `no VM with a port is "${tidy(word, 80)}", or you may not see it`)
+    throw new OsSshError('NOT_FOUND', `no VM with a port is "${shortened(word, 80)}", or you may not see it`)
   }
   const some = byAddress.slice(0, 5).map(port => port.device_id)
   throw new OsSshError(
     'AMBIGUOUS',
-    `${byAddress.length} VMs have the address ${tidy(word, 80)}: ${some.join(', ')}`,
+    `${byAddress.length} VMs have the address ${shortened(word, 80)}: ${some.join(', ')}`,
   )
 }
 
 /** @throws OsSshError USAGE */
 function parseAddress(text: string): string {
   if (!ipaddr.isValid(text) || /^[\d]+$/.test(text)) {
-    throw new OsSshError('USAGE', `"${tidy(text, 80)}" is not an IP address`, {
+    throw new OsSshError('USAGE', `"${shortened(text, 80)}" is not an IP address`, {
       hint: 'for example: --to 192.0.2.1',
     })
   }

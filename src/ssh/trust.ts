@@ -1,26 +1,19 @@
 import {dirname} from 'node:path'
 import {makeDirectory} from '../system/files.ts'
 import {run} from '../system/process.ts'
+import {type Hop, hopArguments} from './hop.ts'
 import {fingerprint} from './keys.ts'
 import {knownHostsFile, pinnedKeys} from './known-hosts.ts'
 import {configPath, proxyCommand} from './quote.ts'
-
-/** The way to a VM's sshd. */
-export interface Way {
-  readonly config: string
-  readonly alias: string
-  readonly port: number
-  readonly gate: string
-}
 
 /**
  * Pins the host key that a VM shows now (trust on first use), by letting ssh connect once without logging in. Done
  * here, and not by `accept-new` in the user's configuration: that would take a *second* type of key from anybody.
  * @returns the fingerprint; undefined when the VM did not answer: ssh itself then says so
  */
-export async function learnHostKey(id: string, way: Way): Promise<string | undefined> {
+export async function learnHostKey(id: string, hop: Hop): Promise<string | undefined> {
   const options = {
-    ProxyCommand: proxyCommand(['ssh', '-F', way.config, '-W', `[${way.alias}]:${way.port}`, way.gate]),
+    ProxyCommand: proxyCommand(['ssh', ...hopArguments(hop)]),
     HostKeyAlias: id,
     UserKnownHostsFile: configPath(knownHostsFile()),
     GlobalKnownHostsFile: 'none',

@@ -1,3 +1,4 @@
+import {createHash} from 'node:crypto'
 import {existsSync} from 'node:fs'
 import {homedir, tmpdir} from 'node:os'
 import {dirname, join} from 'node:path'
@@ -12,6 +13,12 @@ export function packageRoot(): string {
   return directory
 }
 
+/** A name of the user's, such as a cloud's, as the name of a file: itself when that is harmless, else a hash of it. */
+export function fileName(name: string): string {
+  if (/^[A-Za-z0-9_][\w.-]{0,31}$/.test(name)) return name
+  return `x-${createHash('sha256').update(name).digest('hex').slice(0, 16)}`
+}
+
 /** $XDG_RUNTIME_DIR/os-ssh, else os-ssh-UID in the temporary directory: gone after a reboot. bin/proxy agrees. */
 export function runtimeRoot(env: NodeJS.ProcessEnv = process.env): string {
   if (env['XDG_RUNTIME_DIR']) return join(env['XDG_RUNTIME_DIR'], 'os-ssh')
@@ -23,7 +30,7 @@ export function runtimeRoot(env: NodeJS.ProcessEnv = process.env): string {
 export async function runtimeDirectory(cloud: string, env?: NodeJS.ProcessEnv): Promise<string> {
   const root = await privateDirectory(runtimeRoot(env))
   await privateDirectory(join(root, '.c'))
-  return privateDirectory(join(root, cloud))
+  return privateDirectory(join(root, fileName(cloud)))
 }
 
 /** $HOME, as shells and editors understand it; without one, that of the password file. */

@@ -1,5 +1,6 @@
 import {catalogue, OsSshError} from '../errors.ts'
-import {plain, type Screen, wantsColour} from './terminal.ts'
+import {plain} from '../names/plain.ts'
+import {type Screen, wantsColour} from './terminal.ts'
 
 /** A fault as a user reads it, and the exit status that goes with it. */
 export interface Report {

@@ -1,10 +1,9 @@
 import {Flags} from '@oclif/core'
 
 import {OsSshError} from '../errors.ts'
+import {escapeCharacter, plain} from '../names/plain.ts'
 import type {Head} from './table.ts'
-import {escapeCharacter, plain, type Screen, wantsColour} from './terminal.ts'
-
-export type Colour = 'green' | 'yellow' | 'red' | 'gray'
+import {type Colour, type Screen, wantsColour} from './terminal.ts'
 
 /** One column of a listing, or one field of a record. */
 export interface Column<Row> {

@@ -1,5 +1,5 @@
+import {shortId, timeLeft} from '../names/brief.ts'
 import type {Path} from '../protocol/index.ts'
-import {shortId, timeLeft} from './briefly.ts'
 import type {Column} from './output.ts'
 
 /** Fields of a path; `listed` stand in a listing without `-c`. */

@@ -3,8 +3,8 @@ import {ReadStream, WriteStream} from 'node:tty'
 
 import type {Conversation, Questions, Whose} from '../conversation.ts'
 import {OsSshError} from '../errors.ts'
+import {plain} from '../names/plain.ts'
 import {inForeground} from '../system/process.ts'
-import {plain} from './terminal.ts'
 
 /** After this nobody is there, ms; in ssh's ProxyCommand sooner than ssh gives up (60 s, ConnectTimeout of the VM's Host). */
 const PATIENCE = 120_000

@@ -1,4 +1,4 @@
-import type {Colour} from './output.ts'
+import type {Colour} from './terminal.ts'
 
 export interface Cell {
   readonly text: string

@@ -1,6 +1,6 @@
-import {closest} from '../closest.ts'
 import {OsSshError} from '../errors.ts'
-import {plain} from './terminal.ts'
+import {closest} from '../names/closest.ts'
+import {plain} from '../names/plain.ts'
 
 /**
  * What to say of a command that does not exist.

@@ -1,6 +1,7 @@
 import {spawnSync} from 'node:child_process'
-import {readdirSync, writeFileSync} from 'node:fs'
+import {existsSync, readFileSync, writeFileSync} from 'node:fs'
 
+import {pathFiles} from '../../src/access/path-files.ts'
 import {root, World} from '../support/world.ts'
 import {type Bench, type Measured, measured, timed} from './measure.ts'
 
@@ -46,10 +47,9 @@ async function measure(world: World, names: readonly string[], runs: number): Pr
   const cold = () => {
     // Ends the connection to the gate, and nothing else: the path stays fresh.
     const directory = `${world.home}/run/os-ssh/tenant1`
-    spawnSync('ssh', ['-F', `${directory}/${vm}.conf`, '-O', 'exit', gateOf(directory, vm)], {
-      env,
-      stdio: 'ignore',
-    })
+    const {state, config: hop} = pathFiles(directory, vm)
+    const [, , , gate = 'none'] = existsSync(state) ? readFileSync(state, 'utf8').split(' ') : []
+    spawnSync('ssh', ['-F', hop, '-O', 'exit', gate], {env, stdio: 'ignore'})
   }
   const kinds: Record<string, [before: () => void, ours: () => number, base: () => number]> = {
     'ssh-first': [cold, () => through('true'), () => jumping('true')],
@@ -87,11 +87,4 @@ function throughput(
     theirs.push(speed(jumping('head', '-c', String(GIB), '/dev/zero')))
   }
   return measured('throughput', 'MB/s', mine, theirs)
-}
-
-/** The gate's Host name in the path's own file. */
-function gateOf(directory: string, vm: string): string {
-  if (!readdirSync(directory).includes(`${vm}.path`)) return 'none'
-  const {stdout} = spawnSync('cut', ['-d', ' ', '-f', '4', `${directory}/${vm}.path`], {encoding: 'utf8'})
-  return stdout.trim()
 }

@@ -1,6 +1,7 @@
 import {mkdirSync, mkdtempSync, rmSync, symlinkSync, writeFileSync} from 'node:fs'
 import {createServer} from 'node:net'
 
+import {pathFiles} from '../../src/access/path-files.ts'
 import {root} from '../support/world.ts'
 import {type Bench, type Measured, measured, timed} from './measure.ts'
 
@@ -39,8 +40,12 @@ function freshPath() {
   mkdirSync(`${directory}/bin`)
   symlinkSync('/bin/true', `${directory}/bin/ssh`)
   const until = Math.floor(Date.now() / 1000) + 3600
-  writeFileSync(`${cloud}/${vm}.path`, `${until} 100.64.0.16 22 gate\n`)
-  writeFileSync(`${cloud}/${vm}.conf`, '')
+  const {state, config} = pathFiles(cloud, vm)
+  writeFileSync(state, `${until} 100.64.0.16 22 gate\n`)
+  writeFileSync(config, '')
+  // Without a pinned host key no path is fresh.
+  mkdirSync(`${directory}/.ssh/os-ssh`, {recursive: true})
+  writeFileSync(`${directory}/.ssh/os-ssh/known_hosts`, `${vm} ssh-ed25519 AAAA\n`)
   const agent = createServer().listen(`${cloud}/agent`)
   agent.unref()
   return {

@@ -1,6 +1,6 @@
 import {afterAll, beforeAll, describe, expect, it, jest} from '@jest/globals'
 
-import {type OpenStack, withToken} from '../../src/openstack/index.ts'
+import type {OpenStack} from '../../src/openstack/index.ts'
 import {Contract} from '../support/contract.ts'
 import {onOvn, testCloud} from '../support/site.ts'
 
@@ -273,7 +273,7 @@ it('a token that was revoked is refused', async () => {
   const gone = await contract.as('tenant1', () => ({}))
   const token = await gone.identity.token()
   await gone.identity.revoke()
-  const dead = withToken(alice, token)
+  const dead = alice.as(token)
   await contract.holds('network-revoked-token', () => dead.network.networks(), 'unauthorized')
   await contract.holds('compute-revoked-token', () => dead.compute.servers(), 'unauthorized')
 })

@@ -3,17 +3,15 @@ import {createHash} from 'node:crypto'
 import type {FastifyRequest} from 'fastify'
 
 import {OsSshError} from '../../errors.ts'
-import {type OpenStack, type Token, withToken} from '../../openstack/index.ts'
+import type {OpenStack, Token} from '../../openstack/index.ts'
 import {auditDenial} from '../audit.ts'
 import type {Caller} from '../caller.ts'
 import {userFault} from '../faults.ts'
-import type {Deps} from './server.ts'
+import type {Authenticate, Deps} from './deps.ts'
 
 /** A validated token is believed this long, ms: what a revocation in Keystone may take to reach us. */
 const BELIEVE_MS = 30_000
 const MAX_CACHED = 10_000
-
-export type Authenticate = (request: FastifyRequest) => Promise<Caller>
 
 /**
  * Makes callers out of requests: their token, validated with itself, and the cloud as they see it.
@@ -46,7 +44,7 @@ export function authenticator(
       if (cache.size > MAX_CACHED && !oldest.done) cache.delete(oldest.value)
     }
     const {token} = entry
-    return {token, cloud: withToken(cloud, token), source: request.ip, admin: isAdmin(token)}
+    return {token, cloud: cloud.as(token), source: request.ip, admin: isAdmin(token)}
   }
 }
 

@@ -10,8 +10,8 @@ import {gateViews} from '../store/gates.ts'
 import {pathsOfGate} from '../store/paths.ts'
 import type {GateRow} from '../store/schema.ts'
 import {isOperator, operator} from './auth.ts'
+import type {Api, Deps} from './deps.ts'
 import {AuditQuery, type GateBody, GateBody as GateBodySchema, IdParams} from './schemas.ts'
-import type {Api, Deps} from './server.ts'
 
 /** Looks the gate's server up and pins its host key. */
 async function gateRow({context}: Deps, body: GateBody): Promise<GateRow> {

@@ -2,8 +2,8 @@ import type {HostKeys} from '../../protocol/index.ts'
 import {actor, audit} from '../audit.ts'
 import {mayEnter, visibleServer} from '../grant.ts'
 import {forgetHostKeys, hostKeys, pinnedHostKeys} from '../host-keys.ts'
+import type {Api, Deps} from './deps.ts'
 import {IdParams} from './schemas.ts'
-import type {Api, Deps} from './server.ts'
 
 /** /v1/host-keys: what is pinned for a VM; for the members of its project. */
 export function hostKeyRoutes(api: Api, {context, authenticate}: Deps): void {

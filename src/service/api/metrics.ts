@@ -1,6 +1,6 @@
 import {collectDefaultMetrics, Gauge, Histogram, Registry} from 'prom-client'
 
-import type {Api, Deps} from './server.ts'
+import type {Api, Deps} from './deps.ts'
 
 /** /metrics in the Prometheus text format: our process, the requests, and what the tables hold. */
 export function metrics(api: Api, {context}: Deps): void {

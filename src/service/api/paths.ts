@@ -9,9 +9,9 @@ import {bar} from '../store/bars.ts'
 import {path as pathById} from '../store/paths.ts'
 import type {GateRow, PathRow} from '../store/schema.ts'
 import {isOperator, operator} from './auth.ts'
+import type {Api, Deps} from './deps.ts'
 import {problem} from './problems.ts'
 import {IdParams, PathBody, PathPatch, PathQuery, RevokeQuery, WaitQuery} from './schemas.ts'
-import type {Api, Deps} from './server.ts'
 
 const DEFAULT_WAIT_S = 60
 /** So long a grant keeps its project's turn at most, ms: a VM that does not answer must not hold up its project's others. */

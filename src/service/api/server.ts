@@ -1,42 +1,13 @@
 import {randomUUID} from 'node:crypto'
-import type {IncomingMessage, ServerResponse} from 'node:http'
 import swagger from '@fastify/swagger'
 import {type TypeBoxTypeProvider, TypeBoxValidatorCompiler} from '@fastify/type-provider-typebox'
-import Fastify, {
-  type FastifyBaseLogger,
-  type FastifyInstance,
-  LogController,
-  type RawServerDefault,
-} from 'fastify'
-
-import type {ServiceContext} from '../context.ts'
-import type {GrantLimits} from '../limits.ts'
-import type {Reconciler} from '../reconciler.ts'
-import type {Turns} from '../turns.ts'
-import type {Authenticate} from './auth.ts'
+import Fastify, {type FastifyBaseLogger, LogController} from 'fastify'
+import type {Api, Deps} from './deps.ts'
 import {gateRoutes} from './gates.ts'
 import {hostKeyRoutes} from './host-keys.ts'
 import {metrics} from './metrics.ts'
 import {pathRoutes} from './paths.ts'
 import {answerProblem} from './problems.ts'
-
-export interface Deps {
-  readonly context: ServiceContext
-  readonly reconciler: Reconciler
-  readonly authenticate: Authenticate
-  readonly limits: GrantLimits
-  /** Whose request is next; absent in embedded use. */
-  readonly turns?: Turns | undefined
-  readonly version: string
-}
-
-export type Api = FastifyInstance<
-  RawServerDefault,
-  IncomingMessage,
-  ServerResponse,
-  FastifyBaseLogger,
-  TypeBoxTypeProvider
->
 
 const BODY_LIMIT = 64 * 1024
 const LONGEST_REQUEST_MS = 150_000

@@ -4,8 +4,9 @@ import {join} from 'node:path'
 
 import {afterAll, afterEach, beforeEach, expect, test} from '@jest/globals'
 
-import {readPath} from '../../../src/access/path-file.ts'
-import {ensurePath, findPath, revokeByWord} from '../../../src/access/paths.ts'
+import {ensurePath} from '../../../src/access/ensure-path.ts'
+import {pathFiles, readPath} from '../../../src/access/path-files.ts'
+import {findPath, revokeByWord} from '../../../src/access/paths.ts'
 import type {Session} from '../../../src/access/session.ts'
 import {OsSshError} from '../../../src/errors.ts'
 import type {Path, PathRequest} from '../../../src/protocol/index.ts'
@@ -18,6 +19,7 @@ const [ca, vmKey] = [generateKeyPair('ca'), generateKeyPair('').publicKey]
 const PATH = 'bbbbbbbb-0000-4000-8000-000000000001'
 const home = mkdtempSync(join(tmpdir(), 'os-ssh-paths-'))
 const directory = join(home, 'run', 'lab')
+const files = pathFiles(directory, id)
 const before = process.env['HOME']
 
 interface Fake {
@@ -105,16 +107,13 @@ test('ten callers at once ask the service once; what they find is complete and p
   const found = await Promise.all(Array.from({length: 10}, () => ensurePath(session, id)))
   expect(requests).toEqual(['POST /v1/paths?wait=1'])
   expect(new Set(found.map(path => path.alias))).toEqual(new Set(['100.64.0.7']))
-  const config = readFileSync(join(directory, `${id}.conf`), 'utf8')
-  expect(config).toMatch(/^Host gate-1\n/m)
+  const config = readFileSync(files.config, 'utf8')
+  expect(config).toMatch(new RegExp(`^Host gate-1-${id}\\n`))
   expect(config).toMatch(/HostName 192\.0\.2\.7\n {2}Port 2222\n {2}User osp0001\n {2}HostKeyAlias gate-1\n/)
   expect(config).toMatch(/StrictHostKeyChecking yes/)
-  expect(readFileSync(join(directory, `${id}.known`), 'utf8')).toBe(
-    `@cert-authority gate-1 ${ca.publicKey}\n`,
-  )
-  for (const end of ['.path', '.conf', '.known', '.pub', '-cert.pub']) {
-    expect(statSync(join(directory, id + end)).mode & 0o777).toBe(0o600)
-  }
+  expect(readFileSync(files.knownHosts, 'utf8')).toBe(`@cert-authority gate-1 ${ca.publicKey}\n`)
+  const {lock: _, connect: _c, ...written} = files
+  for (const file of Object.values(written)) expect(statSync(file).mode & 0o777).toBe(0o600)
   expect(readFileSync(join(home, '.ssh/os-ssh/known_hosts'), 'utf8')).toBe(`${id} ${vmKey}\n`)
 }, 20_000)
 
@@ -126,7 +125,7 @@ test('a path is renewed after two thirds of its life', async () => {
 
 /** Makes the path old enough to be renewed. */
 function age(expires: number): void {
-  const file = join(directory, `${id}.path`)
+  const file = files.state
   const [, alias, port, gate, , path] = readFileSync(file, 'utf8').trim().split(' ')
   writeFileSync(file, ['1', alias, port, gate, expires, path].join(' '))
 }

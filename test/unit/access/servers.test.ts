@@ -1,10 +1,9 @@
 import {expect, test} from '@jest/globals'
-
 import {loginOf} from '../../../src/access/hosts.ts'
 import {findServer} from '../../../src/access/servers.ts'
 import type {Session} from '../../../src/access/session.ts'
-import {slug} from '../../../src/access/words.ts'
 import {OpenStackError} from '../../../src/openstack/errors.ts'
+import {fileName} from '../../../src/system/directories.ts'
 
 const uuid = (start: string) => `${start}-0000-4000-8000-000000000001`
 const servers = [
@@ -78,7 +77,7 @@ test('the login is the image’s own, then its distribution’s, and never anyth
 })
 
 test('a cloud’s name is a directory name, or a hash of one', () => {
-  expect(slug('my-cloud.1')).toBe('my-cloud.1')
+  expect(fileName('my-cloud.1')).toBe('my-cloud.1')
   for (const name of ['..', '../x', 'a b', '.c', '', 'ü', 'x'.repeat(40)])
-    expect(slug(name)).toMatch(/^x-[0-9a-f]{16}$/)
+    expect(fileName(name)).toMatch(/^x-[0-9a-f]{16}$/)
 })

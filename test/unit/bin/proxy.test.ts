@@ -6,6 +6,9 @@ import {join} from 'node:path'
 
 import {afterAll, beforeAll, beforeEach, expect, test} from '@jest/globals'
 
+import {pathFiles} from '../../../src/access/path-files.ts'
+import {hopArguments} from '../../../src/ssh/hop.ts'
+
 const root = new URL('../../..', import.meta.url).pathname
 const dir = mkdtempSync(join(tmpdir(), 'os-ssh-proxy-'))
 const [run, cloud, bin] = [join(dir, 'run/os-ssh'), join(dir, 'run/os-ssh/lab'), join(dir, 'b in')]
@@ -35,9 +38,10 @@ const start = (...args: Parameters<typeof started>) => started(...args).stdout
 /** An ssh that says this and ends so. */
 const ssh = (script: string) => writeFileSync(join(bin, 'ssh'), `#!/bin/sh\n${script}\n`)
 const path = (until: number) =>
-  writeFileSync(join(cloud, `${id}.path`), `${until} fd00::7 22 gate-1 9 path-1\n`)
+  writeFileSync(pathFiles(cloud, id).state, `${until} fd00::7 22 gate-1 9 path-1\n`)
+const files = pathFiles(cloud, id)
 const later = Math.floor(Date.now() / 1000) + 3600
-const straight = `ssh -F ${cloud}/${id}.conf -W [fd00::7]:22 gate-1\n`
+const straight = `ssh ${hopArguments({config: files.config, alias: 'fd00::7', port: 22, gate: 'gate-1'}).join(' ')}\n`
 const asking = `node ${root}bin/run.js proxy lab ${id} agent\n`
 
 beforeAll(() => {
@@ -109,7 +113,7 @@ test('the last try says in one line why there is no way', () => {
 test('the last try takes the path whatever its time, and never asks again', () => {
   path(0)
   expect(start(`${root}bin/proxy`, ['lab', id], {OS_SSH_PROXY_LAST: '1'})).toBe(straight)
-  rmSync(join(cloud, `${id}.path`))
+  rmSync(pathFiles(cloud, id).state)
   expect(started(`${root}bin/proxy`, ['lab', id], {OS_SSH_PROXY_LAST: '1'})).toMatchObject({
     status: 70,
     stdout: '',
@@ -120,7 +124,7 @@ test('the last try takes the path whatever its time, and never asks again', () =
 test('a stale path, none, and no agent ask Node', () => {
   path(1)
   expect(start(`${root}bin/proxy`, ['lab', id, 'agent'])).toBe(asking)
-  rmSync(join(cloud, `${id}.path`))
+  rmSync(pathFiles(cloud, id).state)
   expect(start(`${root}bin/proxy`, ['lab', id, 'agent'])).toBe(asking)
   expect(start(`${root}bin/proxy`, ['other', id])).toBe(asking.replace('lab', 'other').replace(' agent', ''))
 })
@@ -153,7 +157,7 @@ test('without any Node it says which one it needs, and where it looked', () => {
 })
 
 test('a damaged path file asks Node', () => {
-  writeFileSync(join(cloud, `${id}.path`), 'soon $(id)\n')
+  writeFileSync(pathFiles(cloud, id).state, 'soon $(id)\n')
   expect(start(`${root}bin/proxy`, ['lab', id, 'agent'])).toBe(asking)
 })
 

@@ -5,7 +5,6 @@ import {
   type OpenStackOptions,
   openStack,
   type Token,
-  withToken,
 } from '../../../src/openstack/index.ts'
 import {type Fake, issue, recorded, startFake} from './fake.ts'
 
@@ -206,7 +205,7 @@ describe('tokens', () => {
     expect(fake.to('/v2.0/ports')).toHaveLength(4)
   })
 
-  test("withToken uses somebody else's token and never its own", async () => {
+  test("as() uses somebody else's token and never its own", async () => {
     fake.on('GET', '/v2.0/ports', asked =>
       asked.headers['x-auth-token'] === 'theirs'
         ? recorded('neutron-ports-of-vm-member')
@@ -214,9 +213,9 @@ describe('tokens', () => {
     )
     const own = client()
     const token = await own.identity.token()
-    const theirs = withToken(own, {...token, id: 'theirs', catalog: []})
+    const theirs = own.as({...token, id: 'theirs', catalog: []})
     expect(await theirs.network.ports()).toHaveLength(1)
-    await expect(withToken(own, {...token, id: 'dead'}).network.ports()).rejects.toMatchObject({
+    await expect(own.as({...token, id: 'dead'}).network.ports()).rejects.toMatchObject({
       fault: 'unauthorized',
     })
     expect(fake.to('/v3/auth/tokens')).toHaveLength(1)

@@ -80,7 +80,7 @@ describe('which file and cloud', () => {
 
   test('no file and no variables says where it looked; the only cloud needs no choice', async () => {
     await expect(load()).rejects.toMatchObject({
-      fault: 'config',
+      fault: 'no-cloud',
       message: expect.stringContaining(join(dir, 'cwd')),
     })
     await write('cwd/clouds.yaml', "clouds: {only: {auth: {auth_url: 'http://a.example'}}}")

@@ -1,6 +1,6 @@
 import {describe, expect, it} from '@jest/globals'
 import fc from 'fast-check'
-
+import {plain, shortened} from '../../../src/names/plain.ts'
 import {compare} from '../../../src/snat/compare.ts'
 import {compareSvg} from '../../../src/snat/compare-svg.ts'
 import type {Facts} from '../../../src/snat/facts.ts'
@@ -9,7 +9,6 @@ import {MODES} from '../../../src/snat/modes.ts'
 import {prometheus} from '../../../src/snat/prometheus.ts'
 import {show} from '../../../src/snat/show.ts'
 import {status} from '../../../src/snat/status.ts'
-import {tidy} from '../../../src/snat/text.ts'
 import {trace} from '../../../src/snat/trace.ts'
 import {traceSvg} from '../../../src/snat/trace-svg.ts'
 
@@ -152,15 +151,15 @@ describe('hostile names', () => {
     ['a lone surrogate', 'x\ud800y', 'd'],
     ['markup', '<script>alert(1)</script>&"', 'e'],
   ])('%s does nothing', (_, hostile) => {
-    const clean = tidy(hostile)
+    const clean = plain(hostile)
     // biome-ignore lint/suspicious/noControlCharactersInRegex: that is what must not be there
     expect(clean).not.toMatch(/[\u0000-\u001f\u007f-\u009f\u202e]/)
     expect(clean.isWellFormed()).toBe(true)
   })
 
   it('cuts 255 characters, and counts astral ones as one', () => {
-    expect(tidy('x'.repeat(255), 32)).toBe(`${'x'.repeat(31)}…`)
-    expect(tidy('😀'.repeat(40), 32)).toBe(`${'😀'.repeat(31)}…`)
+    expect(shortened('x'.repeat(255), 32)).toBe(`${'x'.repeat(31)}…`)
+    expect(shortened('😀'.repeat(40), 32)).toBe(`${'😀'.repeat(31)}…`)
   })
 })
 

@@ -40,7 +40,7 @@ test('the lock is given back when the work fails', async () => {
 test('a lock that survived a reboot is not taken for that of a process which has its pid now', async () => {
   const lock = join(dir, 'reused')
   writeFileSync(lock, `${process.ppid} 0badb007-4711`)
-  await expect(withLock(lock, async () => 'in', 0)).resolves.toBe('in')
+  await expect(withLock(lock, async () => 'in')).resolves.toBe('in')
   // As older versions wrote it, and where nothing tells when a process began.
   writeFileSync(lock, String(process.ppid))
   await expect(withLock(lock, async () => 'in', 60)).rejects.toMatchObject({code: 'BUSY'})

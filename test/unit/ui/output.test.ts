@@ -5,7 +5,7 @@ import {expect, test} from '@jest/globals'
 import stringWidth from 'string-width'
 import {parse} from 'yaml'
 
-import {timeLeft} from '../../../src/ui/briefly.ts'
+import {timeLeft} from '../../../src/names/brief.ts'
 import {type Column, type OutputFlags, render, renderOne} from '../../../src/ui/output.ts'
 import type {Screen} from '../../../src/ui/terminal.ts'
 

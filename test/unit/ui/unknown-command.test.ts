@@ -1,6 +1,6 @@
 import {expect, test} from '@jest/globals'
 
-import {closest} from '../../../src/closest.ts'
+import {closest} from '../../../src/names/closest.ts'
 import {unknownCommand} from '../../../src/ui/unknown-command.ts'
 
 const known = ['config', 'connect', 'list', 'paths:list', 'paths:revoke', 'snat:status']

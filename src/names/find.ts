@@ -1,5 +1,5 @@
+import {OsSshError} from '../errors.ts'
 import {closest} from './closest.ts'
-import {OsSshError} from './errors.ts'
 
 /** How things of one kind are named. */
 export interface Naming<T> {

@@ -1,6 +1,6 @@
 import {expect, test} from '@jest/globals'
 
-import {connectWords} from '../../../src/ssh/words.ts'
+import {connectWords} from '../../../src/ssh/command-line.ts'
 
 const own = ['os-cloud', 'keychain']
 const parse = (...words: string[]) => connectWords(words, own)

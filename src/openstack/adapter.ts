@@ -1,13 +1,14 @@
 import {findEndpoint, noEndpoint} from './catalog.ts'
+import type {Client} from './client.ts'
 import {OpenStackError} from './errors.ts'
 import {json, nonsense} from './failure.ts'
 import {isRecord, type Settings} from './merge.ts'
 import {pageOf, queries} from './paging.ts'
-import type {Session, Wish} from './session.ts'
+import type {ApiRequest} from './request.ts'
 import type {HttpAnswer} from './transport.ts'
 import type {Filter} from './types.ts'
 
-export interface ServiceTraits {
+export interface AdapterTraits {
   readonly type: string
   /** Brings the catalog's URL to the version we speak. */
   readonly versioned: (pathname: string) => string
@@ -17,32 +18,33 @@ export interface ServiceTraits {
   readonly refused?: (answer: HttpAnswer) => void
 }
 
-type Extra = Partial<Pick<Wish, 'body' | 'idempotent'>> & {readonly query?: string}
+type Extra = Partial<Pick<ApiRequest, 'body' | 'idempotent'>> & {readonly query?: string}
 
 /** One service of a cloud: paths instead of URLs, JSON instead of text, whole listings instead of pages. */
-export class Service {
-  private readonly session: Session
-  private readonly traits: ServiceTraits
+/** keystoneauth calls it so, too. */
+export class Adapter {
+  private readonly client: Client
+  private readonly traits: AdapterTraits
 
-  constructor(session: Session, traits: ServiceTraits) {
-    this.session = session
+  constructor(client: Client, traits: AdapterTraits) {
+    this.client = client
     this.traits = traits
   }
 
   /** The JSON object that is answered, or undefined for an empty body. @param path its segments, encoded here */
   async call(method: string, path: readonly string[], extra: Extra = {}): Promise<Settings | undefined> {
-    const wish = await this.wish(method, path, extra)
-    const answer = await this.send(wish)
+    const request = await this.request(method, path, extra)
+    const answer = await this.send(request)
     if (answer.body === '') return undefined
-    const value = json(wish, answer)
-    if (!isRecord(value)) throw nonsense(wish, 'it is not a JSON object', answer)
+    const value = json(request, answer)
+    if (!isRecord(value)) throw nonsense(request, 'it is not a JSON object', answer)
     return value
   }
 
   /** The object under `key` of the answer. @throws OpenStackError `server` when there is none */
   async show(method: string, path: readonly string[], key: string, extra: Extra = {}): Promise<Settings> {
     const value = (await this.call(method, path, extra))?.[key]
-    if (!isRecord(value)) throw nonsense(await this.wish(method, path, extra), `it has no ${key}`)
+    if (!isRecord(value)) throw nonsense(await this.request(method, path, extra), `it has no ${key}`)
     return value
   }
 
@@ -53,12 +55,12 @@ export class Service {
       const seen = new Set<string>()
       for (let query: string | undefined = first; query !== undefined; ) {
         if (seen.has(query) || seen.size >= 10_000) {
-          throw nonsense(await this.wish('GET', path, {query}), 'its pages go in a circle')
+          throw nonsense(await this.request('GET', path, {query}), 'its pages go in a circle')
         }
         seen.add(query)
-        const wish = await this.wish('GET', path, {query})
-        const answer = await this.send(wish)
-        const page = pageOf(wish, answer, key)
+        const request = await this.request('GET', path, {query})
+        const answer = await this.send(request)
+        const page = pageOf(request, answer, key)
         for (const entry of page.entries) entries.push(entry)
         query = page.next
       }
@@ -66,22 +68,26 @@ export class Service {
     return entries
   }
 
-  private async send(wish: Wish): Promise<HttpAnswer> {
+  private async send(request: ApiRequest): Promise<HttpAnswer> {
     const {headers, refused} = this.traits
-    const answer = await this.session.request({
-      ...wish,
+    const answer = await this.client.request({
+      ...request,
       ...(headers && {headers: headers()}),
       ...(refused && {accept: [406]}),
     })
     if (answer.status !== 406) return answer
     refused?.(answer)
-    return this.session.request({...wish, ...(headers && {headers: headers()})})
+    return this.client.request({...request, ...(headers && {headers: headers()})})
   }
 
-  private async wish(method: string, path: readonly string[], {query = '', ...rest}: Extra): Promise<Wish> {
+  private async request(
+    method: string,
+    path: readonly string[],
+    {query = '', ...rest}: Extra,
+  ): Promise<ApiRequest> {
     const {type, versioned} = this.traits
-    const endpoint = await findEndpoint(this.session.config, type, () => this.session.token())
-    if (!endpoint) throw noEndpoint(this.session.config, type, await this.session.token())
+    const endpoint = await findEndpoint(this.client.config, type, () => this.client.token())
+    if (!endpoint) throw noEndpoint(this.client.config, type, await this.client.token())
     const url = new URL(endpoint)
     url.pathname = [versioned(url.pathname.replace(/\/+$/, '')), ...path.map(segment)].join('/')
     url.search = query

@@ -1,31 +1,20 @@
 import {authenticate, type Grant} from './auth.ts'
-import type {OpenStackOptions} from './cloud.ts'
 import type {CloudConfig} from './config.ts'
 import {OpenStackError} from './errors.ts'
 import {type Call, failureOf, unreachable} from './failure.ts'
+import type {OpenStackOptions} from './options.ts'
 import {proxyOf} from './proxy.ts'
+import type {ApiRequest} from './request.ts'
 import {type Outcome, type RetryPolicy, withRetries} from './retry.ts'
 import {tokenPattern} from './token.ts'
 import type {HttpAnswer, Transport} from './transport.ts'
 import type {Token} from './types.ts'
 
-export interface Wish {
-  readonly service: string
-  readonly method: string
-  readonly url: URL
-  readonly headers?: Readonly<Record<string, string>>
-  readonly body?: unknown
-  /** May be sent twice; by default what HTTP says of the method. */
-  readonly idempotent?: boolean
-  /** Statuses beyond 2xx that the caller handles itself. */
-  readonly accept?: readonly number[]
-}
-
 /** A token about to expire (ms) is as good as none: it would die on the way. */
 const margin = 30_000
 
 /** One cloud as one user: sends requests with a token, gets new tokens, counts. */
-export class Session {
+export class Client {
   calls = 0
   readonly config: CloudConfig
   private readonly transport: Transport
@@ -49,7 +38,7 @@ export class Session {
   }
 
   /** The same cloud and connections with somebody else's token. */
-  with(token: Token): Session {
+  with(token: Token): Client {
     // Validated without its catalog: the addresses are the same for everybody.
     const catalog = token.catalog.length > 0 ? token.catalog : (this.grant?.token.catalog ?? [])
     const {timeout, retryDelay} = this.options
@@ -58,15 +47,15 @@ export class Session {
       ...(timeout && {timeout}),
       ...(retryDelay !== undefined && {retryDelay}),
     }
-    const session = new Session(this.config, this.transport, options, true)
-    session.agreed = this.agreed
-    return session
+    const client = new Client(this.config, this.transport, options, true)
+    client.agreed = this.agreed
+    return client
   }
 
   /** The current token, or a new one; several callers at once share one authentication. */
   async token(): Promise<Token> {
     if (this.grant && (this.fixed || this.grant.until - margin > Date.now())) return this.grant.token
-    this.pending ??= authenticate(this, this.options).finally(() => {
+    this.pending ??= authenticate(this.config, request => this.send(request), this.options).finally(() => {
       this.pending = undefined
     })
     const grant = await this.pending
@@ -100,18 +89,18 @@ export class Session {
    *
    * @throws OpenStackError
    */
-  async request(wish: Wish): Promise<HttpAnswer> {
+  async request(request: ApiRequest): Promise<HttpAnswer> {
     const token = await this.token()
     const first = await this.send({
-      ...wish,
-      headers: {...wish.headers, 'x-auth-token': token.id},
-      accept: [401, ...(wish.accept ?? [])],
+      ...request,
+      headers: {...request.headers, 'x-auth-token': token.id},
+      accept: [401, ...(request.accept ?? [])],
     })
     if (first.status !== 401) return first
-    if (this.fixed) throw failureOf(wish, first)
+    if (this.fixed) throw failureOf(request, first)
     this.forget(token)
     const renewed = await this.token()
-    return this.send({...wish, headers: {...wish.headers, 'x-auth-token': renewed.id}})
+    return this.send({...request, headers: {...request.headers, 'x-auth-token': renewed.id}})
   }
 
   /**
@@ -119,10 +108,10 @@ export class Session {
    *
    * @throws OpenStackError for every status that is neither 2xx nor accepted
    */
-  async send(wish: Wish): Promise<HttpAnswer> {
-    const call: Call = wish
+  async send(request: ApiRequest): Promise<HttpAnswer> {
+    const call: Call = request
     const timeout = this.options.timeout ?? this.config.timeout ?? 30_000
-    const idempotent = wish.idempotent ?? ['GET', 'HEAD', 'PUT', 'DELETE'].includes(wish.method)
+    const idempotent = request.idempotent ?? ['GET', 'HEAD', 'PUT', 'DELETE'].includes(request.method)
     const policy: RetryPolicy = {
       retries: idempotent ? 3 : 0,
       base: this.options.retryDelay ?? 250,
@@ -131,28 +120,35 @@ export class Session {
     let tries = 0
     const outcome = await withRetries(policy, n => {
       tries = n
-      return this.attempt(wish, timeout)
+      return this.attempt(request, timeout)
     })
     if ('error' in outcome) {
       if (outcome.error instanceof OpenStackError) throw outcome.error
       throw unreachable(call, outcome.error, timeout, proxyOf(call.url, this.config.proxy))
     }
     const {answer} = outcome
-    if ((answer.status >= 200 && answer.status < 300) || wish.accept?.includes(answer.status)) return answer
+    if ((answer.status >= 200 && answer.status < 300) || request.accept?.includes(answer.status))
+      return answer
     // The answer of the first try was lost, but it had been heard.
-    if (wish.method === 'DELETE' && answer.status === 404 && tries > 0)
+    if (request.method === 'DELETE' && answer.status === 404 && tries > 0)
       return {...answer, status: 204, body: ''}
     throw failureOf(call, answer)
   }
 
-  private async attempt(wish: Wish, timeout: number): Promise<Outcome> {
+  private async attempt(request: ApiRequest, timeout: number): Promise<Outcome> {
     this.calls++
-    const json = wish.body === undefined ? {} : {'content-type': 'application/json'}
-    const headers = {accept: 'application/json', 'user-agent': 'os-ssh', ...json, ...wish.headers}
-    const body = wish.body === undefined ? {} : {body: JSON.stringify(wish.body)}
+    const json = request.body === undefined ? {} : {'content-type': 'application/json'}
+    const headers = {accept: 'application/json', 'user-agent': 'os-ssh', ...json, ...request.headers}
+    const body = request.body === undefined ? {} : {body: JSON.stringify(request.body)}
     try {
       return {
-        answer: await this.transport.send({method: wish.method, url: wish.url, headers, timeout, ...body}),
+        answer: await this.transport.send({
+          method: request.method,
+          url: request.url,
+          headers,
+          timeout,
+          ...body,
+        }),
       }
     } catch (error) {
       return {error}

@@ -1,38 +1,58 @@
-import {stat, unlink} from 'node:fs/promises'
+import {readdir, stat, unlink} from 'node:fs/promises'
 import {join} from 'node:path'
 
 import {ensureAgent} from '../ssh/agent.ts'
+import type {Hop} from '../ssh/hop.ts'
 import {pinnedKeys} from '../ssh/known-hosts.ts'
 import {readIfThere} from '../system/files.ts'
 
+/** The files of the path to one VM, in its cloud's runtime directory. bin/proxy spells some of them, too: a test compares. */
+export function pathFiles(directory: string, serverId: string) {
+  const at = join(directory, serverId)
+  return {
+    /** The one that bin/proxy reads; see PathFile. */
+    state: `${at}.path`,
+    /** ssh_config of the gate's hop. */
+    config: `${at}.conf`,
+    knownHosts: `${at}.known`,
+    certificate: `${at}-cert.pub`,
+    publicKey: `${at}.pub`,
+    /** ssh_config of the VM, for connect. */
+    connect: `${at}.ssh`,
+    /** Held by whoever gets the path. */
+    lock: `${at}.lock`,
+  }
+}
+
+/** UUIDs of the VMs that this machine keeps a path to. */
+export async function keptPaths(directory: string): Promise<string[]> {
+  const files = await readdir(directory).catch(() => [])
+  return files.filter(name => name.endsWith('.path')).map(name => name.slice(0, -'.path'.length))
+}
+
 /** A path as bin/proxy reads it: one line `until alias port gate expires id`. */
-export interface PathFile {
+export interface PathFile extends Hop {
   /** Until when to use it without asking the service, epoch s: two thirds of its certificate's life. */
   readonly until: number
-  readonly alias: string
-  readonly port: number
-  readonly gate: string
   /** Until when it can be used at all: the end of its certificate, epoch s. */
   readonly expires: number
   readonly id: string
-  /** ssh_config of the gate's hop. */
-  readonly config: string
 }
 
 const now = () => Math.floor(Date.now() / 1000)
 
 /** The path to a VM that earlier commands left, however old. */
 export async function readPath(directory: string, serverId: string): Promise<PathFile | undefined> {
-  const text = await readIfThere(join(directory, `${serverId}.path`))
+  const {state, config} = pathFiles(directory, serverId)
+  const text = await readIfThere(state)
   const [until, alias, port, gate, expires, id] = text?.trim().split(' ') ?? []
   if (!until || !alias || !port || !gate || !expires || !id) return undefined
-  const config = join(directory, `${serverId}.conf`)
   return {until: Number(until), alias, port: Number(port), gate, expires: Number(expires), id, config}
 }
 
 /** When the path to a VM was written, epoch ms; 0 without one. */
 export async function writtenAt(directory: string, serverId: string): Promise<number> {
-  return stat(join(directory, `${serverId}.path`)).then(
+  return stat(pathFiles(directory, serverId).state).then(
     file => file.mtimeMs,
     () => 0,
   )
@@ -47,7 +67,6 @@ export async function freshPath(directory: string, serverId: string): Promise<Pa
 
 /** Removes what this machine keeps of the path to a VM. */
 export async function forgetPath(directory: string, serverId: string): Promise<void> {
-  for (const end of ['.path', '.conf', '.known', '-cert.pub', '.pub', '.ssh']) {
-    await unlink(join(directory, `${serverId}${end}`)).catch(() => {})
-  }
+  const {lock: _, ...files} = pathFiles(directory, serverId)
+  for (const file of Object.values(files)) await unlink(file).catch(() => {})
 }

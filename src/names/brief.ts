@@ -1,5 +1,12 @@
-/** The start of a UUID: enough for every command that takes one. */
-export const shortId = (id: string): string => id.slice(0, 8)
+import {plain, shortened} from './plain.ts'
+
+/** The start of a UUID, as people quote it: enough for every command that takes one. */
+export const shortId = (id: string): string => plain(id.slice(0, 8))
+
+/** What to call a thing: its name, or, as the unnamed are common, the start of its UUID. */
+export function nameOf(thing: {readonly id: string; readonly name?: string}, max = 255): string {
+  return shortened(thing.name ?? '', max) || shortId(thing.id)
+}
 
 /** `7 h 40 min left`, for people; of a time that is over, `over`. @param until RFC 3339 @param now epoch ms */
 export function timeLeft(until: string, now = Date.now()): string {

@@ -1,0 +1,97 @@
+import {setTimeout as sleep} from 'node:timers/promises'
+
+import {OsSshError} from '../errors.ts'
+import type {Path, PathGrant, PathRequest} from '../protocol/index.ts'
+import {pinnedKeys} from '../ssh/known-hosts.ts'
+import {learnHostKey} from '../ssh/trust.ts'
+import {withLock} from '../system/lock.ts'
+import {checkGrant} from './grant.ts'
+import {pinGranted} from './host-keys.ts'
+import {ensureIdentity} from './identity.ts'
+import {freshPath, type PathFile, pathFiles, readPath, writtenAt} from './path-files.ts'
+import type {Session} from './session.ts'
+import {writePath} from './write-path.ts'
+
+/** How long the service may take to make a path, ms. */
+const PATIENCE = 120_000
+/** How long the service keeps a request that it cannot answer yet, s. */
+const POLL = 10
+/** A path that ends sooner than this is of no use, s. */
+const LAST_MOMENT = 30
+const now = () => Math.floor(Date.now() / 1000)
+
+/**
+ * A usable path to a VM: the one there is while it is young, else a renewed or new one from the service. Ten callers at
+ * once ask the service once. When the service is away, an older path serves until it expires.
+ * @param failedAt since when the path that there is does not work, epoch ms
+ * @throws OsSshError whatever the service says, NOT_LOGGED_IN, HOST_KEY, NO_KEYCHAIN
+ */
+export async function ensurePath(
+  session: Session,
+  serverId: string,
+  wanted: Pick<PathRequest, 'network_id' | 'life'> = {},
+  {failedAt, patience = PATIENCE}: {failedAt?: number | undefined; patience?: number | undefined} = {},
+): Promise<PathFile> {
+  return withLock(pathFiles(session.directory, serverId).lock, async () => {
+    const there = await freshPath(session.directory, serverId)
+    // One that failed is of no use, unless another process has got it anew meanwhile.
+    const works = failedAt === undefined || (await writtenAt(session.directory, serverId)) > failedAt
+    if (there && works && Object.keys(wanted).length === 0) return there
+    const identity = await ensureIdentity(session)
+    try {
+      const body = {server_id: serverId, public_key: identity.publicKey, ...wanted}
+      const grant = await ask(session, body, patience)
+      await pinGranted(session, grant)
+      const path = await writePath(session.directory, grant, identity)
+      await trust(session, grant, path)
+      return path
+    } catch (error) {
+      // The older path is what has just failed.
+      if (failedAt !== undefined) throw error
+      const old = await readPath(session.directory, serverId)
+      if (!(error instanceof OsSshError) || error.code !== 'SERVICE_DOWN') throw error
+      if (!old || old.expires - now() < LAST_MOMENT) throw error
+      session.say(
+        `the path could not be renewed (${error.message}); it can be used for ${Math.floor((old.expires - now()) / 60)} min`,
+      )
+      return old
+    }
+  })
+}
+
+async function ask(session: Session, body: PathRequest, patience: number): Promise<PathGrant> {
+  const service = await session.service()
+  const deadline = Date.now() + patience
+  // What it is doing is asked for after a second: by then a user wonders.
+  for (let wait = 1; ; wait = Math.min(POLL, Math.ceil(patience / 1000))) {
+    const path = await service.request<Path>('POST', `/v1/paths?wait=${wait}`, body)
+    if (path?.state === 'failed') {
+      const {code = 'GATE_DOWN', detail = 'the path could not be made', hint} = path.error ?? {}
+      throw new OsSshError(code as 'GATE_DOWN', detail, hint ? {hint} : {})
+    }
+    if (path?.state === 'active') return checkGrant(path, body.server_id)
+    if (Date.now() > deadline)
+      throw new OsSshError(
+        'BUSY',
+        `the path to VM ${body.server_id} is still being made, after ${patience / 1000} s`,
+      )
+    if (wait === 1) session.progress(`making a path to ${path?.server_name}${steps[path?.route] ?? ''} …`)
+    await sleep(500)
+  }
+}
+
+/** What takes its time, by the kind of route. */
+const steps: Readonly<Record<string, string>> = {
+  attached: ': the gate gets a port on its network',
+  routed: ': the gate gets a port on a network that a router joins with it',
+  direct: ': the gate asks it for an answer',
+}
+
+/** Without a key in the console log, the first key that is seen is pinned, once, and the user is told. */
+async function trust(session: Session, grant: PathGrant, path: PathFile): Promise<void> {
+  const id = grant.server_id
+  if (grant.host_keys.length > 0 || (await pinnedKeys(id)).length > 0) return
+  const learned = await learnHostKey(id, path)
+  if (learned)
+    session.say(`the console of VM ${id} shows no host key: accepted the one it has now, ${learned}`)
+}

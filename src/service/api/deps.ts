@@ -1,0 +1,30 @@
+import type {IncomingMessage, ServerResponse} from 'node:http'
+import type {TypeBoxTypeProvider} from '@fastify/type-provider-typebox'
+import type {FastifyBaseLogger, FastifyInstance, FastifyRequest, RawServerDefault} from 'fastify'
+
+import type {Caller} from '../caller.ts'
+import type {ServiceContext} from '../context.ts'
+import type {GrantLimits} from '../limits.ts'
+import type {Reconciler} from '../reconciler.ts'
+import type {Turns} from '../turns.ts'
+
+export type Authenticate = (request: FastifyRequest) => Promise<Caller>
+
+/** What the routes work with. */
+export interface Deps {
+  readonly context: ServiceContext
+  readonly reconciler: Reconciler
+  readonly authenticate: Authenticate
+  readonly limits: GrantLimits
+  /** Whose request is next; absent in embedded use. */
+  readonly turns?: Turns | undefined
+  readonly version: string
+}
+
+export type Api = FastifyInstance<
+  RawServerDefault,
+  IncomingMessage,
+  ServerResponse,
+  FastifyBaseLogger,
+  TypeBoxTypeProvider
+>
