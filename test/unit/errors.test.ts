@@ -13,7 +13,9 @@ const sources = ['src', 'commands'].flatMap(folder =>
 )
 
 test('the catalogue, as README’s table of exit codes has it', () => {
-  const lines = Object.entries(catalogue).map(([code, {exit, hint}]) => `${exit} ${code}: ${hint}\n`)
+  const lines = Object.entries(catalogue).map(
+    ([code, {exit, http, hint}]) => `${exit} ${http} ${code}: ${hint}\n`,
+  )
   expectGolden('errors.txt', lines.join(''))
   const listed = new Set(
     [...readFileSync(`${root}README.md`, 'utf8').matchAll(/^\| (\d\d) \|/gm)].map(m => Number(m[1])),

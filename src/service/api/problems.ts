@@ -1,32 +1,14 @@
 import type {FastifyError, FastifyReply, FastifyRequest} from 'fastify'
 
-import {type ErrorCode, OsSshError} from '../../errors.ts'
+import {OsSshError} from '../../errors.ts'
 import type {Problem} from '../../protocol/index.ts'
-
-/** HTTP status of each code of the catalogue. */
-const statuses: Partial<Record<ErrorCode, number>> = {
-  USAGE: 400,
-  NOT_LOGGED_IN: 401,
-  DENIED: 403,
-  NOT_FOUND: 404,
-  RATE_LIMITED: 429,
-  AMBIGUOUS: 409,
-  QUOTA: 409,
-  VM_OFF: 409,
-  VM_NO_ADDRESS: 409,
-  BUG: 500,
-  CLOUD_DOWN: 502,
-  CLOUD_REFUSED: 502,
-  HOST_KEY: 502,
-}
 
 /** A fault as an RFC 9457 problem document. */
 export function problem(fault: OsSshError, requestId?: string): Problem {
-  const status = statuses[fault.code] ?? 503
   return {
     type: `https://os-ssh.invalid/problems/${fault.code.toLowerCase().replaceAll('_', '-')}`,
     title: fault.code,
-    status,
+    status: fault.http,
     code: fault.code,
     detail: fault.message,
     ...(fault.suggestions[0] === undefined ? {} : {hint: fault.suggestions[0]}),
