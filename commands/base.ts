@@ -1,6 +1,6 @@
-import {Command, Flags} from '@oclif/core'
+import {Args, Command, Flags} from '@oclif/core'
 
-import type {SessionOptions} from '../src/access/session.ts'
+import type {Session, SessionOptions} from '../src/access/session.ts'
 import {INTERRUPTED, printFault, report} from '../src/ui/faults.ts'
 import {conversation} from '../src/ui/prompts.ts'
 
@@ -14,6 +14,17 @@ export abstract class BaseCommand extends Command {
     if (fault.exit !== INTERRUPTED) await printFault(fault, wantsJson(this.argv))
     this.exit(fault.exit)
   }
+}
+
+/** What a VM may be called on the command line. */
+export const vmArgument = Args.string({
+  description: 'UUID, unique start of it, name, name.project, or address',
+  required: true,
+})
+
+export interface CloudFlags {
+  readonly 'os-cloud'?: string | undefined
+  readonly keychain?: string | undefined
 }
 
 /** A command that talks to a cloud. */
@@ -33,12 +44,19 @@ export abstract class CloudCommand extends BaseCommand {
     }),
   }
 
-  /** The cloud that the flags choose, with the terminal to ask and to tell its user. */
-  protected opening(flags: {
-    readonly 'os-cloud'?: string | undefined
-    readonly keychain?: string | undefined
-  }): SessionOptions {
-    return {cloud: flags['os-cloud'], keychain: flags.keychain, ...conversation()}
+  /**
+   * Opens the cloud that the flags choose, with the terminal to ask and to tell its user, for as long as `work` takes.
+   * @param more what this command opens it with beside that
+   */
+  protected async inSession<T>(
+    flags: CloudFlags,
+    work: (session: Session) => Promise<T>,
+    more: Partial<SessionOptions> = {},
+  ): Promise<T> {
+    // Not for `help`, which has no session.
+    const {withSession} = await import('../src/access/session.ts')
+    const chosen = {cloud: flags['os-cloud'], keychain: flags.keychain}
+    return withSession({...chosen, ...conversation(), ...more}, work)
   }
 }
 

@@ -31,16 +31,14 @@ export default class Config extends CloudCommand {
 
   async run(): Promise<void> {
     const {flags, argv} = await this.parse(Config)
-    const options = {
-      ...this.opening(flags),
-      vms: flags.all ? [] : argv.map(String),
-      static: flags.static,
-    }
+    const options = {vms: flags.all ? [] : argv.map(String), static: flags.static}
     if (!flags.write && !flags.remove && !flags['dry-run']) {
-      process.stdout.write(await configText(options))
+      process.stdout.write(await this.inSession(flags, session => configText(session, options)))
       return
     }
-    const changes = flags.remove ? await planRemove(options) : await planWrite(options)
+    const changes = flags.remove
+      ? await this.inSession(flags, planRemove)
+      : await this.inSession(flags, session => planWrite(session, options), {needsKey: true})
     if (flags['dry-run']) process.stdout.write(await showChanges(changes))
     else await applyChanges(changes)
     const done = flags['dry-run'] ? 'would change' : 'changed'

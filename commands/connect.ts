@@ -1,8 +1,8 @@
-import {Args, Flags} from '@oclif/core'
+import {Flags} from '@oclif/core'
 
 import {connectMain} from '../src/access/connect.ts'
 import {conversation} from '../src/ui/prompts.ts'
-import {CloudCommand} from './base.ts'
+import {CloudCommand, vmArgument} from './base.ts'
 
 /** For help and bin/dev.js: bin/run.js answers `connect` before oclif is loaded. */
 export default class Connect extends CloudCommand {
@@ -17,10 +17,7 @@ export default class Connect extends CloudCommand {
   ]
   static override strict = false
   static override args = {
-    vm: Args.string({
-      description: 'UUID, unique start of it, name, name.project, or address',
-      required: true,
-    }),
+    vm: vmArgument,
   }
   static override flags = {
     login: Flags.string({char: 'l', description: "user in the VM; the image's when absent"}),

@@ -1,19 +1,15 @@
-import {Args, Flags} from '@oclif/core'
+import {Flags} from '@oclif/core'
 
 import {forgetPins, listPins} from '../src/access/host-keys.ts'
-import {withSession} from '../src/access/session.ts'
 import {outputFlags, render} from '../src/ui/output.ts'
-import {CloudCommand} from './base.ts'
+import {CloudCommand, vmArgument} from './base.ts'
 
 export default class HostKeys extends CloudCommand {
   static override summary =
     'show the host keys that are pinned for a VM, here and at the service, or forget them'
   static override examples = ['$ os-ssh hostkeys web1', '$ os-ssh hostkeys web1 --forget']
   static override args = {
-    vm: Args.string({
-      description: 'UUID, unique start of it, name, name.project, or address',
-      required: true,
-    }),
+    vm: vmArgument,
   }
   static override flags = {
     ...outputFlags,
@@ -22,12 +18,11 @@ export default class HostKeys extends CloudCommand {
 
   async run(): Promise<void> {
     const {args, flags} = await this.parse(HostKeys)
-    const options = this.opening(flags)
     if (flags.forget) {
-      this.log(await withSession(options, session => forgetPins(session, args.vm)))
+      this.log(await this.inSession(flags, session => forgetPins(session, args.vm)))
       return
     }
-    const pins = await withSession(options, session => listPins(session, args.vm))
+    const pins = await this.inSession(flags, session => listPins(session, args.vm))
     await render(
       pins,
       [

@@ -22,7 +22,7 @@ export default class List extends CloudCommand {
 
   async run(): Promise<void> {
     const {flags} = await this.parse(List)
-    const vms = await listVms(this.opening(flags))
+    const vms = await this.inSession(flags, listVms)
     await render(vms, columns, flags, {empty: 'You see no VM in this project.'})
   }
 }

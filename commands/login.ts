@@ -7,7 +7,7 @@ export default class Login extends CloudCommand {
 
   async run(): Promise<void> {
     const {flags} = await this.parse(Login)
-    const done = await login(this.opening(flags))
+    const done = await this.inSession(flags, login, {needsKey: true})
     this.log(`${done.user} in ${done.project ?? 'no project'} of ${done.cloud}, until ${done.until}`)
   }
 }

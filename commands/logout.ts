@@ -1,5 +1,9 @@
 import {logout} from '../src/access/login.ts'
+import {conversation} from '../src/ui/prompts.ts'
 import {CloudCommand} from './base.ts'
+
+/** A service that is away must not keep anybody from logging out, ms. */
+const PATIENCE = 10_000
 
 export default class Logout extends CloudCommand {
   static override summary = 'end the paths of this machine, and forget token and agent'
@@ -8,8 +12,9 @@ export default class Logout extends CloudCommand {
   async run(): Promise<void> {
     const {flags} = await this.parse(Logout)
     // Never for a password: who leaves needs no new session.
-    const {ask: {passphrase} = {}, ...rest} = this.opening(flags)
-    const {cloud, left} = await logout({...rest, ...(passphrase && {ask: {passphrase}})})
+    const {passphrase} = conversation().ask ?? {}
+    const ask = passphrase ? {passphrase} : {}
+    const {cloud, left} = await this.inSession(flags, logout, {ask, timeout: PATIENCE})
     this.log(`logged out of ${cloud}`)
     if (left > 0) this.logToStderr(`os-ssh: ${left} paths could not be ended now; they end by themselves`)
   }

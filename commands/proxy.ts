@@ -6,7 +6,7 @@ import {BaseCommand} from './base.ts'
 
 /** For help and bin/dev.js: bin/run.js answers `proxy` before oclif is loaded. */
 export default class ProxyCommand extends BaseCommand {
-  static override summary = "ssh's ProxyCommand: carries a connection to a VM through its gate"
+  static override summary = 'carry a connection to a VM through its gate, as ssh’s ProxyCommand'
   static override examples = ['ProxyCommand os-ssh proxy mycloud 3f2a7c1e-0000-4000-8000-000000000001']
   static override args = {
     cloud: Args.string({description: 'cloud of clouds.yaml', required: true}),

@@ -22,7 +22,7 @@ export default class Whoami extends CloudCommand {
 
   async run(): Promise<void> {
     const {flags} = await this.parse(Whoami)
-    const me = await whoAmI(this.opening(flags))
+    const me = await this.inSession(flags, whoAmI)
     await renderOne(me, columns, flags)
   }
 }

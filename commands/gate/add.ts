@@ -1,10 +1,11 @@
 import {Args, Flags} from '@oclif/core'
 
+import {addGate} from '../../src/access/gates.ts'
 import {outputFlags, renderOne} from '../../src/ui/output.ts'
 import {CloudCommand} from '../base.ts'
 
 export default class GateAdd extends CloudCommand {
-  static override summary = 'Register a VM as a gate and configure it.'
+  static override summary = 'register a VM as a gate and configure it'
   static override description =
     'The VM must admit the management key of the service. Its host key is read from its console log and pinned.'
   static override examples = ['$ os-ssh gate add gate1 --server 7f3c… --host 203.0.113.7']
@@ -28,9 +29,7 @@ export default class GateAdd extends CloudCommand {
 
   async run(): Promise<void> {
     const {args, flags} = await this.parse(GateAdd)
-    const {withSession} = await import('../../src/access/session.ts')
-    const {addGate} = await import('../../src/access/gates.ts')
-    const gate = await withSession(this.opening(flags), session =>
+    const gate = await this.inSession(flags, session =>
       addGate(session, {
         name: args.name,
         server_id: flags.server,

@@ -1,3 +1,4 @@
+import {listGates} from '../../src/access/gates.ts'
 import {shortId} from '../../src/names/brief.ts'
 import type {Gate} from '../../src/protocol/index.ts'
 import {type Column, outputFlags, render} from '../../src/ui/output.ts'
@@ -17,15 +18,13 @@ const columns: Column<Gate>[] = [
 ]
 
 export default class GateList extends CloudCommand {
-  static override summary = 'List the gates that may serve you.'
+  static override summary = 'list the gates that may serve you'
   static override examples = ['$ os-ssh gate list', '$ os-ssh gate list -f json']
   static override flags = {...outputFlags}
 
   async run(): Promise<void> {
     const {flags} = await this.parse(GateList)
-    const {withSession} = await import('../../src/access/session.ts')
-    const {listGates} = await import('../../src/access/gates.ts')
-    const gates = await withSession(this.opening(flags), listGates)
+    const gates = await this.inSession(flags, listGates)
     await render(gates, columns, flags, {
       empty: 'No gate serves you; its operator adds one: os-ssh gate add.',
     })

@@ -1,9 +1,10 @@
 import {Args, Flags} from '@oclif/core'
 
+import {removeGate} from '../../src/access/gates.ts'
 import {CloudCommand} from '../base.ts'
 
 export default class GateRemove extends CloudCommand {
-  static override summary = 'Cut the paths of a gate, take its networks away, and forget it.'
+  static override summary = 'cut the paths of a gate, take its networks away, and forget it'
   static override examples = ['$ os-ssh gate remove gate1 --yes']
   static override args = {gate: Args.string({description: 'whole name, or UUID', required: true})}
 
@@ -13,11 +14,7 @@ export default class GateRemove extends CloudCommand {
 
   async run(): Promise<void> {
     const {args, flags} = await this.parse(GateRemove)
-    const {withSession} = await import('../../src/access/session.ts')
-    const {removeGate} = await import('../../src/access/gates.ts')
-    const gate = await withSession(this.opening(flags), session =>
-      removeGate(session, args.gate, {sure: flags.yes}),
-    )
+    const gate = await this.inSession(flags, session => removeGate(session, args.gate, {sure: flags.yes}))
     this.logToStderr(`gate ${gate.name} is gone`)
   }
 }

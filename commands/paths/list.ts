@@ -1,7 +1,6 @@
 import {Flags} from '@oclif/core'
 
 import {listAllPaths, listPaths} from '../../src/access/paths.ts'
-import {withSession} from '../../src/access/session.ts'
 import {outputFlags, render} from '../../src/ui/output.ts'
 import {pathColumns} from '../../src/ui/paths.ts'
 import {CloudCommand} from '../base.ts'
@@ -19,9 +18,8 @@ export default class PathsList extends CloudCommand {
 
   async run(): Promise<void> {
     const {flags} = await this.parse(PathsList)
-    const options = this.opening(flags)
     const which = {user_id: flags.user, project_id: flags.project, server_id: flags.vm}
-    const paths = await withSession(options, session =>
+    const paths = await this.inSession(flags, session =>
       flags.all ? listAllPaths(session, which) : listPaths(session),
     )
     const listed = flags.all ? new Set(['user_name', 'project_id']) : new Set()

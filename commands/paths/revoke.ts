@@ -1,7 +1,6 @@
 import {Args, Flags} from '@oclif/core'
 
 import {revokeAll, revokeByWord, revokeMine} from '../../src/access/paths.ts'
-import {withSession} from '../../src/access/session.ts'
 import {OsSshError} from '../../src/errors.ts'
 import {CloudCommand} from '../base.ts'
 
@@ -36,13 +35,12 @@ export default class PathsRevoke extends CloudCommand {
 
   async run(): Promise<void> {
     const {flags, args} = await this.parse(PathsRevoke)
-    const options = this.opening(flags)
     const which = {user_id: flags.user, server_id: flags.vm, project_id: flags.project}
     const many = Object.values(which).some(value => value !== undefined)
     if ([many, flags.all, args.path !== undefined].filter(Boolean).length !== 1)
       throw new OsSshError('USAGE', 'name one path or VM, or one of --all, --user, --vm and --project')
     this.log(
-      await withSession(options, async session => {
+      await this.inSession(flags, async session => {
         if (many) return `revoked ${await revokeAll(session, which)} paths`
         return args.path === undefined ? revokeMine(session) : revokeByWord(session, args.path)
       }),

@@ -1,7 +1,6 @@
 import {Args} from '@oclif/core'
 
 import {findPath} from '../../src/access/paths.ts'
-import {withSession} from '../../src/access/session.ts'
 import {outputFlags, renderOne} from '../../src/ui/output.ts'
 import {pathColumns} from '../../src/ui/paths.ts'
 import {CloudCommand} from '../base.ts'
@@ -14,8 +13,7 @@ export default class PathsShow extends CloudCommand {
 
   async run(): Promise<void> {
     const {flags, args} = await this.parse(PathsShow)
-    const options = this.opening(flags)
-    const path = await withSession(options, session => findPath(session, args.path))
+    const path = await this.inSession(flags, session => findPath(session, args.path))
     await renderOne(path, pathColumns, flags)
   }
 }

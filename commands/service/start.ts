@@ -10,7 +10,7 @@ const number = (description: string, usual: number, min = 0, max?: number) =>
   Flags.integer({description, default: usual, min, ...(max === undefined ? {} : {max})})
 
 export default class ServiceStart extends CloudCommand {
-  static override summary = 'Run the SSH service until it is told to stop (SIGINT or SIGTERM).'
+  static override summary = 'run the SSH service until it is told to stop (SIGINT or SIGTERM)'
   static override description =
     'The cloud that --os-cloud names is the account of the service: a member of the gates’ project for project ' +
     'gates, one role more for gates that are shared by all projects: docs/service-account.md. Log lines are JSON on standard output.'

@@ -1,10 +1,16 @@
 import {Flags} from '@oclif/core'
 
-import {withSession} from '../../src/access/session.ts'
-import type {SnatCloud} from '../../src/snat/index.ts'
+import {
+  mask,
+  readRecording,
+  record,
+  recordedCloud,
+  recordingText,
+  type SnatCloud,
+} from '../../src/snat/index.ts'
 import {writeAtomic} from '../../src/system/files.ts'
 import {smallHeap} from '../../src/system/heap.ts'
-import {CloudCommand} from '../base.ts'
+import {CloudCommand, type CloudFlags} from '../base.ts'
 
 /** A question about SNAT: asked of the cloud, or of a recording of its answers. */
 export abstract class SnatCommand extends CloudCommand {
@@ -29,7 +35,7 @@ export abstract class SnatCommand extends CloudCommand {
   }
 
   protected async answer<T>(
-    flags: Parameters<CloudCommand['opening']>[0] & {
+    flags: CloudFlags & {
       readonly facts?: string | undefined
       readonly record?: string | undefined
       readonly mask?: boolean
@@ -38,12 +44,9 @@ export abstract class SnatCommand extends CloudCommand {
   ): Promise<T> {
     // The listings live on, and the command ends with its answer.
     smallHeap()
-    const {mask, readRecording, record, recordedCloud, recordingText} = await import(
-      '../../src/snat/index.ts'
-    )
     const {facts, record: file} = flags
     if (facts !== undefined) return question(recordedCloud(await readRecording(facts)))
-    return withSession(this.opening(flags), async ({cloud}) => {
+    return this.inSession(flags, async ({cloud}) => {
       if (file === undefined) return question(cloud)
       const recorded = await record(cloud)
       await writeAtomic(file, recordingText(flags.mask ? mask(recorded) : recorded), 0o600)

@@ -2,11 +2,20 @@ import {writeFile} from 'node:fs/promises'
 
 import {Flags} from '@oclif/core'
 
+import {
+  COMPARE_DATA,
+  COMPARE_TABLE,
+  COMPARISON_DATA,
+  columnsFor,
+  compareSummary,
+  compareSvg,
+  readComparison,
+} from '../../src/snat/index.ts'
 import {outputFlags, render, renderOne} from '../../src/ui/output.ts'
 import {SnatCommand} from './base.ts'
 
 export default class SnatCompare extends SnatCommand {
-  static override summary = "The alternatives to central SNAT, with this cloud's own figures."
+  static override summary = 'compare the alternatives to central SNAT by this cloud’s own figures'
   static override description =
     'External addresses at most and lazily, what the pools have left, hops saved, blast radius, and how many ' +
     'connections a VM gets. Exit status 69 when a listing failed and the figures are partial.'
@@ -32,9 +41,6 @@ export default class SnatCompare extends SnatCommand {
   async run(): Promise<void> {
     const {flags} = await this.parse(SnatCompare)
     const {router, growth, 'ports-per-vm': portsPerVm} = flags
-    const snat = await import('../../src/snat/index.ts')
-    const {columnsFor, COMPARE_DATA, COMPARE_TABLE, COMPARISON_DATA} = snat
-    const {compareSummary, compareSvg, readComparison} = snat
     const {answer, partial} = await this.answer(flags, cloud =>
       readComparison(cloud, {router, growth, portsPerVm}),
     )

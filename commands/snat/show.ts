@@ -1,10 +1,12 @@
 import {Args, Flags} from '@oclif/core'
+
 import {plain} from '../../src/names/plain.ts'
+import {DETAIL_DATA, detailParts, readDetail} from '../../src/snat/index.ts'
 import {outputFlags, render, renderOne} from '../../src/ui/output.ts'
 import {SnatCommand} from './base.ts'
 
 export default class SnatShow extends SnatCommand {
-  static override summary = 'Everything about the SNAT of one router.'
+  static override summary = 'show everything about the SNAT of one router'
   static override description =
     'Mode and place, states of its HA replicas, external addresses and what they cost, subnets, and the way out of ' +
     'each VM with the reason for it. Exit status 69 when a listing failed and the answer is partial.'
@@ -17,7 +19,6 @@ export default class SnatShow extends SnatCommand {
 
   async run(): Promise<void> {
     const {args, flags} = await this.parse(SnatShow)
-    const {DETAIL_DATA, detailParts, readDetail} = await import('../../src/snat/index.ts')
     const {answer, partial} = await this.answer(flags, cloud => readDetail(cloud, args.router))
     if (flags.format !== 'table' || flags.column) {
       await renderOne(answer, DETAIL_DATA, flags)

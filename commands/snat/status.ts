@@ -1,11 +1,22 @@
 import {Args, Flags} from '@oclif/core'
+
 import {plain} from '../../src/names/plain.ts'
+import {
+  columnsFor,
+  HOST_TABLE,
+  hasProblem,
+  prometheus,
+  readStatus,
+  STATUS_DATA,
+  STATUS_TABLE,
+} from '../../src/snat/index.ts'
 import {MODES} from '../../src/snat/modes.ts'
 import {outputFlags, render} from '../../src/ui/output.ts'
 import {SnatCommand} from './base.ts'
 
 export default class SnatStatus extends SnatCommand {
-  static override summary = "Where each router's SNAT is done, and whether that is a single point of failure."
+  static override summary =
+    'show where each router’s SNAT is done, and whether that is a single point of failure'
   static override description =
     'Nine list calls at most, whatever the number of routers. VMS counts those that cross the gateway host / leave ' +
     'from their own host. Exit status: 1 with --check when a router has a problem, 69 when a listing failed.'
@@ -35,8 +46,6 @@ export default class SnatStatus extends SnatCommand {
   async run(): Promise<void> {
     const {argv, flags} = await this.parse(SnatStatus)
     const {project, host, mode, problems, format} = flags
-    const {columnsFor, hasProblem, HOST_TABLE, prometheus, readStatus, STATUS_DATA, STATUS_TABLE} =
-      await import('../../src/snat/index.ts')
     const filter = {...(project && {project}), ...(host && {host}), ...(mode && {mode}), problems}
     const {answer, partial} = await this.answer(flags, cloud => readStatus(cloud, argv.map(String), filter))
     if (format === 'prometheus') this.log(prometheus(answer).trimEnd())

@@ -1,12 +1,14 @@
 import {writeFile} from 'node:fs/promises'
 
 import {Args, Flags} from '@oclif/core'
+
 import {plain} from '../../src/names/plain.ts'
+import {HOP_TABLE, readTrace, TRACE_DATA, traceSummary, traceSvg} from '../../src/snat/index.ts'
 import {outputFlags, render, renderOne} from '../../src/ui/output.ts'
 import {SnatCommand} from './base.ts'
 
 export default class SnatTrace extends SnatCommand {
-  static override summary = "The hops that a VM's packets take to the outside."
+  static override summary = 'show the hops that a VM’s packets take to the outside'
   static override description =
     'Host by host and namespace by namespace, with devices and addresses. Exit status 69 when a listing failed and ' +
     'the answer is partial.'
@@ -22,7 +24,6 @@ export default class SnatTrace extends SnatCommand {
 
   async run(): Promise<void> {
     const {args, flags} = await this.parse(SnatTrace)
-    const {HOP_TABLE, readTrace, TRACE_DATA, traceSummary, traceSvg} = await import('../../src/snat/index.ts')
     const {answer, partial} = await this.answer(flags, cloud => readTrace(cloud, args.vm, flags.to))
     if (flags.format !== 'table' || flags.column) {
       await renderOne(answer, TRACE_DATA, flags)

@@ -11,9 +11,9 @@ import {ensurePath} from './ensure-path.ts'
 import {configHosts} from './hosts.ts'
 import {rememberNode} from './proxy.ts'
 import {findServer, listServers} from './servers.ts'
-import {type Session, type SessionOptions, withSession} from './session.ts'
+import type {Session} from './session.ts'
 
-export interface ConfigOptions extends SessionOptions {
+export interface ConfigOptions {
   /** VMs by UUID, start of it or name; all when empty. */
   readonly vms: readonly string[]
   /** Both hops in plain text instead of a ProxyCommand; makes the paths now. */
@@ -24,33 +24,29 @@ export interface ConfigOptions extends SessionOptions {
 const LONGEST_S = 30 * 86_400
 
 /** The ssh_config for VMs. It grants nothing, but for `static`. @throws OsSshError */
-export function configText(options: ConfigOptions): Promise<string> {
-  return withSession(options, async session => {
-    const servers = await chosenServers(session, options.vms)
-    const config = await text(session, servers, options)
-    const [{id}] = servers
-    const lost = await overridden(config, id, session.directory)
-    if (lost.length > 0)
-      session.say(
-        `in ~/.ssh/config, earlier lines decide ${lost.join(', ')} for these hosts: put this text before them, or use os-ssh config --write`,
-      )
-    return config
-  })
+export async function configText(session: Session, options: ConfigOptions): Promise<string> {
+  const servers = await chosenServers(session, options.vms)
+  const config = await text(session, servers, options)
+  const [{id}] = servers
+  const lost = await overridden(config, id, session.directory)
+  if (lost.length > 0)
+    session.say(
+      `in ~/.ssh/config, earlier lines decide ${lost.join(', ')} for these hosts: put this text before them, or use os-ssh config --write`,
+    )
+  return config
 }
 
 /** What `--write` would change in ~/.ssh. VMs that are named join those that are there. @throws OsSshError */
-export function planWrite(options: ConfigOptions): Promise<readonly Change[]> {
-  return withSession({...options, needsKey: true}, async session => {
-    // It would promise an ssh that cannot be.
-    session.needKeychain()
-    const servers = await chosenServers(session, options.vms, await writtenHosts(session.name))
-    return plan(session.name, await text(session, servers, options))
-  })
+export async function planWrite(session: Session, options: ConfigOptions): Promise<readonly Change[]> {
+  // It would promise an ssh that cannot be.
+  session.needKeychain()
+  const servers = await chosenServers(session, options.vms, await writtenHosts(session.name))
+  return plan(session.name, await text(session, servers, options))
 }
 
 /** What `--remove` would change in ~/.ssh. Asks the cloud nothing. @throws OsSshError */
-export function planRemove(options: SessionOptions): Promise<readonly Change[]> {
-  return withSession(options, session => plan(session.name, undefined))
+export function planRemove({name}: Session): Promise<readonly Change[]> {
+  return plan(name, undefined)
 }
 
 /** Makes planned changes. @throws OsSshError */

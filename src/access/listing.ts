@@ -1,7 +1,7 @@
 import {knownIdentity} from './identity.ts'
 import {readPath} from './path-files.ts'
 import {addressesOf, listServers} from './servers.ts'
-import {type SessionOptions, withSession} from './session.ts'
+import type {Session} from './session.ts'
 
 /** A VM as `os-ssh list` shows it. */
 export interface Vm {
@@ -14,23 +14,21 @@ export interface Vm {
 }
 
 /** The VMs the user may see, by name: one listing, whatever their number. @throws OsSshError */
-export function listVms(options: SessionOptions): Promise<readonly Vm[]> {
-  return withSession(options, async session => {
-    const servers = await listServers(session)
-    const rows = servers.map(async (server): Promise<Vm> => {
-      const {id, name, status} = server
-      const path = await readPath(session.directory, id)
-      const live = path && path.expires * 1000 > Date.now()
-      return {
-        id,
-        name,
-        status,
-        addresses: addressesOf(server),
-        path_until: live ? new Date(path.expires * 1000).toISOString() : null,
-      }
-    })
-    return (await Promise.all(rows)).sort((a, b) => (`${a.name} ${a.id}` < `${b.name} ${b.id}` ? -1 : 1))
+export async function listVms(session: Session): Promise<readonly Vm[]> {
+  const servers = await listServers(session)
+  const rows = servers.map(async (server): Promise<Vm> => {
+    const {id, name, status} = server
+    const path = await readPath(session.directory, id)
+    const live = path && path.expires * 1000 > Date.now()
+    return {
+      id,
+      name,
+      status,
+      addresses: addressesOf(server),
+      path_until: live ? new Date(path.expires * 1000).toISOString() : null,
+    }
   })
+  return (await Promise.all(rows)).sort((a, b) => (`${a.name} ${a.id}` < `${b.name} ${b.id}` ? -1 : 1))
 }
 
 /** Who the user is to the cloud and to the gates. */
@@ -48,21 +46,19 @@ export interface Me {
 }
 
 /** @throws OsSshError NOT_LOGGED_IN and the like */
-export function whoAmI(options: SessionOptions): Promise<Me> {
-  return withSession(options, async session => {
-    const token = await session.token()
-    const service = await session.service().catch(() => undefined)
-    const identity = await knownIdentity(session.directory, token.user.id)
-    return {
-      cloud: session.name,
-      user: token.user.name,
-      user_id: token.user.id,
-      project: token.project?.name ?? null,
-      roles: token.roles,
-      token_expires_at: token.expires_at.toISOString(),
-      service: service?.endpoint ?? null,
-      keychain: session.keychain.kind,
-      public_key: identity?.publicKey ?? null,
-    }
-  })
+export async function whoAmI(session: Session): Promise<Me> {
+  const token = await session.token()
+  const service = await session.service().catch(() => undefined)
+  const identity = await knownIdentity(session.directory, token.user.id)
+  return {
+    cloud: session.name,
+    user: token.user.name,
+    user_id: token.user.id,
+    project: token.project?.name ?? null,
+    roles: token.roles,
+    token_expires_at: token.expires_at.toISOString(),
+    service: service?.endpoint ?? null,
+    keychain: session.keychain.kind,
+    public_key: identity?.publicKey ?? null,
+  }
 }

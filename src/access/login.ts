@@ -6,7 +6,7 @@ import {stopAgent} from '../ssh/agent.ts'
 import {run} from '../system/process.ts'
 import {ensureIdentity} from './identity.ts'
 import {forgetPath, keptPaths, readPath} from './path-files.ts'
-import {type Session, type SessionOptions, withSession} from './session.ts'
+import type {Session} from './session.ts'
 
 export interface LoggedIn {
   readonly cloud: string
@@ -16,20 +16,18 @@ export interface LoggedIn {
 }
 
 /** Gets a token, keeps it, and puts the key into the agent, so that ssh needs not ask. @throws OsSshError */
-export function login(options: SessionOptions): Promise<LoggedIn> {
-  return withSession({...options, needsKey: true}, async session => {
-    // Before a password is asked for: without one there is no use in it.
-    session.needKeychain()
-    const {user, project, expires_at} = await session.token()
-    await session.keep()
-    await ensureIdentity(session)
-    return {
-      cloud: session.name,
-      user: user.name,
-      project: project?.name ?? null,
-      until: expires_at.toISOString(),
-    }
-  })
+export async function login(session: Session): Promise<LoggedIn> {
+  // Before a password is asked for: without one there is no use in it.
+  session.needKeychain()
+  const {user, project, expires_at} = await session.token()
+  await session.keep()
+  await ensureIdentity(session)
+  return {
+    cloud: session.name,
+    user: user.name,
+    project: project?.name ?? null,
+    until: expires_at.toISOString(),
+  }
 }
 
 /**
@@ -38,24 +36,19 @@ export function login(options: SessionOptions): Promise<LoggedIn> {
  *
  * @returns how many paths could not be ended: these end by themselves
  */
-export function logout(options: SessionOptions): Promise<{cloud: string; left: number}> {
-  return withSession({...options, timeout: PATIENCE}, async session => {
-    const {directory} = session
-    const ids = await keptPaths(directory)
-    const ended = await Promise.all(ids.map(id => endHere(session, id)))
-    await stopAgent(directory)
-    await session.cloud.identity.revoke().catch(() => {})
-    await session.forget().catch(() => {})
-    const files = await readdir(directory)
-    for (const name of files.filter(name => /^(id|token)-[0-9a-f]+$/.test(name))) {
-      await unlink(join(directory, name)).catch(() => {})
-    }
-    return {cloud: session.name, left: ended.filter(done => !done).length}
-  })
+export async function logout(session: Session): Promise<{cloud: string; left: number}> {
+  const {directory} = session
+  const ids = await keptPaths(directory)
+  const ended = await Promise.all(ids.map(id => endHere(session, id)))
+  await stopAgent(directory)
+  await session.cloud.identity.revoke().catch(() => {})
+  await session.forget().catch(() => {})
+  const files = await readdir(directory)
+  for (const name of files.filter(name => /^(id|token)-[0-9a-f]+$/.test(name))) {
+    await unlink(join(directory, name)).catch(() => {})
+  }
+  return {cloud: session.name, left: ended.filter(done => !done).length}
 }
-
-/** A service that is away must not keep anybody from logging out, ms. */
-const PATIENCE = 10_000
 
 /** @returns whether the service has ended it */
 async function endHere(session: Session, serverId: string): Promise<boolean> {

@@ -56,7 +56,7 @@ test('a wrong password has three tries, names user and cloud, and no hint to log
   cloud.on('POST', '/v3/auth/tokens', {status: 401, body: {error: {message: 'no'}}})
   const asked: unknown[] = []
   const password = async (whose: unknown) => `guess ${asked.push(whose)}`
-  await expect(login({...options, ask: {password}})).rejects.toMatchObject({
+  await expect(withSession({...options, ask: {password}, needsKey: true}, login)).rejects.toMatchObject({
     code: 'NOT_LOGGED_IN',
     message: 'mine does not take this user and password: Keystone answered 401: no',
     suggestions: [`are user, password and project of mine right in ${home}/clouds.yaml?`],
@@ -68,7 +68,9 @@ test('a wrong password has three tries, names user and cloud, and no hint to log
 test('no keychain is known before the password is asked for', async () => {
   const ask = {password: () => Promise.reject(new Error('asked'))}
   const env = {...options.env, DBUS_SESSION_BUS_ADDRESS: `unix:path=${home}/none`}
-  await expect(login({...options, ask, env, keychain: 'system'})).rejects.toMatchObject({
+  await expect(
+    withSession({...options, ask, env, keychain: 'system', needsKey: true}, login),
+  ).rejects.toMatchObject({
     code: 'NO_KEYCHAIN',
     message: 'this machine has no keychain that could keep your key',
     suggestions: [expect.stringMatching(/^choose: --keychain file .* or --keychain agent/)],
