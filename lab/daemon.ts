@@ -5,6 +5,7 @@
  */
 import {readFileSync, renameSync, writeFileSync} from 'node:fs'
 import type {AddressInfo} from 'node:net'
+
 import type {KeyPairText} from '../src/ssh/keys.ts'
 import {createLabApi} from './api/app.ts'
 import {labInfo} from './info.ts'

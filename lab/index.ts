@@ -10,6 +10,7 @@
  */
 import {access, mkdir, readdir, readFile, rm, writeFile} from 'node:fs/promises'
 import {join} from 'node:path'
+
 import {startDaemon, until} from '../src/system/daemon.ts'
 import type {DaemonOptions} from './daemon.ts'
 import type {LabInfo} from './info.ts'

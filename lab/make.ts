@@ -1,5 +1,6 @@
 /** Factories: a record with everything a fresh one has, so that callers say only what matters. */
 import {randomBytes, randomUUID} from 'node:crypto'
+
 import type {
   AgentRecord,
   FloatingIpRecord,

@@ -1,5 +1,6 @@
 import {readdir, readFile} from 'node:fs/promises'
 import {setTimeout as sleep} from 'node:timers/promises'
+
 import {isNetnsOf, marker} from './paths.ts'
 import {attempt} from './run.ts'
 

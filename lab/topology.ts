@@ -1,4 +1,5 @@
 import {randomBytes, randomUUID} from 'node:crypto'
+
 import {type KeyPairText, md5Fingerprint} from '../src/ssh/keys.ts'
 import {extensions} from './extensions.ts'
 import {hexId, makeAgent, makeRule, stamp} from './make.ts'

@@ -1,5 +1,7 @@
 import {randomUUID} from 'node:crypto'
+
 import fastify, {type FastifyInstance, type FastifyRequest} from 'fastify'
+
 import {ApiFault} from '../fault.ts'
 import type {Fabric} from '../net/fabric.ts'
 import type {Cloud} from '../state.ts'

@@ -1,4 +1,5 @@
 import type {FastifyRequest} from 'fastify'
+
 import {unauthorized} from '../fault.ts'
 import type {Cloud, Project, RoleName, TokenRecord, User} from '../state.ts'
 

@@ -1,5 +1,7 @@
 import {setTimeout as sleep} from 'node:timers/promises'
+
 import type {FastifyInstance, FastifyRequest} from 'fastify'
+
 import {keystoneForbidden} from '../fault.ts'
 import type {Cloud, InjectedFault} from '../state.ts'
 import {callerOf} from './caller.ts'

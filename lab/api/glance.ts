@@ -1,4 +1,5 @@
 import type {FastifyInstance, FastifyRequest} from 'fastify'
+
 import {ApiFault, glanceFault, glanceProblem} from '../fault.ts'
 import type {Cloud, ImageRecord} from '../state.ts'
 import {callerOf} from './caller.ts'

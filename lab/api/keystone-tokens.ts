@@ -1,4 +1,5 @@
 import {randomBytes, timingSafeEqual} from 'node:crypto'
+
 import {keystoneFault, unauthorized} from '../fault.ts'
 import type {AppCredential, Cloud, Project, RoleName, TokenRecord, User} from '../state.ts'
 import {rolesOf, validToken} from './caller.ts'

@@ -1,4 +1,5 @@
 import {createHash} from 'node:crypto'
+
 import type {AppCredential, Cloud, Project, RoleName, TokenRecord, User} from '../state.ts'
 
 export const domain = {id: 'default', name: 'Default'}

@@ -1,5 +1,7 @@
 import {randomBytes} from 'node:crypto'
+
 import type {FastifyInstance, FastifyRequest} from 'fastify'
+
 import {keystoneFault, keystoneForbidden} from '../fault.ts'
 import {hexId} from '../make.ts'
 import type {AppCredential, Cloud, RoleName} from '../state.ts'

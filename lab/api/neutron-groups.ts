@@ -1,4 +1,5 @@
 import type {FastifyInstance} from 'fastify'
+
 import {neutronFault} from '../fault.ts'
 import {makeRule} from '../make.ts'
 import type {Fabric} from '../net/fabric.ts'

@@ -1,4 +1,5 @@
 import type {FastifyInstance} from 'fastify'
+
 import {neutronFault, neutronForbidden, neutronNotFound} from '../fault.ts'
 import type {Fabric} from '../net/fabric.ts'
 import {range} from '../ops/addresses.ts'

@@ -1,4 +1,5 @@
 import type {FastifyInstance} from 'fastify'
+
 import {neutronFault, neutronForbidden, neutronNotFound} from '../fault.ts'
 import type {Fabric} from '../net/fabric.ts'
 import {addRouterInterface, createRouter, setGateway, touch} from '../ops/networks.ts'

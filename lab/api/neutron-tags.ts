@@ -1,4 +1,5 @@
 import type {FastifyInstance, FastifyRequest} from 'fastify'
+
 import {neutronFault} from '../fault.ts'
 import {touch} from '../ops/networks.ts'
 import type {Cloud, Standard} from '../state.ts'

@@ -1,4 +1,5 @@
 import type {FastifyRequest} from 'fastify'
+
 import {neutronFault, neutronForbidden, neutronNotFound} from '../fault.ts'
 import type {Cloud} from '../state.ts'
 import {type Caller, callerOf} from './caller.ts'

@@ -1,4 +1,5 @@
 import type {FastifyRequest} from 'fastify'
+
 import {novaFault, novaForbidden} from '../fault.ts'
 import type {Fabric} from '../net/fabric.ts'
 import type {Cloud, ServerRecord} from '../state.ts'

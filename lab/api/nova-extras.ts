@@ -1,4 +1,5 @@
 import type {FastifyInstance} from 'fastify'
+
 import {generateKeyPair, md5Fingerprint} from '../../src/ssh/keys.ts'
 import {novaFault, novaForbidden} from '../fault.ts'
 import {stamp} from '../make.ts'

@@ -1,4 +1,5 @@
 import type {FastifyInstance, FastifyRequest} from 'fastify'
+
 import {novaFault} from '../fault.ts'
 import {attachPort, detachPort, novaPort} from '../ops/servers.ts'
 import type {PortRecord, ServerRecord} from '../state.ts'

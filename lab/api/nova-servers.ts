@@ -1,4 +1,5 @@
 import type {FastifyInstance, FastifyRequest} from 'fastify'
+
 import {novaFault, novaForbidden} from '../fault.ts'
 import {
   bootServer,

@@ -1,5 +1,7 @@
 import {createHash} from 'node:crypto'
+
 import type {FastifyRequest} from 'fastify'
+
 import {novaFault} from '../fault.ts'
 import type {ActionRecord, Cloud, KeyPairRecord, PortRecord, ServerRecord} from '../state.ts'
 import {type Caller, header} from './caller.ts'

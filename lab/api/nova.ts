@@ -1,4 +1,5 @@
 import type {FastifyInstance} from 'fastify'
+
 import type {Fabric} from '../net/fabric.ts'
 import type {Cloud} from '../state.ts'
 import {novaBase, novaContext} from './nova-context.ts'

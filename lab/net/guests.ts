@@ -1,6 +1,7 @@
 import {appendFileSync} from 'node:fs'
 import {mkdir, readFile, rm, writeFile} from 'node:fs/promises'
 import {join} from 'node:path'
+
 import {fingerprint, generateKeyPair} from '../../src/ssh/keys.ts'
 import {startDaemon, until} from '../../src/system/daemon.ts'
 import {guestInit, labFiles, marker, netnsName} from '../paths.ts'

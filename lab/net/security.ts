@@ -97,7 +97,7 @@ export function createSecurity(cloud: Cloud, bridges: Bridges) {
     await nft(bridge, ruleset(cloud, guarded))
   }
 
-  /** Many wishes that come while one is carried out become one. */
+  /** Many calls that come while one is carried out become one. */
   function sync(networkId: string): Promise<void> {
     const next = waiting.get(networkId)
     if (next !== undefined) return next

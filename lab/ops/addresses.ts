@@ -1,4 +1,5 @@
 import ipaddr from 'ipaddr.js'
+
 import {neutronFault} from '../fault.ts'
 import type {Cloud, FixedIp, SubnetRecord} from '../state.ts'
 

@@ -1,4 +1,5 @@
 import {randomUUID} from 'node:crypto'
+
 import {novaFault} from '../fault.ts'
 import {stamp} from '../make.ts'
 import type {Fabric} from '../net/fabric.ts'
@@ -95,7 +96,7 @@ export function unbind(server: ServerRecord, port: PortRecord): void {
   touch(port)
 }
 
-function settle(cloud: Cloud, server: ServerRecord, status: string, portStatus: string): void {
+function setStatus(cloud: Cloud, server: ServerRecord, status: string, portStatus: string): void {
   server.status = status
   server.task_state = null
   server.updated = stamp()
@@ -110,10 +111,10 @@ export async function bootServer(cloud: Cloud, fabric: Fabric, server: ServerRec
   try {
     await fabric.boot(server)
     server.launched_at ??= stamp()
-    settle(cloud, server, 'ACTIVE', 'ACTIVE')
+    setStatus(cloud, server, 'ACTIVE', 'ACTIVE')
   } catch (error) {
     server.fault = (error as Error).message
-    settle(cloud, server, 'ERROR', 'DOWN')
+    setStatus(cloud, server, 'ERROR', 'DOWN')
     throw error
   }
 }
@@ -140,7 +141,7 @@ export async function rebuildServer(cloud: Cloud, fabric: Fabric, server: Server
 /** Shuts the guest down; its ports stay. */
 export async function stopServer(cloud: Cloud, fabric: Fabric, server: ServerRecord): Promise<void> {
   await fabric.shutdown(server)
-  settle(cloud, server, 'SHUTOFF', 'DOWN')
+  setStatus(cloud, server, 'SHUTOFF', 'DOWN')
 }
 
 /** Removes the guest; ports that Nova made go with it, others are unbound. */

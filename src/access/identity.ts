@@ -1,5 +1,6 @@
 import {createHash} from 'node:crypto'
 import {join} from 'node:path'
+
 import {ensureAgent} from '../ssh/agent.ts'
 import {generateKeyPair, parsePrivateKey} from '../ssh/keys.ts'
 import {fileName} from '../system/directories.ts'

@@ -22,13 +22,13 @@ export interface ServiceOptions {
 }
 
 /** The SSH service over HTTP; every method throws OsSshError with the service's own code. */
-export interface Service {
+export interface SshService {
   readonly endpoint: string
   request<T>(method: 'GET' | 'POST' | 'PATCH' | 'DELETE', path: string, body?: unknown): Promise<T>
 }
 
 /** A client of the SSH service. node:http alone: it takes Unix sockets, and starts 90 ms sooner than undici. */
-export function serviceClient(options: ServiceOptions): Service {
+export function sshServiceClient(options: ServiceOptions): SshService {
   return {
     endpoint: options.endpoint,
     async request<T>(method: string, path: string, body?: unknown) {

@@ -6,7 +6,7 @@ import {type CloudConfig, loadCloud, type OpenStack, openStack} from '../opensta
 import type {Token} from '../openstack/types.ts'
 import {runtimeDirectory, stateDirectory} from '../system/directories.ts'
 import {loginFault, translated} from './faults.ts'
-import {type Service, serviceClient} from './service.ts'
+import {type SshService, sshServiceClient} from './service.ts'
 import {tokenStore} from './token-store.ts'
 
 export interface SessionOptions extends Conversation {
@@ -38,7 +38,7 @@ export interface Session {
   token(): Promise<Token>
   /** Whether the keychain keeps anything at all. @throws OsSshError NO_KEYCHAIN */
   needKeychain(): void
-  service(): Promise<Service>
+  service(): Promise<SshService>
   /** Keeps the current token; unlike the caching by the way, this fails when it cannot. */
   keep(): Promise<void>
   /** Forgets the kept token. */
@@ -102,7 +102,7 @@ export async function openSession(options: SessionOptions): Promise<Session> {
         })
       const {cacert, verify, proxy} = config
       const id = async () => (await token()).id
-      const client = serviceClient({endpoint, cacert, verify, proxy, token: id, timeout: options.timeout})
+      const client = sshServiceClient({endpoint, cacert, verify, proxy, token: id, timeout: options.timeout})
       const waiting = `waiting for the SSH service at ${endpoint}`
       return {
         endpoint,

@@ -1,6 +1,7 @@
 import {createHash} from 'node:crypto'
 import {unlink} from 'node:fs/promises'
 import {join} from 'node:path'
+
 import type {Keychain} from '../keychain/keychain.ts'
 import type {CloudConfig} from '../openstack/index.ts'
 import type {Token} from '../openstack/types.ts'

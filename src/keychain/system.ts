@@ -17,7 +17,7 @@ export type KeychainAnswer = {readonly secret: string | null} | {readonly error:
 
 /**
  * The keychain of the operating system. Each call runs in a child process: a D-Bus that hangs blocks a native thread
- * which nothing in this process could end (seen with headless gnome-keyring, PEERS.md 5); a child can be killed.
+ * which nothing in this process could end (seen with a headless gnome-keyring); a child can be killed.
  * Secrets travel through its pipes, never as arguments.
  */
 export function systemKeychain(env: NodeJS.ProcessEnv = process.env): Keychain {

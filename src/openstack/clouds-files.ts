@@ -1,6 +1,7 @@
 import {readFile} from 'node:fs/promises'
 import {homedir} from 'node:os'
 import {join, resolve} from 'node:path'
+
 import {OpenStackError} from './errors.ts'
 import {deepMerge, isRecord, type Settings} from './merge.ts'
 

@@ -21,13 +21,15 @@ const products: Readonly<Record<string, string>> = {
 /** The name operators know a service by; its type when it has none. */
 export const productOf = (service: string) => products[service] ?? `the ${service} service`
 
-/** An answer that is no success, as the error to throw. @see OPENSTACK API reference, 'Error bodies', recorded in test/fixtures */
+/** An answer that is no success, as the error to throw. Their shapes are recorded in test/fixtures/openstack. */
 export function failureOf(call: Call, answer: HttpAnswer): OpenStackError {
   const {type, message} = errorBody(answer)
   const apiMessage = oneLine(message)
   const to = answer.headers.location
   const redirected =
-    answer.status >= 300 && answer.status < 400 && to ? `, a redirection to ${oneLine(withoutSecrets(to))}` : ''
+    answer.status >= 300 && answer.status < 400 && to
+      ? `, a redirection to ${oneLine(withoutSecrets(to))}`
+      : ''
   const sentence = `${productOf(call.service)} answered ${answer.status}${redirected}${apiMessage ? `: ${apiMessage}` : ''}`
   const requestId = requestIdOf(answer)
   return new OpenStackError(faultOf(answer.status, type, apiMessage), sentence, {

@@ -1,4 +1,5 @@
 import {setTimeout as sleep} from 'node:timers/promises'
+
 import type {HttpAnswer} from './transport.ts'
 
 export interface RetryPolicy {

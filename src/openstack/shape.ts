@@ -1,4 +1,5 @@
 import {isIP} from 'node:net'
+
 import {OpenStackError} from './errors.ts'
 import {isRecord, type Settings} from './merge.ts'
 

@@ -5,6 +5,7 @@ import {
   type IncomingHttpHeaders,
   type IncomingMessage,
 } from 'node:http'
+
 import type {CloudConfig} from './config.ts'
 import {OpenStackError} from './errors.ts'
 

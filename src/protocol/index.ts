@@ -1,5 +1,5 @@
 /**
- * What the SSH service and its clients say to each other (DESIGN section 5), as plain types: the client imports
+ * What the SSH service and its clients say to each other as plain types: the client imports
  * these without paying for a validator; the service checks the same shapes at its border in src/service/api.
  * Field names are snake_case like every OpenStack API; times are RFC 3339 in UTC; lives are in seconds.
  */
@@ -46,7 +46,7 @@ export interface Path {
   readonly error?: Problem
 }
 
-/** Answer to POST /v1/paths and GET /v1/paths/ID?credentials=true. */
+/** Answer to POST /v1/paths and PATCH /v1/paths/ID once the path is active. */
 export interface PathGrant extends Path {
   /** User certificate as one OpenSSH line, for the key of the request; valid until `certificate_until`. */
   readonly certificate: string

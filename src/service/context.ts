@@ -24,7 +24,7 @@ export interface ServiceContext {
   /** Accounts of the gate that have a connection now; none when it is down, undefined when that is not known. */
   sessions(gateId: string): Promise<ReadonlySet<string> | undefined>
   /** Tells who waits that this path is no longer pending. */
-  settled(pathId: string): void
+  notify(pathId: string): void
   /** Detaches and deletes the port of an attachment that the gate has forgotten, and then its row. */
   unplug(row: AttachmentRow): void
 }

@@ -7,7 +7,7 @@ import {revoke} from './revoke.ts'
 import {LIVE, type Owner, pathsOfGate} from './store/paths.ts'
 import type {PathRow} from './store/schema.ts'
 
-type Context = Pick<ServiceContext, 'db' | 'clock' | 'sessions' | 'settled' | 'wakeLater'>
+type Context = Pick<ServiceContext, 'db' | 'clock' | 'sessions' | 'notify' | 'wakeLater'>
 
 /** Accounts of ended paths rest for a while: so many rests a user may cause with one VM before they must wait. */
 const RESTS = 4
@@ -168,7 +168,7 @@ async function freeAccounts(
   for (const project of greedy) {
     const live = held.filter(path => path.project_id === project && path.ended_at === null)
     const above = Math.min(live.length - most, ROOM - resting)
-    if (above > 0 && (await endIdle(context, settled(context, live), above, DETAIL))) return true
+    if (above > 0 && (await endIdle(context, established(context, live), above, DETAIL))) return true
   }
   return resting > 0
 }
@@ -190,14 +190,14 @@ async function freeInterface(
   const busy = await context.sessions(gate.id)
   if (busy === undefined) return false
   for (const [, some] of Map.groupBy(paths, path => path.attachment_id)) {
-    if (settled(context, some).length < some.length || some.some(path => busy.has(path.login))) continue
+    if (established(context, some).length < some.length || some.some(path => busy.has(path.login))) continue
     return endIdle(context, some, some.length, DETAIL)
   }
   return false
 }
 
 /** Those that their users have had time to use. */
-const settled = ({clock}: Context, paths: readonly PathRow[]) =>
+const established = ({clock}: Context, paths: readonly PathRow[]) =>
   paths.filter(path => path.state === 'active' && path.created_at <= clock() - SETTLED_MS)
 
 /** Ends at most `most` of these, first come first, that have no session. @returns whether there were any */

@@ -20,10 +20,10 @@ import type {Store} from './store/open.ts'
 import {endPaths, livePath} from './store/paths.ts'
 import type {PathRow} from './store/schema.ts'
 
-type Context = Pick<ServiceContext, 'db' | 'cloud' | 'clock' | 'log' | 'sessions' | 'settled' | 'wakeLater'>
+type Context = Pick<ServiceContext, 'db' | 'cloud' | 'clock' | 'log' | 'sessions' | 'notify' | 'wakeLater'>
 
 /** The row of a path, and whether what the gate has of it is older. */
-export interface Wish {
+export interface Granted {
   readonly path: PathRow
   readonly renewed: boolean
 }
@@ -35,23 +35,23 @@ const LETTING_GO_MS = 15_000
 const LETTING_GO_POLL_MS = 1000
 
 /**
- * Writes the wish of a path: the row that the reconciler then makes true. Renews the one that is there when it still
+ * Writes the row of a path, which the reconciler then makes true. Renews the one that is there when it still
  * fits. Checks the caller's right with the caller's own token.
  *
  * @throws OsSshError NOT_FOUND, DENIED, VM_OFF, VM_NO_ADDRESS, NO_GATE, GATE_FULL, …
  */
-export async function wish(
+export async function grantPath(
   context: Context,
   caller: Caller,
   request: PathRequest,
   limits: GrantLimits,
-): Promise<Wish> {
+): Promise<Granted> {
   const key = parsePublicKey(request.public_key)
   if (key.type !== 'ssh-ed25519') throw new OsSshError('USAGE', 'the public key must be of type ssh-ed25519')
   const patient = Date.now() + LETTING_GO_MS
   for (;;) {
     try {
-      return await wishNow(context, caller, request, limits)
+      return await grantNow(context, caller, request, limits)
     } catch (error) {
       if (!(error instanceof OsSshError) || error.code !== 'BUSY' || Date.now() > patient) throw error
       await sleep(LETTING_GO_POLL_MS)
@@ -60,12 +60,12 @@ export async function wish(
 }
 
 /** By what is true of the VM now: after a wait it is read again. */
-async function wishNow(
+async function grantNow(
   context: Context,
   caller: Caller,
   request: PathRequest,
   limits: GrantLimits,
-): Promise<Wish> {
+): Promise<Granted> {
   const server = await visibleServer(caller, request.server_id)
   mayEnter(caller, server)
   const {id: user_id} = caller.token.user
@@ -73,7 +73,7 @@ async function wishNow(
   const nics = await chosenNics(caller, server, request.network_id)
   for (let attempt = 1; ; attempt++) {
     try {
-      return await tryWish(context, caller, request, server, nics, limits)
+      return await tryGrant(context, caller, request, server, nics, limits)
     } catch (error) {
       if (attempt === TRIES || !isConflict(error)) throw error
     }
@@ -113,14 +113,14 @@ const isConflict = (error: unknown) =>
   error instanceof Collision ||
   /UNIQUE|unique|SQLITE_BUSY/.test(`${(error as {code?: string}).code} ${error}`)
 
-async function tryWish(
+async function tryGrant(
   context: Context,
   caller: Caller,
   request: PathRequest,
   server: Server,
   nics: readonly Nic[],
   limits: GrantLimits,
-): Promise<Wish> {
+): Promise<Granted> {
   const {db, clock} = context
   const now = clock()
   const life = Math.min(request.life ?? limits.defaultLife, limits.maxLife) * 1000
@@ -175,7 +175,7 @@ async function renew(
   {source}: Caller,
   path: PathRow,
   {now, life, limits}: Renewal,
-): Promise<Wish | undefined> {
+): Promise<Granted | undefined> {
   const until = Math.max(path.expires_at, Math.min(now + life, path.created_at + limits.maxLife * 1000))
   const certificate = Math.min(now + limits.certLife * 1000, until)
   const certificateIsFresh = path.certificate_until - now > ((certificate - now) * 2) / 3

@@ -9,7 +9,6 @@ import {authenticator} from './api/auth.ts'
 import {createApi} from './api/server.ts'
 import {openCa} from './ca/ca.ts'
 import type {Fairness, GrantLimits} from './limits.ts'
-
 import {Reconciler} from './reconciler.ts'
 import {openStore} from './store/open.ts'
 import {Turns} from './turns.ts'
@@ -44,7 +43,7 @@ export interface ServiceConfig {
   readonly log?: Logger
 }
 
-export interface Service {
+export interface RunningService {
   /** Where it listens: `http://…` or `unix:…`. */
   readonly url: string
   /** Answers what is under way and stops; everything else is found again at the next start. */
@@ -58,7 +57,7 @@ const HOUR_S = 3600
  *
  * @throws OsSshError USAGE for a configuration that cannot work, Error of the file system or the database
  */
-export async function createService(config: ServiceConfig): Promise<Service> {
+export async function createService(config: ServiceConfig): Promise<RunningService> {
   const log = config.log ?? pino({redact: ['req.headers', '*.managementKey']})
   await mkdir(config.state, {recursive: true, mode: 0o700})
   await chmod(config.state, 0o700)

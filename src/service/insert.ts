@@ -25,7 +25,7 @@ type NewPath = Omit<
 >
 
 /**
- * Attachment and path in one transaction: either both are wished for or neither.
+ * Attachment and path in one transaction: either both are there or neither.
  *
  * @throws Collision when what was planned by is not so any more; OsSshError GATE_FULL
  */

@@ -1,6 +1,6 @@
 import {OsSshError} from '../errors.ts'
 import {loadCloud, OpenStackError, openStack} from '../openstack/index.ts'
-import {createService, type Service, type ServiceConfig} from './index.ts'
+import {createService, type RunningService, type ServiceConfig} from './index.ts'
 
 export interface OpenServiceOptions extends Omit<ServiceConfig, 'cloud'> {
   /** Cloud of clouds.yaml that is the service's account; OS_* variables when absent. */
@@ -13,7 +13,7 @@ export interface OpenServiceOptions extends Omit<ServiceConfig, 'cloud'> {
  *
  * @throws OsSshError, OpenStackError
  */
-export async function openService({osCloud, ...config}: OpenServiceOptions): Promise<Service> {
+export async function openService({osCloud, ...config}: OpenServiceOptions): Promise<RunningService> {
   const cloud = openStack(await loadCloud(osCloud === undefined ? {} : {cloud: osCloud}))
   const token = await cloud.identity.token()
   if (token.project === undefined)

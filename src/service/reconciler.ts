@@ -10,7 +10,7 @@ import {plug, unplug} from './gates/attachments.ts'
 import {QUARANTINE_MS} from './gates/times.ts'
 import {GateWorker} from './gates/worker.ts'
 import {revokeBarred} from './revoke.ts'
-import {admits, forgetGrace, misgrouped, retireIdle, stranded} from './store/attachments.ts'
+import {admits, forgetGrace, retireIdle, stranded, wronglyGrouped} from './store/attachments.ts'
 import {endPaths, failPaths, LIVE, path} from './store/paths.ts'
 import type {AttachmentRow, PathRow} from './store/schema.ts'
 import {survey} from './survey.ts'
@@ -24,7 +24,7 @@ const SURVEY_MS = 20_000
 const RENEW_MS = 5000
 
 export interface ReconcilerOptions {
-  readonly context: Omit<ServiceContext, 'wakeLater' | 'fail' | 'settled' | 'unplug' | 'sessions'>
+  readonly context: Omit<ServiceContext, 'wakeLater' | 'fail' | 'notify' | 'unplug' | 'sessions'>
   /** How long an attachment without live paths stays, ms. */
   readonly grace: number
 }
@@ -39,7 +39,7 @@ export class Reconciler {
   readonly #workers = new Map<string, GateWorker>()
   readonly #tasks = new Map<string, Promise<void>>()
   readonly #timers = new Set<NodeJS.Timeout>()
-  readonly #settled = new EventEmitter().setMaxListeners(0)
+  readonly #changes = new EventEmitter().setMaxListeners(0)
   #lastResync = 0
   #lastSurvey = 0
   #renewedAt = 0
@@ -52,9 +52,9 @@ export class Reconciler {
       ...context,
       wakeLater: (gateId, ms) => this.#later(ms, () => this.wake(gateId)),
       fail: (ids, fault) => this.#fail(ids, fault),
-      settled: id => this.#settled.emit(id),
+      notify: id => this.#changes.emit(id),
       sessions: gateId => this.#sessions(gateId),
-      unplug: row => this.#once(`port ${row.id}`, () => this.#unplug(row)),
+      unplug: row => this.#singleFlight(`port ${row.id}`, () => this.#unplug(row)),
     }
   }
 
@@ -108,8 +108,8 @@ export class Reconciler {
   }
 
   /** Lets the path's attachment be plugged if it needs it, and the gate take it in. */
-  pursue(row: Pick<PathRow, 'attachment_id' | 'gate_id'>): void {
-    this.#once(`port ${row.attachment_id}`, () => this.#plug(row.attachment_id))
+  provision(row: Pick<PathRow, 'attachment_id' | 'gate_id'>): void {
+    this.#singleFlight(`port ${row.attachment_id}`, () => this.#plug(row.attachment_id))
     void this.wake(row.gate_id)
   }
 
@@ -118,7 +118,7 @@ export class Reconciler {
     for (;;) {
       // Listen before looking, or the answer could come between the two.
       const abort = new AbortController()
-      const event = once(this.#settled, pathId, {signal: abort.signal}).catch(() => undefined)
+      const event = once(this.#changes, pathId, {signal: abort.signal}).catch(() => undefined)
       const row = await path(this.context.db, pathId)
       const left = deadline - this.context.clock()
       if (row?.state === 'pending' && left > 0) {
@@ -146,7 +146,7 @@ export class Reconciler {
    * Runs a task unless one of the same name is under way: a port is never plugged and unplugged at the same time.
    * Its faults are its own to handle; what escapes is logged.
    */
-  #once(name: string, task: () => Promise<void>): void {
+  #singleFlight(name: string, task: () => Promise<void>): void {
     if (this.#tasks.has(name) || this.#stopped) return
     const running = task()
       .catch(err => this.context.log.warn({err, task: name}, 'task failed'))
@@ -160,7 +160,7 @@ export class Reconciler {
     const failed = await failPaths(db, ids, error, clock())
     for (const row of failed) {
       await audit(db, {action: 'fail', path: row, at: clock(), detail: fault.message})
-      this.#settled.emit(row.id)
+      this.#changes.emit(row.id)
       this.context.wakeLater(row.gate_id, 0)
     }
   }
@@ -179,7 +179,7 @@ export class Reconciler {
       .where('id', '=', row.gate_id)
       .executeTakeFirstOrThrow()
     try {
-      if (await this.#asToday(() => plug(this.context, row, gate))) await this.wake(gate.id)
+      if (await this.#retryWithNewToken(() => plug(this.context, row, gate))) await this.wake(gate.id)
     } catch (error) {
       // Where the port was lost and the network is gone too, the active paths are dead; otherwise they are not touched.
       const dead = row.state === 'wanted' && error instanceof OpenStackError && error.fault === 'not-found'
@@ -204,11 +204,11 @@ export class Reconciler {
       .selectAll()
       .where('id', '=', row.gate_id)
       .executeTakeFirstOrThrow()
-    await this.#asToday(() => unplug(this.context, row, gate))
+    await this.#retryWithNewToken(() => unplug(this.context, row, gate))
   }
 
   /** What the cloud refuses is tried again with a new token: a role that the account lacked may have been granted since. */
-  async #asToday<T>(task: () => Promise<T>): Promise<T> {
+  async #retryWithNewToken<T>(task: () => Promise<T>): Promise<T> {
     try {
       return await task()
     } catch (error) {
@@ -227,12 +227,12 @@ export class Reconciler {
     const now = clock()
     for (const row of await endPaths(db, {expiredBy: now}, now)) {
       await audit(db, {action: 'expire', path: row, at: now})
-      this.#settled.emit(row.id)
+      this.#changes.emit(row.id)
     }
     const barred = await revokeBarred(this.context, {detail: 'an operator revoked it'})
     await retireIdle(db, now, this.#grace)
     for (const row of await stranded(db)) this.context.unplug(row)
-    const gates = new Set([...(await this.#restless(now)), ...barred.map(path => path.gate_id)])
+    const gates = new Set([...(await this.#gatesWithWork(now)), ...barred.map(path => path.gate_id)])
     if (now - this.#lastResync >= RESYNC_MS) {
       this.#lastResync = now
       for (const gate of await db.selectFrom('gates').select('id').execute()) {
@@ -241,10 +241,10 @@ export class Reconciler {
       }
     }
     for (const gateId of gates) void this.wake(gateId)
-    await this.#pursuePending()
+    await this.#provisionPending()
     if (now - this.#lastSurvey >= SURVEY_MS) {
       this.#lastSurvey = now
-      this.#once('survey', () => this.#survey())
+      this.#singleFlight('survey', () => this.#survey())
     }
   }
 
@@ -259,12 +259,12 @@ export class Reconciler {
       this.context.db,
       gone.map(path => path.attachment_id),
     )
-    for (const row of [...lost, ...(await misgrouped(this.context.db))])
-      this.pursue({attachment_id: row.id, gate_id: row.gate_id})
+    for (const row of [...lost, ...(await wronglyGrouped(this.context.db))])
+      this.provision({attachment_id: row.id, gate_id: row.gate_id})
   }
 
   /** Gates with something that a round would move on. */
-  async #restless(now: number): Promise<string[]> {
+  async #gatesWithWork(now: number): Promise<string[]> {
     const {db} = this.context
     const ended = await db
       .selectFrom('paths')
@@ -284,7 +284,7 @@ export class Reconciler {
   }
 
   /** Grants that a crash, ours or another replica's, left half done are finished here. */
-  async #pursuePending(): Promise<void> {
+  async #provisionPending(): Promise<void> {
     const pending = await this.context.db
       .selectFrom('paths')
       .select(['attachment_id', 'gate_id'])
@@ -292,6 +292,6 @@ export class Reconciler {
       .where('state', '=', 'pending')
       .where('created_at', '<=', this.context.clock() - TICK_MS)
       .execute()
-    for (const row of pending) this.pursue(row)
+    for (const row of pending) this.provision(row)
   }
 }

@@ -4,7 +4,7 @@ import {barred} from './store/bars.ts'
 import {endPaths} from './store/paths.ts'
 import type {PathRow} from './store/schema.ts'
 
-type Context = Pick<ServiceContext, 'db' | 'clock' | 'settled'>
+type Context = Pick<ServiceContext, 'db' | 'clock' | 'notify'>
 
 /** From where and by whom, for the audit. */
 export interface Why {
@@ -14,14 +14,14 @@ export interface Why {
 
 /** Ends live paths, audits each and tells who waits for it. The gate is the caller's to wake. */
 export async function revoke(
-  {db, clock, settled}: Context,
+  {db, clock, notify}: Context,
   which: Parameters<typeof endPaths>[1],
   why: Why,
 ): Promise<PathRow[]> {
   const ended = await endPaths(db, which, clock())
   for (const path of ended) {
     await audit(db, {action: 'revoke', path, at: clock(), ...why})
-    settled(path.id)
+    notify(path.id)
   }
   return ended
 }

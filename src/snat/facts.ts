@@ -15,7 +15,7 @@ import {
 } from '../openstack/index.ts'
 
 /*
- * The facts: nine listings at most, whatever the number of routers (SNAT.md section 2). `fields=` keeps an answer of
+ * The facts: nine listings at most, whatever the number of routers. `fields=` keeps an answer of
  * 100,000 ports at a fifth of its size; nothing is asked per router, because /routers/ID/l3-agents runs in a writer
  * transaction of Neutron's database.
  */

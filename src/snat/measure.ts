@@ -5,7 +5,7 @@ import {externalNetwork} from './observe.ts'
 import {decided} from './status.ts'
 import {floatingIpOf, wayOut} from './wayout.ts'
 
-/** The figures of a cloud that the alternatives are computed from (SNAT.md section 3). Null: needs admin. */
+/** The figures of a cloud that the alternatives are computed from. Null: needs admin. */
 export interface Quantities {
   /** R: routers that translate. */
   readonly routers: number

@@ -1,5 +1,5 @@
 /*
- * The one table of modes: observed attributes -> mode, read top-down, the first that holds wins (SNAT.md section 1).
+ * The one table of modes: observed attributes -> mode, read top-down, the first that holds wins.
  * `overlay` rows say something about a router without saying where its packets cross; the rest of the table, read
  * without them, is the router's *carrier*. The last row holds always, so that every router has exactly one mode.
  */

@@ -1,4 +1,5 @@
 import {dirname} from 'node:path'
+
 import {makeDirectory} from '../system/files.ts'
 import {run} from '../system/process.ts'
 import {type Hop, hopArguments} from './hop.ts'

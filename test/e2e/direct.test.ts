@@ -60,14 +60,14 @@ async function keypair(): Promise<void> {
 async function onExternal(name: string): Promise<string> {
   const [network] = await admin.network.networks({name: 'public'})
   const [image] = await admin.image.images({name: 'debian-12'})
-  const wish = {
+  const body = {
     name,
     imageRef: image?.id,
     flavorRef: '1',
     key_name: 'alice',
     security_groups: [{name: 'open'}],
   }
-  return (await admin.compute.createServer({...wish, networks: [{uuid: network?.id}]})).id
+  return (await admin.compute.createServer({...body, networks: [{uuid: network?.id}]})).id
 }
 
 it('is reached straight from the gate, which is plugged into nothing for it', async () => {

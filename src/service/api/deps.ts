@@ -1,4 +1,5 @@
 import type {IncomingMessage, ServerResponse} from 'node:http'
+
 import type {TypeBoxTypeProvider} from '@fastify/type-provider-typebox'
 import type {FastifyBaseLogger, FastifyInstance, FastifyRequest, RawServerDefault} from 'fastify'
 

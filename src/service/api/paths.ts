@@ -2,7 +2,7 @@ import {type ErrorCode, OsSshError} from '../../errors.ts'
 import type {Path, PathGrant, PathRequest} from '../../protocol/index.ts'
 import {auditDenial} from '../audit.ts'
 import type {Caller} from '../caller.ts'
-import {wish} from '../grant.ts'
+import {grantPath} from '../grant.ts'
 import {hostKeys} from '../host-keys.ts'
 import {revoke, revokeBarred} from '../revoke.ts'
 import {bar} from '../store/bars.ts'
@@ -52,7 +52,7 @@ function view(row: PathRow, gate: Pick<GateRow, 'id' | 'name' | 'host' | 'port'>
 const gateOf = ({context}: Deps, row: PathRow) =>
   context.db.selectFrom('gates').selectAll().where('id', '=', row.gate_id).executeTakeFirst()
 
-/** Makes the wish true, waiting at most `wait` seconds, and answers with what the client needs to use it. */
+/** Grants a path, waiting at most `wait` seconds, and answers with what the client needs to use it. */
 async function grant(
   deps: Deps,
   caller: Caller,
@@ -63,8 +63,8 @@ async function grant(
   const over = await turns?.take(caller.token.project?.id ?? caller.token.user.id)
   const longest = setTimeout(() => over?.(), TURN_MS)
   try {
-    const {path, renewed} = await wish(context, caller, request, deps.limits)
-    reconciler.pursue(path)
+    const {path, renewed} = await grantPath(context, caller, request, deps.limits)
+    reconciler.provision(path)
     // What the gate has of a path that was asleep may have run out: its new time is there before the answer.
     if (renewed) await reconciler.wake(path.gate_id)
     const [known, row, gate] = await Promise.all([

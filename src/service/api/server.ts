@@ -1,7 +1,9 @@
 import {randomUUID} from 'node:crypto'
+
 import swagger from '@fastify/swagger'
 import {type TypeBoxTypeProvider, TypeBoxValidatorCompiler} from '@fastify/type-provider-typebox'
 import Fastify, {type FastifyBaseLogger, LogController} from 'fastify'
+
 import type {Api, Deps} from './deps.ts'
 import {gateRoutes} from './gates.ts'
 import {hostKeyRoutes} from './host-keys.ts'

@@ -4,7 +4,7 @@ import {join} from 'node:path'
 import {signHostCertificate, signUserCertificate} from '../../ssh/certificate.ts'
 import {generateKeyPair} from '../../ssh/keys.ts'
 
-/** Clocks differ: a certificate begins a little before it was made (STACK.md). */
+/** Clocks differ: a certificate begins a little before it was made. */
 const SKEW_MS = 60_000
 const DAY_MS = 86_400_000
 

@@ -56,7 +56,7 @@ function aliasAt(slot: number, family: Family, n: number): string {
 }
 
 /**
- * The first free alias of a slot. The spelling matters: sshd's permitopen compares text (GATE.md).
+ * The first free alias of a slot. The spelling matters: sshd's permitopen compares text.
  *
  * @throws OsSshError GATE_FULL
  */

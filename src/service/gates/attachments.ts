@@ -77,7 +77,7 @@ export async function plug(context: Plugging, row: AttachmentRow, gate: GateRow)
   if (port.device_id === '') await cloud.compute.attachPort(gate.server_id, port.id)
   else if (port.device_id !== gate.server_id)
     throw new OsSshError('CLOUD_REFUSED', 'the port of the attachment is plugged into another server')
-  await becomes(context, port.id, WIRE_MS, now => now?.status === 'ACTIVE')
+  await waitForPort(context, port.id, WIRE_MS, now => now?.status === 'ACTIVE')
 
   const plugged = {mac: port.mac_address, addresses: JSON.stringify(addressesOf(port, row))}
   const member = {groups: JSON.stringify(groups), own_groups: JSON.stringify(own)}
@@ -147,16 +147,16 @@ function addressesOf(port: Port, row: AttachmentRow): string[] {
 const byFamily = (a: string, b: string) =>
   Number(isIPv4(b.split('/')[0] ?? '')) - Number(isIPv4(a.split('/')[0] ?? ''))
 
-/** Looks at the port until it is so, or has gone, or the time (ms) is over. */
-async function becomes(
+/** Looks at the port until the condition holds, or it has gone, or the time (ms) is over. */
+async function waitForPort(
   {cloud}: Plugging,
   portId: string,
   within: number,
-  so: (port: Port | undefined) => boolean,
+  condition: (port: Port | undefined) => boolean,
 ): Promise<void> {
   for (const end = Date.now() + within; ; await sleep(POLL_MS)) {
     const port = await cloud.network.port(portId).catch(gone)
-    if (port === undefined || so(port) || Date.now() > end) return
+    if (port === undefined || condition(port) || Date.now() > end) return
   }
 }
 
@@ -199,7 +199,7 @@ export async function unplug(context: Plugging, row: AttachmentRow, gate: GateRo
     if (port.device_id !== '') {
       await cloud.compute.detachPort(gate.server_id, port.id).catch(gone)
       // Nova detaches in its own time; deleted before that, the port would be missed by it.
-      await becomes(context, port.id, DETACH_MS, now => now?.device_id === '')
+      await waitForPort(context, port.id, DETACH_MS, now => now?.device_id === '')
     }
     await cloud.network.deletePort(port.id).catch(async error => {
       gone(error)

@@ -125,13 +125,13 @@ export class GateConnection {
       }, RUN_MS)
       const lost = () => reject(new OsSshError('GATE_DOWN', 'the management connection to the gate was lost'))
       client.once('close', lost)
-      const settle = () => {
+      const finish = () => {
         clearTimeout(late)
         client.off('close', lost)
       }
       client.exec(command, (error, channel) => {
         if (error) {
-          settle()
+          finish()
           reject(new OsSshError('GATE_DOWN', `the gate refuses a session: ${error.message}`, {cause: error}))
           return
         }
@@ -143,7 +143,7 @@ export class GateConnection {
             out[name] += chunk.toString('utf8')
             return
           }
-          settle()
+          finish()
           reject(new OsSshError('GATE_DOWN', `the gate says more than ${MAX_OUTPUT} bytes`))
           client.destroy()
         }
@@ -151,7 +151,7 @@ export class GateConnection {
         if (onLine !== undefined) createInterface({input: channel}).on('line', onLine)
         channel.stderr.on('data', collect('stderr'))
         channel.on('close', (code: number | null) => {
-          settle()
+          finish()
           resolve({status: code ?? 255, ...out})
         })
         if (typeof script === 'string') channel.end(script)

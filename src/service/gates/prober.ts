@@ -68,7 +68,7 @@ export class Prober {
       const probe = underWay.get(id)
       if (probe === undefined) return
       underWay.delete(id)
-      void this.#settle(probe, Number(status))
+      void this.#acknowledge(probe, Number(status))
       if (underWay.size === 0) close()
     }
     const over = () => {
@@ -83,11 +83,11 @@ export class Prober {
     return take
   }
 
-  async #settle({path, seconds}: Probe, status: number): Promise<void> {
+  async #acknowledge({path, seconds}: Probe, status: number): Promise<void> {
     try {
       if (status === 0) {
         await activatePaths(this.#context.db, [path.id])
-        this.#context.settled(path.id)
+        this.#context.notify(path.id)
       } else if ((await rowOf(this.#context.db, path.id))?.state === 'pending') {
         const why = status === 1 ? 'refuses the connection' : `does not answer within ${seconds} s`
         const from = path.route === 'direct' ? 'the gate itself' : 'its own network'

@@ -121,7 +121,7 @@ export class GateWorker {
       clock(),
     )
     await this.#release(ended, now)
-    await this.#settle(sent.attachments, result.stdout, paths, present, link)
+    await this.#acknowledge(sent.attachments, result.stdout, paths, present, link)
     await this.#removed(attachments)
   }
 
@@ -153,7 +153,7 @@ export class GateWorker {
     for (const id of this.#applied.attachments.keys())
       if (!stamps.has(id)) this.#applied.attachments.delete(id)
     const attachments = present.filter(row => this.#applied.attachments.get(row.id) !== stamps.get(row.id))
-    // Until the gate has said ready nothing counts as applied; #settle fills the attachments in.
+    // Until the gate has said ready nothing counts as applied; #acknowledge fills the attachments in.
     this.#applied.base = identity.hostCertificate
     return {...(fresh ? {base: identity} : {}), attachments, sweep: fresh, stamps}
   }
@@ -181,7 +181,7 @@ export class GateWorker {
   }
 
   /** Reads the gate's answer, attachment by attachment, and lets the waiting paths go on. */
-  async #settle(
+  async #acknowledge(
     sent: readonly AttachmentRow[],
     stdout: string,
     paths: readonly PathRow[],

@@ -77,7 +77,7 @@ type Plugged = Pick<AttachmentRow, 'groups' | 'network_id' | 'project_id' | 'add
 type Target = Pick<PathRow, 'groups' | 'network_id' | 'project_id' | 'address'>
 
 /** Attachments that are plugged, but whose port is in other groups than it shall be. */
-export async function misgrouped(db: Store): Promise<AttachmentRow[]> {
+export async function wronglyGrouped(db: Store): Promise<AttachmentRow[]> {
   const rows = await db
     .selectFrom('attachments')
     .selectAll()

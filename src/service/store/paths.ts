@@ -1,4 +1,5 @@
 import {sql} from 'kysely'
+
 import type {Store} from './open.ts'
 import type {PathRow} from './schema.ts'
 

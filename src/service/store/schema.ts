@@ -78,7 +78,7 @@ export interface PathTable {
   readonly network_id: string
   readonly route: RouteKind
   readonly address: string
-  /** JSON `string[]`: security groups of the VM's port; the gate's port joins them (DESIGN 3). */
+  /** JSON `string[]`: security groups of the VM's port; the gate's port joins them. */
   readonly groups: string
   readonly gate_id: string
   readonly attachment_id: string

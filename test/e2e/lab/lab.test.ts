@@ -2,7 +2,9 @@ import {spawn, spawnSync} from 'node:child_process'
 import {once} from 'node:events'
 import {existsSync, readdirSync, readFileSync} from 'node:fs'
 import {setTimeout as sleep} from 'node:timers/promises'
+
 import {afterAll, beforeAll, describe, expect, jest, test} from '@jest/globals'
+
 import {type LabInfo, labDown, labStatus, labUp} from '../../../lab/index.ts'
 import {loadCloud, type OpenStack, openStack} from '../../../src/openstack/index.ts'
 import {needOwnNetns} from '../../support/netns.ts'

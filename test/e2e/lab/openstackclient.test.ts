@@ -1,6 +1,8 @@
 import {spawnSync} from 'node:child_process'
 import {existsSync} from 'node:fs'
+
 import {afterAll, beforeAll, describe, expect, jest, test} from '@jest/globals'
+
 import {type LabInfo, labDown, labUp} from '../../../lab/index.ts'
 import {needOwnNetns} from '../../support/netns.ts'
 

@@ -1,5 +1,4 @@
 import {afterAll, afterEach, beforeAll, expect, it, jest} from '@jest/globals'
-
 import Sqlite from 'better-sqlite3'
 
 import {generateKeyPair} from '../../../src/ssh/keys.ts'

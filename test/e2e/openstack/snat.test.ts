@@ -2,6 +2,7 @@ import {once} from 'node:events'
 import {type AddressInfo, createServer} from 'node:net'
 
 import {afterAll, beforeAll, describe, expect, it, jest} from '@jest/globals'
+
 import {login} from '../../openstack/identity.ts'
 import {dir, external} from '../../openstack/place.ts'
 import {command, inNode} from '../../openstack/processes.ts'

@@ -1,4 +1,5 @@
 import {expect, test} from '@jest/globals'
+
 import {loginOf} from '../../../src/access/hosts.ts'
 import {findServer} from '../../../src/access/servers.ts'
 import type {Session} from '../../../src/access/session.ts'

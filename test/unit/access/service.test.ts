@@ -7,7 +7,7 @@ import {join} from 'node:path'
 
 import {afterEach, expect, test} from '@jest/globals'
 
-import {serviceClient} from '../../../src/access/service.ts'
+import {sshServiceClient} from '../../../src/access/service.ts'
 
 let server: Server | undefined
 afterEach(() => {
@@ -21,7 +21,8 @@ async function fake(listener: RequestListener, socket?: string) {
   else server.listen(0, '127.0.0.1')
   await once(server, 'listening')
   const endpoint = socket ? `unix:${socket}` : `http://127.0.0.1:${(server.address() as AddressInfo).port}`
-  return (path = '') => serviceClient({endpoint: endpoint + path, token: async () => 'secret', timeout: 500})
+  return (path = '') =>
+    sshServiceClient({endpoint: endpoint + path, token: async () => 'secret', timeout: 500})
 }
 
 test.each(['', '/', '/v1', '/v1/'])('sends the token and JSON; an endpoint may end in %j', async end => {

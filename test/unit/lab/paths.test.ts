@@ -1,5 +1,6 @@
 import {expect, test} from '@jest/globals'
 import fc from 'fast-check'
+
 import {isNetnsOf, labDir, netnsName} from '../../../lab/paths.ts'
 
 const name = fc.stringMatching(/^[a-z0-9][a-z0-9-]{0,30}$/)

@@ -1,7 +1,9 @@
 import {mkdir, mkdtemp, rm, writeFile} from 'node:fs/promises'
 import {tmpdir} from 'node:os'
 import {dirname, join} from 'node:path'
+
 import {afterEach, beforeEach, describe, expect, test} from '@jest/globals'
+
 import {searchPath} from '../../../src/openstack/clouds-files.ts'
 import {loadCloud} from '../../../src/openstack/index.ts'
 

@@ -1,5 +1,6 @@
 import {expect, test} from '@jest/globals'
 import fc from 'fast-check'
+
 import {retryAfter, waitBefore} from '../../../src/openstack/retry.ts'
 
 const answer = (status: number, headers = {}) => ({answer: {status, headers, body: ''}})

@@ -5,7 +5,9 @@ import {createServer as createHttps} from 'node:https'
 import {type AddressInfo, connect} from 'node:net'
 import {tmpdir} from 'node:os'
 import {join} from 'node:path'
+
 import {afterAll, afterEach, beforeAll, expect, test} from '@jest/globals'
+
 import {type CloudConfig, openStack} from '../../../src/openstack/index.ts'
 import {issue} from './fake.ts'
 

@@ -9,7 +9,7 @@ import {
   type Token,
 } from '../../../src/openstack/index.ts'
 import type {Caller} from '../../../src/service/caller.ts'
-import {wish} from '../../../src/service/grant.ts'
+import {grantPath} from '../../../src/service/grant.ts'
 import {revokeBarred} from '../../../src/service/revoke.ts'
 import {bar} from '../../../src/service/store/bars.ts'
 import {openStore, type Store} from '../../../src/service/store/open.ts'
@@ -78,11 +78,11 @@ const context = () => ({
   clock: () => now,
   log: pino({level: 'silent'}),
   sessions: async () => busy,
-  settled: () => undefined,
+  notify: () => undefined,
   wakeLater: () => undefined,
 })
 const ask = async (who: Caller, change: object = {}, more: object = {}) =>
-  (await wish(context(), who, {server_id: 's1', public_key: key, ...change}, {...limits, ...more})).path
+  (await grantPath(context(), who, {server_id: 's1', public_key: key, ...change}, {...limits, ...more})).path
 
 beforeEach(async () => {
   busy = new Set()
@@ -111,7 +111,7 @@ beforeEach(async () => {
 })
 afterEach(() => db.destroy())
 
-describe('wish', () => {
+describe('grantPath', () => {
   it('writes an attachment and a path at once', async () => {
     const path = await ask(caller())
     expect(path).toMatchObject({

@@ -16,7 +16,7 @@ import {attachmentRow, gateRow, pathRow} from '../../support/rows.ts'
 
 let db: Store
 let shells: ChildProcess[]
-let settled: string[]
+let told: string[]
 let hear: () => void
 
 /** As GateConnection.run, without the gate; and as sshd, which admits so many sessions. */
@@ -35,7 +35,7 @@ const link = {
 beforeEach(async () => {
   db = await openStore(':memory:')
   shells = []
-  settled = []
+  told = []
   hear = () => undefined
   await gateRow(db)
   await attachmentRow(db, {state: 'ready', wired_at: 1})
@@ -47,15 +47,15 @@ afterEach(async () => {
 })
 
 function prober(): Prober {
-  const settle = (id: string) => {
-    settled.push(id)
+  const tell = (id: string) => {
+    told.push(id)
     hear()
   }
   const context = {
     db,
     log: pino({level: 'silent'}),
-    settled: settle,
-    fail: async (ids: string[]) => ids.forEach(settle),
+    notify: tell,
+    fail: async (ids: string[]) => ids.forEach(tell),
   }
   return new Prober(context as unknown as ServiceContext)
 }
@@ -69,7 +69,7 @@ async function path(n: number, answers: boolean) {
 }
 
 const until = async (n: number) => {
-  while (settled.length < n) await new Promise<void>(resolve => (hear = resolve))
+  while (told.length < n) await new Promise<void>(resolve => (hear = resolve))
 }
 
 it('VMs that do not answer hold up nobody, however many', async () => {
@@ -82,7 +82,7 @@ it('VMs that do not answer hold up nobody, however many', async () => {
   const alive = await path(21, true)
   one.probe(link, [{path: alive, seconds: 20}])
   await until(1)
-  expect(settled).toEqual([alive.id])
+  expect(told).toEqual([alive.id])
   expect(shells).toHaveLength(1)
 })
 
@@ -93,7 +93,7 @@ it('a path is probed once at a time, and the session ends with its last', async 
   one.probe(link, [probe])
   await until(1)
   if (shells[0]?.exitCode === null) await once(shells[0], 'close')
-  expect(settled).toEqual([probe.path.id])
+  expect(told).toEqual([probe.path.id])
   // Asked again afterwards, it is a new probe.
   one.probe(link, [probe])
   await until(2)
@@ -110,7 +110,7 @@ it('what a lost session did not answer may be asked again', async () => {
   await new Promise(resolve => setImmediate(resolve))
   one.probe(link, [dead])
   expect(shells).toHaveLength(2)
-  expect(settled).toEqual([])
+  expect(told).toEqual([])
 })
 
 it('a path that has become active meanwhile is not failed by a late answer', async () => {
@@ -120,5 +120,5 @@ it('a path that has become active meanwhile is not failed by a late answer', asy
   while (shells[0] === undefined) await new Promise(resolve => setTimeout(resolve, 5))
   await once(shells[0], 'close')
   await new Promise(resolve => setTimeout(resolve, 50))
-  expect(settled).toEqual([])
+  expect(told).toEqual([])
 })

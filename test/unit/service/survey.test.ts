@@ -1,7 +1,7 @@
 import {afterEach, beforeEach, describe, expect, it} from '@jest/globals'
 
 import type {OpenStack, Port} from '../../../src/openstack/index.ts'
-import {forgetGrace, misgrouped, retireIdle} from '../../../src/service/store/attachments.ts'
+import {forgetGrace, retireIdle, wronglyGrouped} from '../../../src/service/store/attachments.ts'
 import {openStore, type Store} from '../../../src/service/store/open.ts'
 import {survey} from '../../../src/service/survey.ts'
 import {attachmentRow, gateRow, pathRow} from '../../support/rows.ts'
@@ -114,7 +114,7 @@ it.each([
 ])('a port is put right that is in other groups than it shall be: %s', async (_, groups, found) => {
   await db.updateTable('attachments').set({groups, own_groups: '["own"]'}).execute()
   await db.updateTable('paths').set({groups: '["sg"]'}).execute()
-  expect(await misgrouped(db)).toHaveLength(found)
+  expect(await wronglyGrouped(db)).toHaveLength(found)
 })
 
 it('one that is being removed is left alone', async () => {

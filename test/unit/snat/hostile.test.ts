@@ -1,5 +1,6 @@
 import {describe, expect, it} from '@jest/globals'
 import fc from 'fast-check'
+
 import {plain, shortened} from '../../../src/names/plain.ts'
 import {compare} from '../../../src/snat/compare.ts'
 import {compareSvg} from '../../../src/snat/compare-svg.ts'

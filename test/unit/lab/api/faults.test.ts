@@ -1,4 +1,5 @@
 import {beforeEach, expect, test} from '@jest/globals'
+
 import {matches} from '../../../../lab/api/faults.ts'
 import {type Ask, paperLab} from '../../../support/lab-api.ts'
 

@@ -1,4 +1,5 @@
 import {beforeAll, describe, expect, test} from '@jest/globals'
+
 import {paperLab} from '../../../support/lab-api.ts'
 
 let lab: Awaited<ReturnType<typeof paperLab>>

@@ -1,4 +1,5 @@
 import {beforeEach, describe, expect, test} from '@jest/globals'
+
 import {type Ask, paperLab} from '../../../support/lab-api.ts'
 
 let lab: Awaited<ReturnType<typeof paperLab>>

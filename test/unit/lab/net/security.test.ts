@@ -1,4 +1,5 @@
 import {expect, test} from '@jest/globals'
+
 import {makeRule} from '../../../../lab/make.ts'
 import {ruleset} from '../../../../lab/net/security.ts'
 import {createGroup, createNetwork, createPort, createSubnet} from '../../../../lab/ops/networks.ts'

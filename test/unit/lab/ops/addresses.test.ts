@@ -1,5 +1,6 @@
 import {expect, test} from '@jest/globals'
 import fc from 'fast-check'
+
 import {allocate, inside, range, toAddress, toNumber} from '../../../../lab/ops/addresses.ts'
 import {createNetwork, createPort, createSubnet} from '../../../../lab/ops/networks.ts'
 import {emptyCloud} from '../../../../lab/state.ts'
