@@ -57,6 +57,8 @@ export default class ServiceStart extends CloudCommand {
       description: 'listen without TLS off loopback: tokens pass there as they are',
     }),
     grace: number('how long a network that nobody uses stays plugged in, s', 600),
+    resync: number('how often a gate is looked at whole, s', 60, 1),
+    survey: number('how often the cloud is asked what it has taken away, s', 20, 1),
     'max-paths': number('paths that one gate takes', 2000, 1, 9999),
     'max-networks': number('networks that one gate takes', 24, 1, 1023),
   }
@@ -83,6 +85,8 @@ export default class ServiceStart extends CloudCommand {
       },
       plainHttp: flags['plain-http'],
       grace: flags.grace,
+      resync: flags.resync,
+      survey: flags.survey,
       maxPathsPerGate: flags['max-paths'],
       maxNetworksPerGate: flags['max-networks'],
       version: this.config.version,

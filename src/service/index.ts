@@ -31,6 +31,9 @@ export interface ServiceConfig {
   readonly defaultLife?: number
   /** How long a network without live paths stays plugged in, s. */
   readonly grace?: number
+  /** How often a gate is looked at whole, and the cloud for what it has taken away, s. */
+  readonly resync?: number
+  readonly survey?: number
   /** Life of a certificate, s: how long a right that was withdrawn may still log in. */
   readonly certLife?: number
   /** Ids of the projects whose admins are operators here. */
@@ -73,6 +76,8 @@ export async function createService(config: ServiceConfig): Promise<RunningServi
       clock,
     },
     grace: (config.grace ?? 10 * 60) * 1000,
+    resync: (config.resync ?? 60) * 1000,
+    survey: (config.survey ?? 20) * 1000,
   })
   const maxLife = config.maxLife ?? 24 * HOUR_S
   const limits: GrantLimits = {

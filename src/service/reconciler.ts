@@ -16,10 +16,6 @@ import type {AttachmentRow, PathRow} from './store/schema.ts'
 import {survey} from './survey.ts'
 
 const TICK_MS = 1000
-/** Every gate is looked at whole this often: it may have been rebooted or tampered with, ms. */
-const RESYNC_MS = 60_000
-/** What the cloud took away is noticed within this time, ms. */
-const SURVEY_MS = 20_000
 /** What stays refused is no reason to log in again all the time, ms. */
 const RENEW_MS = 5000
 
@@ -27,6 +23,10 @@ export interface ReconcilerOptions {
   readonly context: Omit<ServiceContext, 'wakeLater' | 'fail' | 'notify' | 'unplug' | 'sessions'>
   /** How long an attachment without live paths stays, ms. */
   readonly grace: number
+  /** Every gate is looked at whole this often: it may have been rebooted or tampered with, ms. */
+  readonly resync: number
+  /** What the cloud took away is noticed within this time, ms. */
+  readonly survey: number
 }
 
 /**
@@ -35,7 +35,7 @@ export interface ReconcilerOptions {
  */
 export class Reconciler {
   readonly context: ServiceContext
-  readonly #grace: number
+  readonly #times: Omit<ReconcilerOptions, 'context'>
   readonly #workers = new Map<string, GateWorker>()
   readonly #tasks = new Map<string, Promise<void>>()
   readonly #timers = new Set<NodeJS.Timeout>()
@@ -46,8 +46,8 @@ export class Reconciler {
   #stopped = false
   #ticking: Promise<void> | undefined
 
-  constructor({context, grace}: ReconcilerOptions) {
-    this.#grace = grace
+  constructor({context, ...times}: ReconcilerOptions) {
+    this.#times = times
     this.context = {
       ...context,
       wakeLater: (gateId, ms) => this.#later(ms, () => this.wake(gateId)),
@@ -230,10 +230,10 @@ export class Reconciler {
       this.#changes.emit(row.id)
     }
     const barred = await revokeBarred(this.context, {detail: 'an operator revoked it'})
-    await retireIdle(db, now, this.#grace)
+    await retireIdle(db, now, this.#times.grace)
     for (const row of await stranded(db)) this.context.unplug(row)
     const gates = new Set([...(await this.#gatesWithWork(now)), ...barred.map(path => path.gate_id)])
-    if (now - this.#lastResync >= RESYNC_MS) {
+    if (now - this.#lastResync >= this.#times.resync) {
       this.#lastResync = now
       for (const gate of await db.selectFrom('gates').select('id').execute()) {
         this.#workers.get(gate.id)?.forget()
@@ -242,7 +242,7 @@ export class Reconciler {
     }
     for (const gateId of gates) void this.wake(gateId)
     await this.#provisionPending()
-    if (now - this.#lastSurvey >= SURVEY_MS) {
+    if (now - this.#lastSurvey >= this.#times.survey) {
       this.#lastSurvey = now
       this.#singleFlight('survey', () => this.#survey())
     }

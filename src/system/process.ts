@@ -119,7 +119,8 @@ export function startTime(pid: number): string | undefined {
 /** Fields of /proc/PID/stat by their numbers in proc_pid_stat(5), after the name in parentheses, which may hold anything. */
 const [FIRST, PGRP, TPGID, STARTTIME] = [3, 5, 8, 22]
 
-const processStatus = (pid: number | 'self') =>
+/** Fields of /proc/PID/stat from `state` on. @throws Error when there is no such process */
+export const processStatus = (pid: number | 'self') =>
   readFileSync(`/proc/${pid}/stat`, 'latin1')
     .replace(/^.*\) /s, '')
     .split(' ')

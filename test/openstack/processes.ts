@@ -6,7 +6,7 @@ import {marker} from '../../lab/paths.ts'
 import {run} from '../../lab/run.ts'
 import {members} from '../../lab/sweep.ts'
 import {until as answered, startDaemon} from '../../src/system/daemon.ts'
-import {startTime} from '../../src/system/process.ts'
+import {processStatus, startTime} from '../../src/system/process.ts'
 import {dir} from './place.ts'
 
 /** Debian's own programs and nothing of the caller's: no other Python, no proxy. */
@@ -113,9 +113,7 @@ function running(group: number): boolean {
   return readdirSync('/proc').some(entry => {
     if (!/^\d+$/.test(entry)) return false
     try {
-      const [state, , pgrp] = readFileSync(`/proc/${entry}/stat`, 'latin1')
-        .replace(/^.*\) /s, '')
-        .split(' ')
+      const [state, , pgrp] = processStatus(Number(entry))
       return Number(pgrp) === group && state !== 'Z'
     } catch {
       return false
@@ -135,11 +133,7 @@ async function all(): Promise<Set<number>> {
   for (const entry of readdirSync('/proc')) {
     if (!/^\d+$/.test(entry)) continue
     try {
-      const parent = Number(
-        readFileSync(`/proc/${entry}/stat`, 'latin1')
-          .replace(/^.*\) /s, '')
-          .split(' ')[1],
-      )
+      const parent = Number(processStatus(Number(entry))[1])
       children.set(parent, [...(children.get(parent) ?? []), Number(entry)])
     } catch {} // it has just ended
   }

@@ -4,7 +4,7 @@ import type {LabInfo} from '../../lab/index.ts'
 import {accounts, gates, keyPairs, networks, newKeys, rootLogin, routers, servers} from '../../lab/tenants.ts'
 import {cloudsFile, login, sshEndpoint} from './identity.ts'
 import {type Backend, dir, external} from './place.ts'
-import {listening, until} from './processes.ts'
+import {inNode, listening, until} from './processes.ts'
 import type {Json, Rest} from './rest.ts'
 
 /** What tests need to know of the cloud, as the lab says it of itself. Also in site.json. */
@@ -27,7 +27,7 @@ const gateNetworks = {
 } as const
 
 /** The tenants that the lab has too, made through the real APIs; the gates behind floating IPs. */
-export async function topology(backend: Backend): Promise<Site> {
+export async function topology(backend: Backend, say: (line: string) => void): Promise<Site> {
   const admin = await login('admin')
   const keys = newKeys()
   for (const [name, pair] of Object.entries(keys)) {
@@ -51,8 +51,8 @@ export async function topology(backend: Backend): Promise<Site> {
   const named = (name: string) => made.find(server => server.name === name) as Made
   for (const {owner, name, off} of servers)
     if (off) await projects[owner].user.nova('POST', `servers/${named(name).id}/action`, {'os-stop': null})
-  for (const {name, last} of gates) await floatingIp(admin, named(name), ext(last))
-  for (const {last} of gates) await until(`the gate at ${ext(last)}`, () => listening(22, ext(last)))
+  const addresses = await Promise.all(gates.map(({name, last}) => floatingIp(admin, named(name), ext(last))))
+  for (const address of addresses) await reachable(admin, address, say)
   const site: Site = {
     name: 'openstack',
     backend,
@@ -158,10 +158,16 @@ async function placed(admin: Rest, router: string): Promise<void> {
   }
 }
 
-async function floatingIp(admin: Rest, server: Made, address: string): Promise<void> {
+interface FloatingIp {
+  readonly id: string
+  readonly port_id: string
+  readonly floating_ip_address: string
+}
+
+async function floatingIp(admin: Rest, server: Made, address: string): Promise<FloatingIp> {
   const {ports} = await admin.neutron('GET', `ports?device_id=${server.id}`)
   const {networks} = await admin.neutron('GET', 'networks?name=public')
-  await admin.neutron('POST', 'floatingips', {
+  const {floatingip} = await admin.neutron('POST', 'floatingips', {
     floatingip: {
       floating_network_id: networks[0].id,
       floating_ip_address: address,
@@ -169,6 +175,36 @@ async function floatingIp(admin: Rest, server: Made, address: string): Promise<v
       project_id: server.project_id,
     },
   })
+  return floatingip
+}
+
+/**
+ * Waits for a gate's sshd behind its floating IP. Of some thirty clouds one never led there: the L3 agent is told once, by a
+ * message, and what it has missed it looks for only much later. So the address is taken off and put on again.
+ */
+async function reachable(
+  admin: Rest,
+  {id, port_id, floating_ip_address: host}: FloatingIp,
+  say: (line: string) => void,
+) {
+  for (let left = 2; ; left--) {
+    try {
+      return await until(`the gate at ${host}`, () => listening(22, host), 60)
+    } catch (error) {
+      const {floatingip} = await admin.neutron('GET', `floatingips/${id}`)
+      say(`${(error as Error).message}; floating IP ${floatingip.status}, router ${floatingip.router_id}`)
+      say(
+        await inNode('network1', [
+          'sh',
+          '-c',
+          `ip netns; ip -n qrouter-${floatingip.router_id} -br addr; ip -n qrouter-${floatingip.router_id} neigh`,
+        ]).catch(String),
+      )
+      if (left === 0) throw error
+    }
+    await admin.neutron('PUT', `floatingips/${id}`, {floatingip: {port_id: null}})
+    await admin.neutron('PUT', `floatingips/${id}`, {floatingip: {port_id}})
+  }
 }
 
 /** A project through the eyes of its user, and of an admin where only one may. */

@@ -24,6 +24,9 @@ const node = process.execPath
 /** bin/run.js is what users run; OS_SSH_ENTRY=bin/dev.js tries the sources without a build. */
 const entry = `${root}${process.env['OS_SSH_ENTRY'] ?? 'bin/run.js'}`
 
+/** How often a service of the tests compares its rows with the cloud, s. */
+const SURVEY_S = 5
+
 export interface Result {
   readonly status: number | null
   readonly stdout: string
@@ -127,6 +130,8 @@ export class World {
       `${this.home}/service`,
       '--listen',
       host,
+      '--survey',
+      String(SURVEY_S),
     ]
     const log = openSync(`${this.home}/service.log`, 'a')
     this.#service = spawn(node, [entry, ...words, '--management-key', this.site.management_key, ...flags], {
@@ -246,9 +251,9 @@ export class World {
     return id
   }
 
-  /** Waits until the service has compared its rows with the cloud (SURVEY_MS of src/service/reconciler.ts). */
+  /** Waits until the service has compared its rows with the cloud. */
   surveyed(): Promise<void> {
-    return sleep(23_000)
+    return sleep((SURVEY_S + 3) * 1000)
   }
 
   /** A command of the gate's root, to look from inside; not something a user has. */
