@@ -1,8 +1,9 @@
-import {type ChildProcess, spawn, spawnSync} from 'node:child_process'
+import {spawnSync} from 'node:child_process'
 import {copyFileSync, mkdirSync, mkdtempSync, readFileSync, rmSync, writeFileSync} from 'node:fs'
-import {setTimeout as sleep} from 'node:timers/promises'
 
 import type {LabInfo} from '../lab/index.ts'
+import {startDaemon, until} from '../src/system/daemon.ts'
+import {isAlive} from '../src/system/process.ts'
 
 /* Runs inside the namespace that scripts/demo has made. Everything below is what a user would type. */
 
@@ -63,7 +64,7 @@ function cloud(where: Stage): {stage: Stage; lab: LabInfo} {
   return {stage: {home: where.home, env: {...where.env, OS_CLIENT_CONFIG_FILE: lab.clouds_yaml}}, lab}
 }
 
-async function service({home, env}: Stage, lab: LabInfo): Promise<ChildProcess> {
+async function service({home, env}: Stage, lab: LabInfo): Promise<number> {
   const listen = new URL(lab.ssh_endpoint).host
   const words = [
     'service',
@@ -78,17 +79,13 @@ async function service({home, env}: Stage, lab: LabInfo): Promise<ChildProcess> 
   words.push('--management-key', lab.management_key)
   say(bold(`$ os-ssh ${shown(words).replaceAll(home, '~')} &`))
   const log = `${home}/service.log`
-  const child = spawn('sh', ['-c', 'exec "$@" >"$0" 2>&1', log, process.execPath, osSsh, ...words], {
-    env,
-    detached: true,
-    stdio: 'ignore',
-  })
-  for (let n = 0; n < 100; n++) {
-    await sleep(100)
-    if (child.exitCode !== null) break
-    const answer = await fetch(`http://${listen}/healthz`).catch(() => undefined)
-    if (answer?.ok) return child
-  }
+  const pid = startDaemon([process.execPath, osSsh, ...words], log, env)
+  const healthy = () =>
+    fetch(`http://${listen}/healthz`).then(
+      answer => answer.ok,
+      () => !isAlive(pid),
+    )
+  if ((await until(healthy, 10_000, 100)) && isAlive(pid)) return pid
   throw new Error(`the service did not start:\n${readFileSync(log, 'utf8')}`)
 }
 
@@ -109,8 +106,8 @@ function tenant(where: Stage, lab: LabInfo, name: string, login: string): void {
   run(where, ['os-ssh', 'paths', 'list'], as)
 }
 
-function end({home, env}: Stage, service?: ChildProcess): void {
-  if (service?.pid !== undefined && service.exitCode === null) process.kill(service.pid)
+function end({home, env}: Stage, service?: number): void {
+  if (service !== undefined && isAlive(service)) process.kill(service)
   const quietly = (words: string[], extra = {}) =>
     spawnSync(process.execPath, [osSsh, ...words], {env: {...env, ...extra}, stdio: 'ignore'})
   for (const cloud of ['tenant1', 'tenant2', 'service']) quietly(['logout'], {OS_CLOUD: cloud})
@@ -143,14 +140,11 @@ let kept: Stage | undefined
 const options = process.argv.slice(2)
 if (options.includes('--down')) {
   const old = JSON.parse(readFileSync(KEEP, 'utf8')) as Stage & {pid: number}
-  try {
-    process.kill(old.pid)
-  } catch {}
-  end(old)
+  end(old, old.pid)
   process.exit()
 }
 let where = stage()
-let daemon: ChildProcess | undefined
+let daemon: number | undefined
 try {
   const started = performance.now()
   const {stage: ready, lab} = cloud(where)
@@ -171,8 +165,7 @@ try {
   if (options.includes('--keep')) {
     kept = where
     howToGoOn(where)
-    writeFileSync(KEEP, JSON.stringify({...where, pid: daemon.pid}))
-    daemon.unref()
+    writeFileSync(KEEP, JSON.stringify({...where, pid: daemon}))
   } else say('To keep the cloud running and go on by hand: npm run demo -- --keep')
 } finally {
   if (kept === undefined) end(where, daemon)

@@ -6,7 +6,7 @@ import {type CloudConfig, loadCloud, type OpenStack, openStack} from '../opensta
 import type {Token} from '../openstack/types.ts'
 import {runtimeDirectory, stateDirectory} from '../system/directories.ts'
 import {loginFault, translated} from './faults.ts'
-import {type SshService, sshServiceClient} from './service.ts'
+import {type SshService, type SshServiceOptions, sshServiceClient} from './ssh-service.ts'
 import {tokenStore} from './token-store.ts'
 
 export interface SessionOptions extends Conversation {
@@ -52,13 +52,7 @@ export async function openSession(options: SessionOptions): Promise<Session> {
   const name = options.cloud === 'envvars' ? undefined : options.cloud
   const config = await translated(() => loadCloud({env, ...(name && {cloud: name})}))
   const directory = await runtimeDirectory(config.name, env)
-  const keychain = openKeychain(options.keychain || env['OS_SSH_KEYCHAIN'], {
-    directory: stateDirectory(env),
-    passphrase: remembered(
-      async first => env['OS_SSH_PASSPHRASE'] || (await (ask.passphrase ?? locked)(first)),
-    ),
-    env,
-  })
+  const keychain = chosenKeychain(options, env)
   const store = tokenStore(keychain, directory, config)
   let keeping: Promise<void> = Promise.resolve()
   const kept = await store.get().then(
@@ -77,11 +71,10 @@ export async function openSession(options: SessionOptions): Promise<Session> {
       keeping = store.set(token).catch(() => {})
     },
   })
-  const progress = options.progress ?? (() => {})
-  const during = <T>(what: string, work: Promise<T>, after = PATIENCE) =>
-    slowly(work, {after, told: () => progress(`${what} …`)})
+  const {progress, during} = waiting(options.progress)
   const explain = (error: unknown) => loginFault(error, config, kept)
   const token = () => cloud.identity.token()
+  const id = async () => (await token()).id
   return {
     name: config.name,
     config,
@@ -96,28 +89,53 @@ export async function openSession(options: SessionOptions): Promise<Session> {
     needKeychain,
     service: once(async () => {
       const endpoint = env['OS_SSH_ENDPOINT'] || (await cloud.endpoint('ssh'))
-      if (!endpoint)
-        throw new OsSshError('SERVICE_DOWN', `cloud ${config.name} has no SSH service in its catalog`, {
-          hint: 'ask its operator for the address, and set OS_SSH_ENDPOINT',
-        })
       const {cacert, verify, proxy} = config
-      const id = async () => (await token()).id
-      const client = sshServiceClient({endpoint, cacert, verify, proxy, token: id, timeout: options.timeout})
-      const waiting = `waiting for the SSH service at ${endpoint}`
-      return {
-        endpoint,
-        request: (method, path, body) => {
-          // It was asked to wait so long itself, s.
-          const [, own = '0'] = /[?&]wait=(\d+)/.exec(path) ?? []
-          return during(waiting, client.request(method, path, body), PATIENCE + Number(own) * 1000)
-        },
-      }
+      const {timeout} = options
+      if (endpoint) return patientService({endpoint, cacert, verify, proxy, token: id, timeout}, during)
+      throw new OsSshError('SERVICE_DOWN', `cloud ${config.name} has no SSH service in its catalog`, {
+        hint: 'ask its operator for the address, and set OS_SSH_ENDPOINT',
+      })
     }),
     keep: async () => store.set(await token()),
     forget: () => store.delete(),
     async close() {
       await keeping
       await cloud.close()
+    },
+  }
+}
+
+function chosenKeychain({keychain, ask = {}}: SessionOptions, env: NodeJS.ProcessEnv): Keychain {
+  const passphrase = async (first: boolean) =>
+    env['OS_SSH_PASSPHRASE'] || (await (ask.passphrase ?? locked)(first))
+  return openKeychain(keychain || env['OS_SSH_KEYCHAIN'], {
+    directory: stateDirectory(env),
+    passphrase: remembered(passphrase),
+    env,
+  })
+}
+
+/** How the user is told what is waited for. */
+function waiting(progress: (line: string) => void = () => {}): Pick<Session, 'progress' | 'during'> {
+  return {
+    progress,
+    during: (what, work, after = PATIENCE) => slowly(work, {after, told: () => progress(`${what} …`)}),
+  }
+}
+
+/** The SSH service; who waits for it longer than it was asked to wait itself is told. */
+function patientService(options: SshServiceOptions, during: Session['during']): SshService {
+  const client = sshServiceClient(options)
+  return {
+    endpoint: options.endpoint,
+    request: (method, path, body) => {
+      const [, own = '0'] = /[?&]wait=(\d+)/.exec(path) ?? []
+      const after = PATIENCE + Number(own) * 1000
+      return during(
+        `waiting for the SSH service at ${options.endpoint}`,
+        client.request(method, path, body),
+        after,
+      )
     },
   }
 }

@@ -17,6 +17,7 @@ export const LATE = 124
 export interface RunOptions {
   readonly input?: string
   readonly env?: NodeJS.ProcessEnv
+  readonly cwd?: string
   /** ms; the program is killed then and the status is LATE. Default 10,000. */
   readonly timeout?: number
 }
@@ -24,7 +25,11 @@ export interface RunOptions {
 /** Runs a program without a shell and collects what it says. @throws OsSshError LOCAL_TOOL when it is not installed */
 export function run(program: string, args: readonly string[], options: RunOptions = {}): Promise<Finished> {
   return new Promise((resolve, reject) => {
-    const child = spawn(program, args, {env: options.env ?? process.env, stdio: 'pipe'})
+    const child = spawn(program, args, {
+      env: options.env ?? process.env,
+      stdio: 'pipe',
+      ...(options.cwd && {cwd: options.cwd}),
+    })
     let [stdout, stderr, late] = ['', '', false]
     const timer = setTimeout(() => {
       late = true

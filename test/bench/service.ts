@@ -2,7 +2,8 @@ import {readFileSync} from 'node:fs'
 
 import type {PathGrant} from '../../src/protocol/index.ts'
 import {generateKeyPair} from '../../src/ssh/keys.ts'
-import {eventually, World} from '../support/world.ts'
+import {eventually} from '../support/run.ts'
+import {World} from '../support/world.ts'
 import {type Bench, type Measured, measured} from './measure.ts'
 
 /**

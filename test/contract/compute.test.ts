@@ -2,7 +2,7 @@ import {afterAll, beforeAll, describe, expect, it, jest} from '@jest/globals'
 
 import type {OpenStack, Port} from '../../src/openstack/index.ts'
 import {Contract} from '../support/contract.ts'
-import {eventually} from '../support/world.ts'
+import {eventually} from '../support/run.ts'
 
 /* Nova as src/openstack uses it, on the lab and on the real one. */
 

@@ -2,7 +2,8 @@ import {readFileSync, statSync, writeFileSync} from 'node:fs'
 
 import {afterAll, beforeAll, describe, expect, it, jest} from '@jest/globals'
 
-import {run, World} from '../support/world.ts'
+import {run} from '../support/run.ts'
+import {World} from '../support/world.ts'
 
 /* os-ssh as its users run it: the built program, the system's OpenSSH, the lab's VMs. */
 

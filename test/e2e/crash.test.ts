@@ -3,7 +3,8 @@ import {afterAll, beforeAll, expect, it, jest} from '@jest/globals'
 import type {PathGrant} from '../../src/protocol/index.ts'
 import {generateKeyPair} from '../../src/ssh/keys.ts'
 import {GateClient} from '../support/gate-client.ts'
-import {eventually, World} from '../support/world.ts'
+import {eventually} from '../support/run.ts'
+import {World} from '../support/world.ts'
 
 /* kill -9 of the service while it makes a path, earlier and later: the next start finishes or removes everything. */
 

@@ -5,8 +5,9 @@ import {afterAll, beforeAll, expect, it, jest} from '@jest/globals'
 import {loadCloud, type OpenStack, openStack} from '../../src/openstack/index.ts'
 import {login} from '../openstack/identity.ts'
 import {GateClient} from '../support/gate-client.ts'
+import {eventually, run} from '../support/run.ts'
 import {testCloud} from '../support/site.ts'
-import {eventually, run, World} from '../support/world.ts'
+import {World} from '../support/world.ts'
 
 /* A VM whose only address is on the external network, where the gate is plugged into nothing: it goes there as to the world. */
 

@@ -1,6 +1,7 @@
 import {afterAll, beforeAll, expect, it, jest} from '@jest/globals'
 
-import {eventually, World} from '../support/world.ts'
+import {eventually} from '../support/run.ts'
+import {World} from '../support/world.ts'
 
 /* What a user or a gate can do wrong: a clear answer each time. */
 

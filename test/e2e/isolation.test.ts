@@ -8,7 +8,8 @@ import type {PathGrant} from '../../src/protocol/index.ts'
 import {signUserCertificate} from '../../src/ssh/certificate.ts'
 import {generateKeyPair, type KeyPairText} from '../../src/ssh/keys.ts'
 import {GateClient} from '../support/gate-client.ts'
-import {eventually, World} from '../support/world.ts'
+import {eventually} from '../support/run.ts'
+import {World} from '../support/world.ts'
 
 /* With a valid certificate for one path, against the real sshd and kernel: what must not work, one attempt each. */
 

@@ -1,7 +1,8 @@
 import {afterAll, beforeAll, describe, expect, it, jest} from '@jest/globals'
 
 import {GateClient} from '../support/gate-client.ts'
-import {eventually, World} from '../support/world.ts'
+import {eventually} from '../support/run.ts'
+import {World} from '../support/world.ts'
 
 /* The service and a real gate, without the CLI: what a path is and does. */
 

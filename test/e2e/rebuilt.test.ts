@@ -3,7 +3,8 @@ import {readFileSync} from 'node:fs'
 import {afterAll, beforeAll, expect, it, jest} from '@jest/globals'
 
 import {act} from '../support/nova.ts'
-import {eventually, World} from '../support/world.ts'
+import {eventually} from '../support/run.ts'
+import {World} from '../support/world.ts'
 
 /* A VM that its owner rebuilds has other host keys: ssh must neither accept them silently nor be locked out for ever. */
 

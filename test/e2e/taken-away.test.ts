@@ -1,7 +1,8 @@
 import {afterAll, beforeAll, expect, it, jest} from '@jest/globals'
 
 import {GateClient} from '../support/gate-client.ts'
-import {eventually, World} from '../support/world.ts'
+import {eventually} from '../support/run.ts'
+import {World} from '../support/world.ts'
 
 /* What somebody takes away while a path is live: a VM, a port of the gate, the gate's plug. */
 

@@ -4,7 +4,8 @@ import {afterAll, beforeAll, describe, expect, it, jest} from '@jest/globals'
 
 import {GateClient} from '../support/gate-client.ts'
 import {neutronAs} from '../support/neutron.ts'
-import {eventually, World} from '../support/world.ts'
+import {eventually} from '../support/run.ts'
+import {World} from '../support/world.ts'
 
 /*
  * A network that two tenants share, and one of them gives their own router a leg there: paths of the other must not lead

@@ -5,7 +5,8 @@ import {setTimeout as sleep} from 'node:timers/promises'
 import {afterAll, beforeAll, describe, expect, it, jest} from '@jest/globals'
 
 import {GateClient} from '../support/gate-client.ts'
-import {eventually, run, World} from '../support/world.ts'
+import {eventually, run} from '../support/run.ts'
+import {World} from '../support/world.ts'
 
 /* What goes on, and what does not, after a right was withdrawn: certificates are shorter than paths, operators revoke. */
 

@@ -3,7 +3,8 @@ import {isIPv6} from 'node:net'
 
 import type {PathGrant} from '../../src/protocol/index.ts'
 import type {KeyPairText} from '../../src/ssh/keys.ts'
-import {type Result, run, type World} from './world.ts'
+import {type Result, run} from './run.ts'
+import type {World} from './world.ts'
 
 /** An OpenSSH client with one path's certificate, for tests that do on purpose what os-ssh never would. */
 export class GateClient {

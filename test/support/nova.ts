@@ -1,4 +1,5 @@
-import {eventually, type World} from './world.ts'
+import {eventually} from './run.ts'
+import type {World} from './world.ts'
 
 /** An action of Nova's on a server, for what os-ssh itself never does: reboot, rebuild. Waits until it is ACTIVE again. */
 export async function act(world: World, user: string, id: string, action: object): Promise<void> {

@@ -17,6 +17,7 @@ import type {Path, PathGrant, Problem} from '../../src/protocol/index.ts'
 import {stopAgent} from '../../src/ssh/agent.ts'
 import {generateKeyPair, type KeyPairText} from '../../src/ssh/keys.ts'
 import {needOwnNetns} from './netns.ts'
+import {eventually, type Result, run} from './run.ts'
 import {closeSite, openSite, type Site} from './site.ts'
 
 export const root = new URL('../..', import.meta.url).pathname
@@ -26,39 +27,6 @@ const entry = `${root}${process.env['OS_SSH_ENTRY'] ?? 'bin/run.js'}`
 
 /** How often a service of the tests compares its rows with the cloud, s. */
 const SURVEY_S = 5
-
-export interface Result {
-  readonly status: number | null
-  readonly stdout: string
-  readonly stderr: string
-}
-
-/** A process and what it printed; ends it by SIGKILL after `timeout` ms. */
-export async function run(
-  command: string,
-  args: readonly string[],
-  options: {env?: NodeJS.ProcessEnv; input?: string; timeout?: number; cwd?: string} = {},
-): Promise<Result> {
-  const {env = process.env, input, timeout = 60_000, cwd} = options
-  const child = spawn(command, args, {
-    env,
-    timeout,
-    killSignal: 'SIGKILL',
-    stdio: 'pipe',
-    ...(cwd ? {cwd} : {}),
-  })
-  const out = {stdout: '', stderr: ''}
-  child.stdout.on('data', chunk => {
-    out.stdout += chunk
-  })
-  child.stderr.on('data', chunk => {
-    out.stderr += chunk
-  })
-  child.stdin.on('error', () => undefined)
-  child.stdin.end(input ?? '')
-  const [status] = (await once(child, 'close')) as [number | null]
-  return {status, ...out}
-}
 
 /** A cloud, a service and a user's home, in a network namespace that is not the machine's. */
 export class World {
@@ -290,19 +258,5 @@ export class World {
     if (keep) cpSync(`${this.home}/service.log`, `${keep}/${this.#name}.log`)
     await closeSite(this.site)
     rmSync(this.home, {recursive: true, force: true})
-  }
-}
-
-/** Looks again until it is so, at most `timeout` ms. */
-export async function eventually<T>(
-  look: () => Promise<T>,
-  good: (value: T) => boolean,
-  timeout = 20_000,
-): Promise<T> {
-  const deadline = Date.now() + timeout
-  for (;;) {
-    const value = await look()
-    if (good(value) || Date.now() > deadline) return value
-    await sleep(200)
   }
 }

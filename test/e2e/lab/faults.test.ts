@@ -1,6 +1,7 @@
 import {afterAll, afterEach, beforeAll, expect, it, jest} from '@jest/globals'
 
-import {eventually, World} from '../../support/world.ts'
+import {eventually} from '../../support/run.ts'
+import {World} from '../../support/world.ts'
 
 /* Faults that only the lab can put into a cloud's API, during a grant: a clear answer, and nothing left behind. */
 

@@ -1,13 +1,13 @@
 import {spawn, spawnSync} from 'node:child_process'
 import {once} from 'node:events'
 import {existsSync, readdirSync, readFileSync} from 'node:fs'
-import {setTimeout as sleep} from 'node:timers/promises'
 
 import {afterAll, beforeAll, describe, expect, jest, test} from '@jest/globals'
 
 import {type LabInfo, labDown, labStatus, labUp} from '../../../lab/index.ts'
 import {loadCloud, type OpenStack, openStack} from '../../../src/openstack/index.ts'
 import {needOwnNetns} from '../../support/netns.ts'
+import {eventually} from '../../support/run.ts'
 
 /* The lab itself, with real namespaces and real sshd. */
 
@@ -48,14 +48,6 @@ function ssh(user: string, key: string, host: string, ...command: string[]) {
 const gate = (...command: string[]) => ssh('root', lab.management_key, lab.gates[0]?.host ?? '', ...command)
 const jump = (...command: string[]) =>
   ssh('debian', lab.user_keys.alice, server('t1-jump').addresses['public']?.[0] ?? '', ...command)
-
-async function eventually<T>(what: () => T | Promise<T>, good: (value: T) => boolean): Promise<T> {
-  for (let tries = 0; ; tries++) {
-    const value = await what()
-    if (good(value) || tries > 200) return value
-    await sleep(50)
-  }
-}
 
 const namespaces = (lab: string) => readdirSync('/run/netns').filter(file => file.startsWith(`oslab-${lab}-`))
 

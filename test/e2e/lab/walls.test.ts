@@ -4,7 +4,8 @@ import type {PathGrant} from '../../../src/protocol/index.ts'
 import type {KeyPairText} from '../../../src/ssh/keys.ts'
 import {GateClient} from '../../support/gate-client.ts'
 import {act} from '../../support/nova.ts'
-import {eventually, type Result, run, World} from '../../support/world.ts'
+import {eventually, type Result, run} from '../../support/run.ts'
+import {World} from '../../support/world.ts'
 
 /*
  * Attacks that need root in a tenant's VM, which only the lab gives us, and the gate's walls taken away one after the other.

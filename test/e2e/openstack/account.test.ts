@@ -4,7 +4,8 @@ import {afterAll, beforeAll, expect, it, jest} from '@jest/globals'
 
 import {login} from '../../openstack/identity.ts'
 import {dir} from '../../openstack/place.ts'
-import {eventually, root, World} from '../../support/world.ts'
+import {eventually} from '../../support/run.ts'
+import {root, World} from '../../support/world.ts'
 
 /* docs/service-account.md lists the calls of the service's account: held against what the real services have logged. */
 

@@ -4,7 +4,8 @@ import {generateKeyPair} from '../../../src/ssh/keys.ts'
 import {login} from '../../openstack/identity.ts'
 import type {Json, Rest} from '../../openstack/rest.ts'
 import {GateClient} from '../../support/gate-client.ts'
-import {eventually, World} from '../../support/world.ts'
+import {eventually} from '../../support/run.ts'
+import {World} from '../../support/world.ts'
 
 /*
  * Neutron gives the gate's port an address that another had a moment ago, and the VM remembers that one's MAC. It would not

@@ -8,8 +8,9 @@ import {api} from '../../openstack/place.ts'
 import {listening, stop, until} from '../../openstack/processes.ts'
 import type {Json, Rest} from '../../openstack/rest.ts'
 import {GateClient} from '../../support/gate-client.ts'
+import {eventually} from '../../support/run.ts'
 import {onOvn} from '../../support/site.ts'
-import {eventually, World} from '../../support/world.ts'
+import {World} from '../../support/world.ts'
 
 /* What breaks in a real cloud during a grant or a session: a clear error, and in the end no port and no interface left. */
 

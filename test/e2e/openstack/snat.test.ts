@@ -8,8 +8,9 @@ import {dir, external} from '../../openstack/place.ts'
 import {command, inNode} from '../../openstack/processes.ts'
 import type {Rest} from '../../openstack/rest.ts'
 import {GateClient} from '../../support/gate-client.ts'
+import {eventually} from '../../support/run.ts'
 import {onOvn} from '../../support/site.ts'
-import {eventually, World} from '../../support/world.ts'
+import {World} from '../../support/world.ts'
 
 /* What os-ssh snat says of the real Neutron, held against the nodes themselves and against what the outside sees. */
 

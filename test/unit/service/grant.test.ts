@@ -16,7 +16,7 @@ import {openStore, type Store} from '../../../src/service/store/open.ts'
 import {endPaths, markKilled, releasePaths} from '../../../src/service/store/paths.ts'
 import {generateKeyPair} from '../../../src/ssh/keys.ts'
 import {attachmentRow, pathRow} from '../../support/rows.ts'
-import {eventually} from '../../support/world.ts'
+import {eventually} from '../../support/run.ts'
 
 /* The decisions of a grant against a real database; the cloud is a few answers. The real cloud's part is in e2e. */
 

@@ -10,7 +10,7 @@ import type {Problem} from '../protocol/index.ts'
 /** Longest answer that is read, bytes. */
 const MAX_ANSWER = 16 * 1024 * 1024
 
-export interface ServiceOptions {
+export interface SshServiceOptions {
   /** `http(s)://…` or `unix:/path/of/socket`. */
   readonly endpoint: string
   readonly token: () => Promise<string>
@@ -28,7 +28,7 @@ export interface SshService {
 }
 
 /** A client of the SSH service. node:http alone: it takes Unix sockets, and starts 90 ms sooner than undici. */
-export function sshServiceClient(options: ServiceOptions): SshService {
+export function sshServiceClient(options: SshServiceOptions): SshService {
   return {
     endpoint: options.endpoint,
     async request<T>(method: string, path: string, body?: unknown) {
@@ -41,7 +41,7 @@ export function sshServiceClient(options: ServiceOptions): SshService {
   }
 }
 
-function exchange(options: ServiceOptions, method: string, path: string, body: unknown) {
+function exchange(options: SshServiceOptions, method: string, path: string, body: unknown) {
   const {target, send, by} = address(options, path)
   const timeout = options.timeout ?? 60_000
   const content = body === undefined ? undefined : JSON.stringify(body)
@@ -87,7 +87,7 @@ function exchange(options: ServiceOptions, method: string, path: string, body: u
 }
 
 /** Where to send it, and by which proxy, if any. */
-function address({endpoint, cacert, verify, proxy}: ServiceOptions, path: string) {
+function address({endpoint, cacert, verify, proxy}: SshServiceOptions, path: string) {
   if (endpoint.startsWith('unix:')) {
     const socketPath = endpoint.slice('unix:'.length)
     return {target: {socketPath, path, host: 'localhost', agent: false as const}, send: http, by: undefined}

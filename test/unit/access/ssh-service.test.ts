@@ -7,7 +7,7 @@ import {join} from 'node:path'
 
 import {afterEach, expect, test} from '@jest/globals'
 
-import {sshServiceClient} from '../../../src/access/service.ts'
+import {sshServiceClient} from '../../../src/access/ssh-service.ts'
 
 let server: Server | undefined
 afterEach(() => {
