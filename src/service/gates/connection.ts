@@ -123,12 +123,16 @@ export class GateConnection {
         client.destroy()
         reject(new OsSshError('GATE_DOWN', `the gate did not finish within ${RUN_MS / 1000} s`))
       }, RUN_MS)
-      const lost = () => reject(new OsSshError('GATE_DOWN', 'the management connection to the gate was lost'))
-      client.once('close', lost)
+      // The timer goes with whatever ends it: it would keep a service that is told to stop alive for a minute.
       const finish = () => {
         clearTimeout(late)
         client.off('close', lost)
       }
+      const lost = () => {
+        finish()
+        reject(new OsSshError('GATE_DOWN', 'the management connection to the gate was lost'))
+      }
+      client.once('close', lost)
       client.exec(command, (error, channel) => {
         if (error) {
           finish()

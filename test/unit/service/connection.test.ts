@@ -1,7 +1,7 @@
 import {once} from 'node:events'
 import type {AddressInfo} from 'node:net'
 
-import {afterEach, expect, it} from '@jest/globals'
+import {afterEach, expect, it, jest} from '@jest/globals'
 import ssh2 from 'ssh2'
 
 import {GateConnection} from '../../../src/service/gates/connection.ts'
@@ -86,4 +86,22 @@ it.each(['stdout', 'stderr'] as const)('listens to no endless %s', async where =
   // It was told to stop, and not only not listened to.
   expect(sent).toBeLessThan(1 << 24)
   expect(heard.join('').length).toBeLessThanOrEqual(1 << 21)
+})
+
+it('leaves nothing that keeps the service alive when it is closed in the middle of a script', async () => {
+  let begun = () => {}
+  const running = new Promise<void>(resolve => (begun = resolve))
+  const [set, clear] = [jest.spyOn(globalThis, 'setTimeout'), jest.spyOn(globalThis, 'clearTimeout')]
+  const connection = await gate(() => begun())
+  const answer = connection.run('sleep 1000')
+  await running
+  connection.close()
+  await expect(answer).rejects.toMatchObject({
+    code: 'GATE_DOWN',
+    message: 'the management connection to the gate was lost',
+  })
+  const minutes = set.mock.results.filter((_, n) => set.mock.calls[n]?.[1] === 60_000)
+  expect(minutes).toHaveLength(1)
+  expect(clear.mock.calls.flat()).toContain(minutes[0]?.value)
+  jest.restoreAllMocks()
 })
