@@ -1,10 +1,24 @@
+import {existsSync, rmSync, writeFileSync} from 'node:fs'
+
 import {login} from './identity.ts'
+import {dir} from './place.ts'
 import {listening, until} from './processes.ts'
 import type {Json, Rest} from './rest.ts'
 import type {Site} from './topology.ts'
 
-/** Takes out what os-ssh has made and gives the gates a fresh boot: the cloud is as `up` left it. */
+const untouched = `${dir}/untouched`
+
+/** Whoever configures gates says so: the next reset gives them a fresh boot. */
+export function touch(): void {
+  rmSync(untouched, {force: true})
+}
+
+/**
+ * Takes out what os-ssh has made and gives the gates a fresh boot: the cloud is as `up` left it. Files that only ask its APIs
+ * share it as it is.
+ */
 export async function reset(site: Site): Promise<void> {
+  if (existsSync(untouched)) return
   const admin = await login('admin')
   const {ports} = await admin.neutron('GET', 'ports')
   for (const port of ports.filter((p: Json) => p.name.startsWith('os-ssh-'))) await remove(admin, port)
@@ -15,6 +29,7 @@ export async function reset(site: Site): Promise<void> {
     return site.gates.every(gate => servers.find((s: Json) => s.id === gate.server_id)?.status === 'ACTIVE')
   })
   for (const {host} of site.gates) await until(`the gate at ${host}`, () => listening(22, host))
+  writeFileSync(untouched, '')
 }
 
 async function remove(admin: Rest, port: Json): Promise<void> {

@@ -34,7 +34,7 @@ export class Contract {
   }
 
   static async open(name: string): Promise<Contract> {
-    return new Contract(await openSite(name), await Recorder.start())
+    return new Contract(await openSite(name, {asks: true}), await Recorder.start())
   }
 
   async close(): Promise<void> {

@@ -1,6 +1,6 @@
 import {type LabInfo, labDown, labUp} from '../../lab/index.ts'
 import {site as openstackSite} from '../openstack/cloud.ts'
-import {reset} from '../openstack/reset.ts'
+import {reset, touch} from '../openstack/reset.ts'
 import type {Site as RealSite} from '../openstack/topology.ts'
 
 /** A cloud that tests run on: the lab, or the real one. `api` takes faults (lab/api/faults.ts), which only the lab's does. */
@@ -21,8 +21,9 @@ export const onOvn = testCloud === 'openstack' && openstackSite()?.backend === '
  * everything of ours taken out.
  *
  * @param name every test file has its own, so that what a killed run left behind is found and removed
+ * @param use.asks only its APIs: then the next file finds the gates as they are
  */
-export async function openSite(name: string): Promise<Site> {
+export async function openSite(name: string, use: {readonly asks: boolean} = {asks: false}): Promise<Site> {
   if (testCloud === 'lab') {
     await labDown({name})
     // Its usual port: one by chance has a next one, the SSH service's, that a connection may be using already.
@@ -31,6 +32,7 @@ export async function openSite(name: string): Promise<Site> {
   const site = openstackSite()
   if (site === undefined) throw new Error('the real cloud is not up: npm run openstack -- up')
   await reset(site)
+  if (!use.asks) touch()
   return site
 }
 

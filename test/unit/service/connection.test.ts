@@ -88,20 +88,21 @@ it.each(['stdout', 'stderr'] as const)('listens to no endless %s', async where =
   expect(heard.join('').length).toBeLessThanOrEqual(1 << 21)
 })
 
-it('leaves nothing that keeps the service alive when it is closed in the middle of a script', async () => {
-  let begun = () => {}
-  const running = new Promise<void>(resolve => (begun = resolve))
+it('closed while it connects, leaves nothing that keeps the service alive', async () => {
   const [set, clear] = [jest.spyOn(globalThis, 'setTimeout'), jest.spyOn(globalThis, 'clearTimeout')]
-  const connection = await gate(() => begun())
-  const answer = connection.run('sleep 1000')
-  await running
+  const closed = Promise.withResolvers<void>()
+  await gate(bye)
+  const {port} = server.address() as AddressInfo
+  const hostKey = host.publicKey.split(' ').slice(0, 2).join(' ')
+  const address = {host: '127.0.0.1', port, login: 'root', hostKey}
+  const connection = new GateConnection(address, user.privateKey, closed.resolve)
+  const answer = connection.run('true')
   connection.close()
-  await expect(answer).rejects.toMatchObject({
-    code: 'GATE_DOWN',
-    message: 'the management connection to the gate was lost',
-  })
+  await expect(answer).rejects.toThrow()
+  await closed.promise
   const minutes = set.mock.results.filter((_, n) => set.mock.calls[n]?.[1] === 60_000)
+  const cleared = new Set<unknown>(clear.mock.calls.flat())
+  expect(minutes.map(({value}) => cleared.has(value))).toEqual(minutes.map(() => true))
   expect(minutes).toHaveLength(1)
-  expect(clear.mock.calls.flat()).toContain(minutes[0]?.value)
   jest.restoreAllMocks()
 })
