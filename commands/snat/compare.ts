@@ -9,6 +9,7 @@ import {
   columnsFor,
   compareSummary,
   compareSvg,
+  parseGrowth,
   readComparison,
 } from '../../src/snat/index.ts'
 import {outputFlags, render, renderOne} from '../../src/ui/output.ts'
@@ -40,7 +41,9 @@ export default class SnatCompare extends SnatCommand {
 
   async run(): Promise<void> {
     const {flags} = await this.parse(SnatCompare)
-    const {router, growth, 'ports-per-vm': portsPerVm} = flags
+    const {router, 'ports-per-vm': portsPerVm} = flags
+    // What is wrong on the command line is said before the cloud is asked for everything.
+    const growth = flags.growth === undefined ? undefined : parseGrowth(flags.growth)
     const {answer, partial} = await this.answer(flags, cloud =>
       readComparison(cloud, {router, growth, portsPerVm}),
     )

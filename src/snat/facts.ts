@@ -20,7 +20,8 @@ import {
  * transaction of Neutron's database.
  */
 
-const FIELDS = {
+/** What is asked of each listing. */
+export const FIELDS = {
   routers: [
     'id',
     'name',
@@ -212,4 +213,14 @@ function gapOf(listing: ListingName, error: unknown): Gap {
 /** Whether the facts are incomplete through a failure (not through a role or an old release): the exit status tells. */
 export function isPartial(facts: Facts): boolean {
   return facts.gaps.some(gap => gap.why === 'failed')
+}
+
+/** Undefined when Nova or the agents will not say: the names and states are an extra. */
+export async function optional<T>(answer: Promise<T>): Promise<T | undefined> {
+  try {
+    return await answer
+  } catch (error) {
+    if (error instanceof OpenStackError && !isOfSession(error.fault)) return undefined
+    throw error
+  }
 }

@@ -76,7 +76,7 @@ export function inventory(facts: Facts): Inventory {
   for (const port of facts.ports) {
     if (port['binding:host_id'] !== undefined) seesHosts = true
     if (port.device_owner === 'network:floatingip_agent_gateway') fipGateways.push(port)
-    const kind = KINDS[port.device_owner]
+    const kind = Object.hasOwn(KINDS, port.device_owner) ? KINDS[port.device_owner] : undefined
     if (kind === undefined) continue
     const view = routers.get(port.device_id)
     if (view) view[kind].push(port)

@@ -1,9 +1,9 @@
 import {isIP} from 'node:net'
 
-import {isOfSession, OpenStackError, type RouterAgent} from '../openstack/index.ts'
+import type {RouterAgent} from '../openstack/index.ts'
 import {type AlternativeRow, compare} from './compare.ts'
-import {gather, isPartial, type SnatCloud} from './facts.ts'
-import {grow, measure, parseGrowth, type Quantities} from './measure.ts'
+import {gather, isPartial, optional, type SnatCloud} from './facts.ts'
+import {type Growth, grow, measure, type Quantities} from './measure.ts'
 import {pick} from './pick.ts'
 import {type Detail, show} from './show.ts'
 import {type Status, type StatusFilter, status} from './status.ts'
@@ -73,25 +73,24 @@ export interface Comparison {
 export interface CompareOptions {
   readonly router?: string | undefined
   readonly portsPerVm?: number | undefined
-  readonly growth?: string | undefined
+  /** What the cloud grows by: parseGrowth. */
+  readonly growth?: Growth | undefined
 }
 
 /**
  * `snat compare`: the alternatives with this cloud's figures.
- * @throws OpenStackError, OsSshError USAGE, NOT_FOUND and AMBIGUOUS
+ * @throws OpenStackError, OsSshError NOT_FOUND and AMBIGUOUS
  */
 export async function readComparison(
   {network}: SnatCloud,
   options: CompareOptions,
 ): Promise<Read<Comparison>> {
-  // What is wrong on the command line is said before the cloud is asked for everything.
-  const growth = options.growth === undefined ? undefined : parseGrowth(options.growth)
   const facts = await gather(network, {availabilities: true})
   const now = measure(
     facts,
     options.router === undefined ? undefined : pick('router', options.router, facts.routers).id,
   )
-  const then = growth ? grow(now, growth) : now
+  const then = options.growth ? grow(now, options.growth) : now
   return {answer: {now, then, rows: compare(then, options.portsPerVm)}, partial: isPartial(facts)}
 }
 
@@ -114,14 +113,4 @@ async function named({compute}: SnatCloud, word: string): Promise<readonly {id: 
   const name = `^${word.replace(/[\\^$.*+?()[\]{}|]/g, '\\$&')}$`
   const all = await optional(compute.servers({all_tenants: true, name}))
   return (all ?? (await optional(compute.servers({name}))) ?? []).filter(server => server.name === word)
-}
-
-/** Undefined when Nova or the agents will not say: the names and states are an extra. */
-async function optional<T>(answer: Promise<T>): Promise<T | undefined> {
-  try {
-    return await answer
-  } catch (error) {
-    if (error instanceof OpenStackError && !isOfSession(error.fault)) return undefined
-    throw error
-  }
 }

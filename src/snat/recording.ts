@@ -8,7 +8,7 @@ import {
   type RouterAgent,
   type Server,
 } from '../openstack/index.ts'
-import {type Facts, type Gap, gather, type ListingName, NO_FACTS, type SnatCloud} from './facts.ts'
+import {type Facts, type Gap, gather, type ListingName, NO_FACTS, optional, type SnatCloud} from './facts.ts'
 
 /** Everything that the commands ever ask, as it was answered: what `--record` writes and `--facts` reads. */
 export interface Recording extends Facts {
@@ -26,15 +26,16 @@ const MAX_HA_ROUTERS = 200
  */
 export async function record(cloud: SnatCloud): Promise<Recording> {
   const named = ({id, name}: Server) => ({id, name})
-  const optional = <T>(answer: Promise<readonly T[]>) => answer.catch((): readonly T[] => [])
   const [facts, all] = await Promise.all([
     gather(cloud.network, {availabilities: true}),
-    cloud.compute.servers({all_tenants: true}).catch(() => optional(cloud.compute.servers())),
+    optional(cloud.compute.servers({all_tenants: true})),
   ])
-  const router_agents: Record<string, readonly RouterAgent[]> = {}
+  const states: Record<string, readonly RouterAgent[] | undefined> = {}
   for (const {id} of facts.routers.filter(router => router.ha === true).slice(0, MAX_HA_ROUTERS))
-    router_agents[id] = await optional(cloud.network.routerAgents(id))
-  return {...facts, servers: all.map(named), router_agents}
+    Object.assign(states, {[id]: await optional(cloud.network.routerAgents(id))})
+  const servers = all ?? (await optional(cloud.compute.servers())) ?? []
+  const known = Object.entries(states).flatMap(([id, some]) => (some ? [[id, some]] : []))
+  return {...facts, servers: servers.map(named), router_agents: Object.fromEntries(known)}
 }
 
 const faults: Readonly<Record<Gap['why'], OpenStackFault>> = {
@@ -62,7 +63,11 @@ export function recordedCloud(recording: Recording): SnatCloud {
       subnetPools: listing('subnetPools'),
       ipAvailabilities: listing('availabilities'),
       extensions: listing('extensions'),
-      routerAgents: async id => [...(router_agents[id] ?? [])],
+      async routerAgents(id) {
+        const some = Object.hasOwn(router_agents, id) ? router_agents[id] : undefined
+        if (some === undefined) throw new OpenStackError('not-found', 'its agents were not recorded')
+        return [...some]
+      },
     },
     compute: {servers: async () => [...servers] as Server[]},
   }

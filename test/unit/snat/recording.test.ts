@@ -1,7 +1,8 @@
 import {fileURLToPath} from 'node:url'
 
-import {describe, expect, test} from '@jest/globals'
+import {describe, expect, jest, test} from '@jest/globals'
 
+import {OpenStackError} from '../../../src/openstack/errors.ts'
 import {NO_FACTS} from '../../../src/snat/facts.ts'
 import {mask} from '../../../src/snat/mask.ts'
 import {MODES} from '../../../src/snat/modes.ts'
@@ -88,6 +89,69 @@ test('a mask keeps what lies below what, and is another one each time', () => {
   expect(mask(sample, key)).toEqual(mask(sample, key))
 })
 
+test('a mask lets through what it knows, and nothing else', () => {
+  const secret = {availability_zone: 'acme-berlin', description: 'rack 5 of acme'}
+  const agent = {id: 'acme1.example', host: 'acme1.example', agent_type: 'OVN Controller agent', alive: true}
+  const [port] = sample.ports
+  const text = recordingText(
+    mask({
+      ...sample,
+      ports: [
+        {...port, ...secret, device_owner: 'compute:acme-berlin', name: 'acme'},
+        {...port, device_owner: 'network:dhcp', device_id: 'dhcpacme', 'binding:host_id': 'acme1.example'},
+        {...port, device_id: 'deadbeef-acme'},
+      ] as never,
+      agents: [
+        {
+          ...agent,
+          ...secret,
+          configurations: {
+            rack: 'acme',
+            'bridge-mappings': 'acme:br-acme',
+            bridge_mappings: {acme: 'br-acme'},
+          },
+        },
+      ] as never,
+      networks: [{...sample.networks[0], name: 'acme', 'provider:physical_network': 'acme'}] as never,
+      servers: [{id: port?.device_id ?? '', name: 'acme', ...secret}],
+      router_agents: {[sample.routers[0]?.id ?? '']: [{...agent, ...secret}] as never},
+      gaps: [{listing: 'agents', why: 'failed', message: 'http://acme.example answered 500'}],
+    }),
+  )
+  expect(text).not.toMatch(/acme|berlin|rack/)
+  const {agents, router_agents} = JSON.parse(text)
+  expect(Object.values(router_agents)[0]).toMatchObject([{id: agents[0].id, host: agents[0].host}])
+})
+
+test('10,000 names and addresses are masked in little work', () => {
+  const hmac = jest.spyOn(Map.prototype, 'set')
+  const [port] = sample.ports
+  const ports = Array.from({length: 10_000}, (_, n) => ({
+    ...port,
+    fixed_ips: [{subnet_id: 's', ip_address: `10.0.${n >> 8}.${n & 255}`}],
+  }))
+  mask({...sample, ports} as never)
+  // Two bits an address, as prefixes are shared; and never all of them again.
+  expect(hmac.mock.calls.length).toBeLessThan(40_000)
+  hmac.mockRestore()
+})
+
+test('states that could not be had are recorded as such: the replicas are then those of the ports', async () => {
+  const cloud = recordedCloud(sample)
+  const refuse = async () => Promise.reject(new OpenStackError('forbidden', 'no'))
+  const live = {...cloud, network: {...cloud.network, routerAgents: refuse}}
+  const replicas = async (from: typeof cloud) => (await readDetail(from, 'ha')).answer.replicas
+  expect((await replicas(live)).map(one => one.host)).toEqual(['net1', 'net2'])
+  expect(await replicas(recordedCloud(await record(live)))).toEqual(await replicas(live))
+})
+
+test('an account that is refused as a whole makes no thinner recording', async () => {
+  const cloud = recordedCloud(sample)
+  const over = async () => Promise.reject(new OpenStackError('unauthorized', 'over'))
+  const refused = {...cloud, compute: {servers: over}}
+  await expect(record(refused)).rejects.toMatchObject({fault: 'unauthorized'})
+})
+
 test('a masked recording answers a trace as the real one does, hop by hop', async () => {
   const kinds = async (recording: Recording) =>
     (await readTrace(recordedCloud(recording), VM_LEGACY)).answer.hops.map(hop => hop.kind)
@@ -106,6 +170,18 @@ describe('what is no recording', () => {
       '{"routers":[{"id":"../../x"}]}',
       'the network service gave a router whose id makes no sense: "../../x"',
     ],
+    [
+      '{"routers":[],"ports":[{"device_owner":5}]}',
+      'the network service gave a port whose device_owner makes no sense: 5',
+    ],
+    [
+      '{"routers":[{"external_gateways":[{"external_fixed_ips":5}]}]}',
+      'the network service gave a router whose external_gateways makes no sense: [{"external_fixed_ips":5}]',
+    ],
+    [
+      '{"routers":[],"availabilities":[{"subnet_ip_availability":[null]}]}',
+      'the network service gave a availability whose subnet_ip_availability makes no sense: [null]',
+    ],
     ['{"routers":[],"router_agents":[]}', 'router_agents is not an object'],
     ['{"routers":[],"router_agents":{"a":[1]}}', 'router_agents is damaged'],
   ])('%s', (text, why) => {
@@ -121,6 +197,13 @@ describe('what is no recording', () => {
       message: "the recording cannot be read: ENOENT: no such file or directory, open '/nowhere/x'",
     })
   })
+})
+
+test('words that every object has are no routers and no kinds of port', async () => {
+  const [port] = sample.ports
+  const odd = {...port, device_owner: 'constructor', device_id: sample.routers[0]?.id}
+  const {rows} = (await readStatus(recordedCloud({...sample, ports: [odd] as never}), [], {})).answer
+  expect(rows.length).toBe(sample.routers.length)
 })
 
 test('a gap is recorded as one', async () => {
