@@ -27,9 +27,11 @@ const reports = readdirSync(folder)
 const minutes = (seconds: number) => `${(seconds / 60).toFixed(1).padStart(5)} min`
 const say = (line: string) => process.stdout.write(`${line}\n`)
 
+const broken: string[] = []
 for (const line of readFileSync(`${folder}/times`, 'utf8').trim().split('\n')) {
-  const [, seconds = '0', name] = /^(\d+) (.*)$/.exec(line) ?? []
+  const [, seconds = '0', result, name = ''] = /^(\d+) (\d+) (.*)$/.exec(line) ?? []
   say(`${minutes(Number(seconds))}  ${name}`)
+  if (result !== '0') broken.push(name)
 }
 const files = reports.flatMap(({part, testResults}) =>
   testResults.map(({name, startTime, endTime}) => ({
@@ -43,4 +45,6 @@ for (const {name, seconds} of files.sort((a, b) => b.seconds - a.seconds).slice(
 const sum = (count: (report: Report) => number) => reports.reduce((n, report) => n + count(report), 0)
 const failed = sum(one => one.numFailedTests + one.numRuntimeErrorTestSuites)
 const skipped = sum(one => one.numPendingTests + one.numTodoTests)
+// Not all that can fail is a test: style, a cloud that does not come up, a jest that dies.
+if (broken.length > 0) say(`FAILED: ${broken.join(', ')}`)
 say(`${sum(one => one.numPassedTests)} passed, ${failed} failed${skipped ? `, ${skipped} skipped` : ''}`)
