@@ -10,6 +10,7 @@
  */
 import {access, mkdir, readdir, readFile, rm, writeFile} from 'node:fs/promises'
 import {join} from 'node:path'
+import {fileURLToPath} from 'node:url'
 
 import {startDaemon, until} from '../src/system/daemon.ts'
 import type {DaemonOptions} from './daemon.ts'
@@ -128,7 +129,7 @@ export async function labUp(options: LabOptions): Promise<LabInfo> {
       token_life: options.tokenLife ?? 7200,
     }
     await writeFile(labFiles(dir).options, JSON.stringify(daemon), {mode: 0o600})
-    const script = new URL('daemon.ts', import.meta.url).pathname
+    const script = fileURLToPath(new URL('daemon.ts', import.meta.url))
     const env = {PATH: '/usr/sbin:/usr/bin:/sbin:/bin', LANG: 'C.UTF-8', [marker]: dir}
     startDaemon([process.execPath, script, dir], labFiles(dir).log, env)
     const info = await whenUp(dir)

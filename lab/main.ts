@@ -4,6 +4,11 @@ import {labDown, labNames, labStatus, labUp} from './index.ts'
 
 /* npm run lab -- up | down | status: a small cloud of network namespaces on this machine. scripts/lab starts this. */
 
+const say = (line: string) => process.stderr.write(`${line}\n`)
+process.on('uncaughtException', error => {
+  say(`error: ${error.message}`)
+  process.exit(1)
+})
 const {positionals, values} = parseArgs({
   allowPositionals: true,
   options: {
@@ -12,14 +17,9 @@ const {positionals, values} = parseArgs({
     'ssh-endpoint': {type: 'string'},
   },
 })
-const say = (line: string) => process.stderr.write(`${line}\n`)
-
-process.on('uncaughtException', error => {
-  say(`error: ${error.message}`)
-  process.exit(1)
-})
 const [verb] = positionals
 const {name} = values
+if (!/^\d{1,5}$/.test(values.port)) throw new Error(`--port ${JSON.stringify(values.port)} is no port`)
 if (verb === 'up') {
   const endpoint = values['ssh-endpoint']
   const info = await labUp({

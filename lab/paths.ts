@@ -1,4 +1,5 @@
 import {join} from 'node:path'
+import {fileURLToPath} from 'node:url'
 
 /** Where all labs of this machine keep their state. */
 export function stateRoot(env: NodeJS.ProcessEnv = process.env): string {
@@ -27,7 +28,7 @@ export function isNetnsOf(lab: string, netns: string): boolean {
 }
 
 /** PID 1 of a guest. */
-export const guestInit = new URL('guest-init', import.meta.url).pathname
+export const guestInit = fileURLToPath(new URL('guest-init', import.meta.url))
 
 /** Files of one lab. */
 export function labFiles(dir: string) {

@@ -47,6 +47,8 @@ export async function readPath(directory: string, serverId: string): Promise<Pat
   const text = await readIfThere(state)
   const [until, alias, port, gate, expires, id] = text?.trim().split(' ') ?? []
   if (!until || !alias || !port || !gate || !expires || !id) return undefined
+  // An older os-ssh called the Host after the gate alone: two of these would not go into one configuration.
+  if (!gate.endsWith(serverId)) return undefined
   return {until: Number(until), alias, port: Number(port), gate, expires: Number(expires), id, config}
 }
 

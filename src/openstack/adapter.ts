@@ -20,8 +20,7 @@ export interface AdapterTraits {
 
 type Extra = Partial<Pick<ApiRequest, 'body' | 'idempotent'>> & {readonly query?: string}
 
-/** One service of a cloud: paths instead of URLs, JSON instead of text, whole listings instead of pages. */
-/** keystoneauth calls it so, too. */
+/** One service of a cloud (keystoneauth's word): paths instead of URLs, JSON instead of text, whole listings instead of pages. */
 export class Adapter {
   private readonly client: Client
   private readonly traits: AdapterTraits

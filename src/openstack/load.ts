@@ -13,8 +13,8 @@ export interface LoadOptions {
  * Reads the cloud that was chosen: by `cloud`, OS_CLOUD, the OS_* variables when OS_AUTH_URL is among them, or the only
  * one of clouds.yaml. A missing password is no fault here: it may be asked for, or a kept token may do.
  *
- * @throws OpenStackError `config`: no such cloud (lists those there are), a malformed file (names file and line),
- *   settings that contradict each other
+ * @throws OpenStackError `no-cloud`: none was chosen, or there is none of that name (lists those there are); `config`: a
+ *   malformed file (names file and line), settings that contradict each other
  */
 export async function loadCloud({
   cloud,

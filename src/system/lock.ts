@@ -25,19 +25,26 @@ export async function withLock<T>(file: string, work: () => Promise<T>, patience
 }
 
 /** A lock's content: `PID START`, or the pid alone where nothing tells when a process began (Windows). */
-const ownerOf = (pid: number) => [pid, startTime(pid) ?? []].flat().join(' ')
+const self = () => [process.pid, startTime(process.pid) ?? []].flat().join(' ')
 
 /** Of another process that got the pid of a dead one since, the start differs: files in ~/.ssh survive reboots. */
 function holds(owner: string): boolean {
   const [pid, start] = owner.split(' ')
-  return isAlive(Number(pid)) && (start === undefined || start === startTime(Number(pid)))
+  if (!isAlive(Number(pid))) return false
+  const now = start && startTime(Number(pid))
+  // What cannot be told counts as the same.
+  return !now || now === start
 }
+
+/** Asked once: on macOS it costs a process. */
+let me: string | undefined
 
 async function take(file: string): Promise<boolean> {
   // Complete before it gets its name: nobody ever reads a lock without an owner in it.
   const own = `${file}.${process.pid}-${randomBytes(4).toString('hex')}`
   const handle = await open(own, constants.O_CREAT | constants.O_EXCL | constants.O_WRONLY, 0o600)
-  await handle.writeFile(ownerOf(process.pid))
+  me ??= self()
+  await handle.writeFile(me)
   await handle.close()
   try {
     await link(own, file)

@@ -109,7 +109,9 @@ export function isAlive(pid: number): boolean {
 export function startTime(pid: number): string | undefined {
   if (process.platform === 'win32') return undefined
   if (process.platform !== 'linux') {
-    const {stdout} = spawnSync('ps', ['-o', 'lstart=', '-p', String(pid)], {encoding: 'utf8'})
+    // In one language and zone, whoever asks.
+    const env = {...process.env, LC_ALL: 'C', TZ: 'UTC'}
+    const {stdout} = spawnSync('ps', ['-o', 'lstart=', '-p', String(pid)], {encoding: 'utf8', env})
     return stdout?.trim().replace(/\W+/g, '-') || undefined
   }
   try {

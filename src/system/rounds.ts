@@ -26,7 +26,6 @@ export class Rounds {
   /** No round begins any more; one that is under way ends by itself. */
   stop(): void {
     this.#stopped = true
-    if (!this.#running) this.#next?.resolve()
   }
 
   async #run(): Promise<void> {
@@ -35,8 +34,7 @@ export class Rounds {
       const now = this.#next
       // Whoever waits for this round does not wait for those that others have asked for meanwhile.
       this.#next = undefined
-      await this.#round()
-      now.resolve()
+      await this.#round().finally(now.resolve)
     }
     this.#running = false
     this.#next?.resolve()
