@@ -97,5 +97,7 @@ export default class ServiceStart extends CloudCommand {
       process.once('SIGTERM', resolve)
     })
     await service.close()
+    // Whatever a library still holds open.
+    this.exit(0)
   }
 }

@@ -16,6 +16,8 @@ import type {AttachmentRow, PathRow} from './store/schema.ts'
 import {survey} from './survey.ts'
 
 const TICK_MS = 1000
+/** A cloud that does not answer must not keep anybody from stopping the service, ms. */
+const STOP_MS = 5000
 /** What stays refused is no reason to log in again all the time, ms. */
 const RENEW_MS = 5000
 
@@ -69,12 +71,13 @@ export class Reconciler {
     tick()
   }
 
-  /** Stops ticking and closes the gates' connections; what is under way ends by itself or is found again. */
+  /** Stops ticking and closes the gates' connections; what is under way has some seconds to end, or is found again. */
   async stop(): Promise<void> {
     this.#stopped = true
     for (const timer of this.#timers) clearTimeout(timer)
     for (const worker of this.#workers.values()) worker.close()
-    await Promise.allSettled([this.#ticking, ...this.#tasks.values()])
+    const ended = Promise.allSettled([this.#ticking, ...this.#tasks.values()])
+    await Promise.race([ended, sleep(STOP_MS, undefined, {ref: false})])
   }
 
   /** A round of this gate; resolves when a round that began after this call has ended. */

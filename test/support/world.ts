@@ -25,6 +25,8 @@ const node = process.execPath
 /** bin/run.js is what users run; OS_SSH_ENTRY=bin/dev.js tries the sources without a build. */
 const entry = `${root}${process.env['OS_SSH_ENTRY'] ?? 'bin/run.js'}`
 
+/** How long a service may take to stop, ms. */
+const STOP_MS = 30_000
 /** How often a service of the tests compares its rows with the cloud, s. */
 const SURVEY_S = 5
 
@@ -119,7 +121,10 @@ export class World {
     const service = this.#service
     if (service === undefined || service.exitCode !== null || service.signalCode !== null) return
     service.kill(signal)
-    await once(service, 'exit')
+    const late = sleep(STOP_MS, 'late' as const, {ref: false})
+    if ((await Promise.race([once(service, 'exit'), late])) !== 'late') return
+    service.kill('SIGKILL')
+    throw new Error(`the service did not stop within ${STOP_MS / 1000} s:\n${this.log.slice(-3000)}`)
   }
 
   async addGate(index: number, scope: 'shared' | 'project', account = 'service'): Promise<void> {

@@ -1,7 +1,7 @@
 import {createInterface} from 'node:readline'
 import type {Readable} from 'node:stream'
 
-import {type AlgorithmList, Client, type ServerHostKeyAlgorithm} from 'ssh2'
+import {type AlgorithmList, Client, type ClientChannel, type ServerHostKeyAlgorithm} from 'ssh2'
 
 import {OsSshError} from '../../errors.ts'
 
@@ -27,6 +27,9 @@ export interface ScriptResult {
 /** A kept-open management connection to one gate. Connects on first use and again after it was lost. */
 export class GateConnection {
   #client: Promise<Client> | undefined
+  /** The same, from the first moment on. */
+  #socket: Client | undefined
+  #closed = false
   readonly #address: GateAddress
   readonly #privateKey: string
   readonly #onLost: () => void
@@ -46,6 +49,7 @@ export class GateConnection {
    * @throws OsSshError GATE_DOWN, HOST_KEY
    */
   async run(script: string | Readable, onLine?: (line: string) => void): Promise<ScriptResult> {
+    if (this.#closed) throw new OsSshError('GATE_DOWN', 'the management connection to the gate is closed')
     this.#client ??= this.#connect()
     const opening = this.#client
     const client = await opening.catch(error => {
@@ -55,10 +59,12 @@ export class GateConnection {
     return this.#exec(client, script, onLine)
   }
 
+  /** For good, whether it is open or still opening: nothing of it keeps a service alive that is told to stop. */
   close(): void {
-    const opening = this.#client
+    this.#closed = true
     this.#client = undefined
-    opening?.then(client => client.end()).catch(() => undefined)
+    // Not end(), which waits for an answer that a gate that has gone silent does not give; after it, destroy() does nothing.
+    this.#socket?.destroy()
   }
 
   #connect(): Promise<Client> {
@@ -66,6 +72,7 @@ export class GateConnection {
     const [type = '', blob = ''] = hostKey.split(' ')
     const pinned = Buffer.from(blob, 'base64')
     const client = new Client()
+    this.#socket = client
     const algorithms: AlgorithmList<ServerHostKeyAlgorithm> = hostKeyAlgorithms(type)
     return new Promise((resolve, reject) => {
       let changed = false
@@ -133,7 +140,7 @@ export class GateConnection {
         reject(new OsSshError('GATE_DOWN', 'the management connection to the gate was lost'))
       }
       client.once('close', lost)
-      client.exec(command, (error, channel) => {
+      const begun = (error: Error | undefined, channel: ClientChannel) => {
         if (error) {
           finish()
           reject(new OsSshError('GATE_DOWN', `the gate refuses a session: ${error.message}`, {cause: error}))
@@ -160,7 +167,14 @@ export class GateConnection {
         })
         if (typeof script === 'string') channel.end(script)
         else script.pipe(channel)
-      })
+      }
+      try {
+        client.exec(command, begun)
+      } catch (cause) {
+        // It has ended since it was handed over.
+        finish()
+        reject(new OsSshError('GATE_DOWN', 'the management connection to the gate was lost', {cause}))
+      }
     })
   }
 }
