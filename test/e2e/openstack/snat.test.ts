@@ -1,4 +1,5 @@
 import {once} from 'node:events'
+import {readFileSync} from 'node:fs'
 import {type AddressInfo, createServer} from 'node:net'
 
 import {afterAll, beforeAll, describe, expect, it, jest} from '@jest/globals'
@@ -125,6 +126,22 @@ describe.each(routers)('%s', (router, vm, cloud, mode) => {
     expect(trace.hops[0]?.host).toBe(servers[0]['OS-EXT-SRV-ATTR:host'])
     expect(await seenFrom(cloud, vm)).toBe(trace.source_ip)
   })
+})
+
+it('says the same by a recording of itself, and masked the same of others', async () => {
+  const [plain, masked] = [`${world.home}/facts.json`, `${world.home}/masked.json`]
+  const by = async (file: string) => {
+    const {stdout} = await world.cli('nobody', ['snat', 'status', '--facts', file, '-f', 'json'])
+    return JSON.parse(stdout) as (Row & {router: string})[]
+  }
+  const rows = await snat<Row[]>('status', '--record', plain)
+  expect(await by(plain)).toEqual(rows)
+  await snat('status', '--record', masked, '--mask')
+  const modes = (all: readonly Row[]) => all.map(({id, mode}) => `${id} ${mode}`).sort()
+  expect(modes(await by(masked))).toEqual(modes(rows))
+  const text = readFileSync(masked, 'utf8')
+  for (const word of ['t1-router', 't1-net', 't1-web', 'network1', 'compute1', external.gateway, 'br-ex'])
+    expect(text).not.toContain(word)
 })
 
 it('a floating IP gets around the gateway host, by the namespace of the VM’s own node', async () => {
