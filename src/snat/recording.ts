@@ -30,12 +30,13 @@ export async function record(cloud: SnatCloud): Promise<Recording> {
     gather(cloud.network, {availabilities: true}),
     optional(cloud.compute.servers({all_tenants: true})),
   ])
-  const states: Record<string, readonly RouterAgent[] | undefined> = {}
-  for (const {id} of facts.routers.filter(router => router.ha === true).slice(0, MAX_HA_ROUTERS))
-    Object.assign(states, {[id]: await optional(cloud.network.routerAgents(id))})
+  const states: [string, readonly RouterAgent[]][] = []
+  for (const {id} of facts.routers.filter(router => router.ha === true).slice(0, MAX_HA_ROUTERS)) {
+    const agents = await optional(cloud.network.routerAgents(id))
+    if (agents) states.push([id, agents])
+  }
   const servers = all ?? (await optional(cloud.compute.servers())) ?? []
-  const known = Object.entries(states).flatMap(([id, some]) => (some ? [[id, some]] : []))
-  return {...facts, servers: servers.map(named), router_agents: Object.fromEntries(known)}
+  return {...facts, servers: servers.map(named), router_agents: Object.fromEntries(states)}
 }
 
 const faults: Readonly<Record<Gap['why'], OpenStackFault>> = {
