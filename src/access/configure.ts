@@ -105,6 +105,9 @@ async function fixedHosts(session: Session, hosts: readonly ConfigHost[], wanted
       session.say(`left out: ${its.message}`)
     })
     if (path === undefined) continue
+    // An older os-ssh called the Host after the gate alone: two of these would not go into one text.
+    if (!path.gate.endsWith(host.id))
+      throw named(new OsSshError('SERVICE_DOWN', 'its path is an older one, and cannot be renewed now'), host)
     ends.push(path.expires)
     gates.push(await readFile(path.config, 'utf8'))
     fixed.push({...host, proxyJump: path.gate, hostName: path.alias, port: path.port})

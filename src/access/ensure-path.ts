@@ -8,7 +8,7 @@ import {withLock} from '../system/lock.ts'
 import {checkGrant} from './grant.ts'
 import {pinGranted} from './host-keys.ts'
 import {ensureIdentity} from './identity.ts'
-import {freshPath, type PathFile, pathFiles, readPath, writtenAt} from './path-files.ts'
+import {freshPath, now, type PathFile, pathFiles, readPath, writtenAt} from './path-files.ts'
 import type {Session} from './session.ts'
 import {writePath} from './write-path.ts'
 
@@ -18,7 +18,6 @@ const PATIENCE = 120_000
 const POLL = 10
 /** A path that ends sooner than this is of no use, s. */
 const LAST_MOMENT = 30
-const now = () => Math.floor(Date.now() / 1000)
 
 /**
  * A usable path to a VM: the one there is while it is young, else a renewed or new one from the service. Ten callers at

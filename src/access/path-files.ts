@@ -39,7 +39,8 @@ export interface PathFile extends Hop {
   readonly id: string
 }
 
-const now = () => Math.floor(Date.now() / 1000)
+/** The time as a path's file has it, epoch s. */
+export const now = () => Math.floor(Date.now() / 1000)
 
 /** The path to a VM that earlier commands left, however old. */
 export async function readPath(directory: string, serverId: string): Promise<PathFile | undefined> {
@@ -47,8 +48,6 @@ export async function readPath(directory: string, serverId: string): Promise<Pat
   const text = await readIfThere(state)
   const [until, alias, port, gate, expires, id] = text?.trim().split(' ') ?? []
   if (!until || !alias || !port || !gate || !expires || !id) return undefined
-  // An older os-ssh called the Host after the gate alone: two of these would not go into one configuration.
-  if (!gate.endsWith(serverId)) return undefined
   return {until: Number(until), alias, port: Number(port), gate, expires: Number(expires), id, config}
 }
 

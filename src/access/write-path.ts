@@ -6,12 +6,10 @@ import {configPath} from '../ssh/quote.ts'
 import {writeAtomic} from '../system/files.ts'
 import {template} from '../system/template.ts'
 import type {Identity} from './identity.ts'
-import {type PathFile, pathFiles} from './path-files.ts'
+import {now, type PathFile, pathFiles} from './path-files.ts'
 
 /** Longest directory below which ssh's control socket (%C and a temporary suffix) fits into sun_path. */
 const MAX_CONTROL_DIRECTORY = 104 - 60
-
-const now = () => Math.floor(Date.now() / 1000)
 
 /** Keeps what was granted, for ssh and for bin/proxy. */
 export async function writePath(directory: string, grant: PathGrant, identity: Identity): Promise<PathFile> {

@@ -18,6 +18,7 @@ export type {
 } from './config.ts'
 export {isOfSession, OpenStackError, type OpenStackFault} from './errors.ts'
 export {type LoadOptions, loadCloud} from './load.ts'
+export {isRecord} from './merge.ts'
 export {checkedRows} from './network.ts'
 export type {OpenStackOptions} from './options.ts'
 export {proxyOf} from './proxy.ts'

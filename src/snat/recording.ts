@@ -3,6 +3,7 @@ import {readFile} from 'node:fs/promises'
 import {OsSshError} from '../errors.ts'
 import {
   checkedRows,
+  isRecord,
   OpenStackError,
   type OpenStackFault,
   type RouterAgent,
@@ -121,14 +122,14 @@ export function parseRecording(text: string, file: string): Recording {
   } catch (cause) {
     throw unusable('it is not JSON', cause)
   }
-  if (!isObject(value) || !Array.isArray(value['routers'])) throw unusable('it has no list of routers')
+  if (!isRecord(value) || !Array.isArray(value['routers'])) throw unusable('it has no list of routers')
   const list = (key: string) => {
     const rows = (value as Record<string, unknown>)[key] ?? []
-    if (Array.isArray(rows) && rows.every(isObject)) return rows
+    if (Array.isArray(rows) && rows.every(isRecord)) return rows
     throw unusable(`${key} is not a list of objects`)
   }
   const agents = value['router_agents'] ?? {}
-  if (!isObject(agents)) throw unusable('router_agents is not an object')
+  if (!isRecord(agents)) throw unusable('router_agents is not an object')
   try {
     const listings = Object.entries(rowKinds).map(([key, kind]) => [key, checkedRows(kind, list(key))])
     return {
@@ -138,7 +139,7 @@ export function parseRecording(text: string, file: string): Recording {
       servers: checkedRows('server', list('servers')),
       router_agents: Object.fromEntries(
         Object.entries(agents).map(([id, some]) => {
-          if (!Array.isArray(some) || !some.every(isObject)) throw unusable('router_agents is damaged')
+          if (!Array.isArray(some) || !some.every(isRecord)) throw unusable('router_agents is damaged')
           return [id, checkedRows<RouterAgent>('agent', some)]
         }),
       ),
@@ -147,9 +148,6 @@ export function parseRecording(text: string, file: string): Recording {
     throw error instanceof OpenStackError ? unusable(error.message, error) : error
   }
 }
-
-const isObject = (value: unknown): value is Readonly<Record<string, unknown>> =>
-  typeof value === 'object' && value !== null && !Array.isArray(value)
 
 const isGap = (value: Readonly<Record<string, unknown>>): value is Readonly<Record<string, unknown>> & Gap =>
   Object.hasOwn(rowKinds, String(value['listing'])) &&
