@@ -4,8 +4,9 @@ import type {LabInfo} from '../../lab/index.ts'
 import {accounts, gates, keyPairs, networks, newKeys, rootLogin, routers, servers} from '../../lab/tenants.ts'
 import {cloudsFile, login, sshEndpoint} from './identity.ts'
 import {type Backend, dir, external} from './place.ts'
-import {inNode, listening, until} from './processes.ts'
+import {listening, until} from './processes.ts'
 import type {Json, Rest} from './rest.ts'
+import {wayTo} from './way.ts'
 
 /** What tests need to know of the cloud, as the lab says it of itself. Also in site.json. */
 export interface Site
@@ -193,13 +194,7 @@ async function reachable(
     } catch (error) {
       const {floatingip} = await admin.neutron('GET', `floatingips/${id}`)
       say(`${(error as Error).message}; floating IP ${floatingip.status}, router ${floatingip.router_id}`)
-      say(
-        await inNode('network1', [
-          'sh',
-          '-c',
-          `ip netns; ip -n qrouter-${floatingip.router_id} -br addr; ip -n qrouter-${floatingip.router_id} neigh`,
-        ]).catch(String),
-      )
+      say(await wayTo(host))
       if (left === 0) throw error
     }
     await admin.neutron('PUT', `floatingips/${id}`, {floatingip: {port_id: null}})
