@@ -59,6 +59,7 @@ export default class ServiceStart extends CloudCommand {
     grace: number('how long a network that nobody uses stays plugged in, s', 600),
     resync: number('how often a gate is looked at whole, s', 60, 1),
     survey: number('how often the cloud is asked what it has taken away, s', 20, 1),
+    retention: number('how long ended paths and the audit are kept, days', 90, 1),
     'max-paths': number('paths that one gate takes', 2000, 1, 9999),
     'max-networks': number('networks that one gate takes', 24, 1, 1023),
   }
@@ -87,6 +88,7 @@ export default class ServiceStart extends CloudCommand {
       grace: flags.grace,
       resync: flags.resync,
       survey: flags.survey,
+      retention: flags.retention,
       maxPathsPerGate: flags['max-paths'],
       maxNetworksPerGate: flags['max-networks'],
       version: this.config.version,

@@ -4,7 +4,8 @@ import {QUARANTINE_MS} from './gates/times.ts'
 import type {Fairness} from './limits.ts'
 import type {Asker, GateChoice, Limits} from './planner/plan.ts'
 import {revoke} from './revoke.ts'
-import {LIVE, type Owner, pathsOfGate} from './store/paths.ts'
+import {retireEarly} from './store/attachment-steps.ts'
+import {livePathsBy, type Owner, pathsOfGate, pathsOfUser} from './store/paths.ts'
 import type {PathRow} from './store/schema.ts'
 
 type Context = Pick<ServiceContext, 'db' | 'clock' | 'sessions' | 'notify' | 'wakeLater'>
@@ -26,13 +27,7 @@ const WAIT_S = Math.ceil(QUARANTINE_MS / 1000) + 5
  */
 export async function giveWay(context: Context, owner: Owner, fairness: Fairness): Promise<void> {
   const {db} = context
-  const held = await db
-    .selectFrom('paths')
-    .selectAll()
-    .where('user_id', '=', owner.user_id)
-    .where('released_at', 'is', null)
-    .orderBy('serial')
-    .execute()
+  const held = await pathsOfUser(db, owner.user_id)
   if (fairness.perUser > 0 && held.length >= fairness.perUser)
     throw new OsSshError('RATE_LIMITED', `you have ${held.length} paths, as many as one user may`, {
       retryAfter: WAIT_S,
@@ -100,14 +95,7 @@ export async function spare(
     .flatMap(gate => gate.attachments.flatMap(one => (one.idle_since === null ? [] : [{gate, one}])))
     .sort((a, b) => Number(a.one.idle_since) - Number(b.one.idle_since))
   if (longest === undefined) return undefined
-  const {numUpdatedRows} = await context.db
-    .updateTable('attachments')
-    .set({state: 'removing'})
-    .where('id', '=', longest.one.id)
-    .where('idle_since', 'is not', null)
-    .where('id', 'not in', context.db.selectFrom('paths').select('attachment_id').where('state', 'in', LIVE))
-    .executeTakeFirst()
-  if (numUpdatedRows > 0n) context.wakeLater(longest.gate.id, 0)
+  if (await retireEarly(context.db, longest.one.id)) context.wakeLater(longest.gate.id, 0)
   return letting
 }
 
@@ -180,13 +168,7 @@ async function freeInterface(
   greedy: readonly string[],
 ): Promise<boolean> {
   const ids = gate.attachments.filter(one => greedy.includes(one.project_id)).map(one => one.id)
-  const paths = await context.db
-    .selectFrom('paths')
-    .selectAll()
-    .where('attachment_id', 'in', ids)
-    .where('state', 'in', LIVE)
-    .orderBy('serial')
-    .execute()
+  const paths = await livePathsBy(context.db, ids)
   const busy = await context.sessions(gate.id)
   if (busy === undefined) return false
   for (const [, some] of Map.groupBy(paths, path => path.attachment_id)) {

@@ -5,19 +5,20 @@ import {OsSshError} from '../errors.ts'
 import type {OpenStack, Server} from '../openstack/index.ts'
 import type {PathRequest} from '../protocol/index.ts'
 import {fingerprint, parsePublicKey} from '../ssh/keys.ts'
-import {audit} from './audit.ts'
 import type {Caller} from './caller.ts'
 import type {ServiceContext} from './context.ts'
 import {askerOf, giveWay, makeRoom, spare} from './fairness.ts'
 import {userFault} from './faults.ts'
-import {Collision, insert} from './insert.ts'
 import type {GrantLimits} from './limits.ts'
 import {candidates, type Nic, nicsOf, outsideOf} from './planner/facts.ts'
 import {type GateChoice, type Plan, planDirect, planNew, planReuse} from './planner/plan.ts'
+import {attachments} from './store/attachments.ts'
 import {refuseBarred} from './store/bars.ts'
-import {gateChoices} from './store/gates.ts'
+import {gates as allGates, gateChoices} from './store/gates.ts'
 import type {Store} from './store/open.ts'
-import {endPaths, livePath} from './store/paths.ts'
+import {endPaths, renewPath} from './store/path-steps.ts'
+import {livePath} from './store/paths.ts'
+import {Collision, placePath} from './store/place.ts'
 import type {PathRow} from './store/schema.ts'
 
 type Context = Pick<ServiceContext, 'db' | 'cloud' | 'clock' | 'log' | 'sessions' | 'notify' | 'wakeLater'>
@@ -134,28 +135,30 @@ async function tryGrant(
     if (nics.some(nic => nic.network_id === there.network_id && nic.address === there.address)) {
       const renewed = await renew(db, caller, there, {now, life, limits})
       if (renewed !== undefined) return renewed
-    } else await endPaths(db, {ids: [there.id]}, now)
+    } else
+      await endPaths(db, {ids: [there.id]}, now, {
+        action: 'revoke',
+        source: caller.source,
+        detail: 'the VM has another address now',
+      })
   }
   if (limits.fairness !== undefined) await giveWay(context, owner, limits.fairness)
   const plan = await makePlan(context, caller.cloud, server.tenant_id, nics, limits)
-  const row = await insert(db, plan, limits, {
+  const path = {
     ...owner,
     id: randomUUID(),
-    state: 'pending',
     user_name: caller.token.user.name,
     project_id: server.tenant_id,
     server_name: server.name,
     network_id: plan.nic.network_id,
     route: plan.route,
     address: plan.nic.address,
-    groups: JSON.stringify(plan.nic.groups),
     public_key: request.public_key.trim(),
     created_at: now,
     expires_at: now + life,
     certificate_until: now + Math.min(life, limits.certLife * 1000),
-  })
-  await audit(db, {action: 'grant', path: row, at: now, source: caller.source})
-  return {path: row, renewed: false}
+  }
+  return {path: await placePath(db, plan, limits, path, {source: caller.source}), renewed: false}
 }
 
 interface Renewal {
@@ -181,16 +184,9 @@ async function renew(
   const certificateIsFresh = path.certificate_until - now > ((certificate - now) * 2) / 3
   if (path.state === 'pending' || (certificateIsFresh && until - path.expires_at < life / 3))
     return {path, renewed: false}
-  const row = await db
-    .updateTable('paths')
-    .set({expires_at: until, certificate_until: certificate})
-    .where('id', '=', path.id)
-    .where('state', '=', 'active')
-    .returningAll()
-    .executeTakeFirst()
-  if (row === undefined) return undefined
-  await audit(db, {action: 'renew', path: row, at: now, source})
-  return {path: row, renewed: true}
+  const times = {expires_at: until, certificate_until: certificate}
+  const row = await renewPath(db, path.id, times, now, {source})
+  return row && {path: row, renewed: true}
 }
 
 /** Plans by what is there, and makes room where the gates are full of what nobody uses. */
@@ -236,9 +232,8 @@ async function newWay(cloud: OpenStack, nics: readonly Nic[], projectId: string)
  * @throws OsSshError VM_UNREACHABLE
  */
 async function leadingOut({db, cloud}: Context, nics: readonly Nic[], gates: readonly GateChoice[]) {
-  const rows = await db.selectFrom('gates').select(['id', 'server_id', 'project_id']).execute()
-  const attached = await db.selectFrom('attachments').select('port_id').execute()
-  const plugged = new Set(attached.flatMap(row => row.port_id ?? []))
+  const rows = await allGates(db)
+  const plugged = new Set((await attachments(db)).flatMap(row => row.port_id ?? []))
   const outside = new Map(
     await Promise.all(rows.map(async row => [row.id, await outsideOf(cloud, row, plugged)] as const)),
   )

@@ -2,6 +2,7 @@ import type {InstanceAction, OpenStack} from '../openstack/index.ts'
 import type {Rebuild} from '../protocol/index.ts'
 import {hostKeysFromConsole} from '../ssh/console.ts'
 import type {ServiceContext} from './context.ts'
+import {addPin, notePin, pin, type RebuildColumns, replacePin} from './store/host-keys.ts'
 import type {HostKeysRow} from './store/schema.ts'
 
 type Context = Pick<ServiceContext, 'db' | 'clock' | 'log'>
@@ -21,50 +22,34 @@ export interface KnownKeys {
  * @param cloud as the user sees it
  */
 export async function hostKeys(context: Context, cloud: OpenStack, serverId: string): Promise<KnownKeys> {
-  const [row, newest] = await Promise.all([pinOf(context, serverId), newestRebuild(context, cloud, serverId)])
+  const [row, newest] = await Promise.all([
+    pin(context.db, serverId),
+    newestRebuild(context, cloud, serverId),
+  ])
   if (row === undefined) return learn(context, cloud, serverId, newest)
   if (newest === undefined || row.rebuild === newest.request_id) return known(row)
   // A pin of before we asked for rebuilds, and younger than this one.
   if (row.rebuild === null && newest.at < row.seen_at) return known(row)
   const keys = await consoleKeys(context, cloud, serverId)
-  if (keys.length === 0 || same(keys, JSON.parse(row.keys))) {
-    if (context.clock() - newest.at < LEARNING_MS)
-      return {keys: JSON.parse(row.keys) as string[], rebuild: view(newest, false)}
+  if (keys.length === 0 || same(keys, row.keys)) {
+    if (context.clock() - newest.at < LEARNING_MS) return {keys: row.keys, rebuild: view(newest, false)}
     // It kept its disk, or prints none: what is printed from now on is the guest's own idea.
     const kept = {...row, ...columns(newest)}
-    await context.db.updateTable('host_keys').set(columns(newest)).where('server_id', '=', serverId).execute()
+    await notePin(context.db, serverId, columns(newest))
     return known(kept)
   }
-  await context.db
-    .updateTable('host_keys')
-    .set({...columns(newest), keys: JSON.stringify(keys), seen_at: context.clock()})
-    .where('server_id', '=', serverId)
-    .where('seen_at', '=', row.seen_at)
-    .execute()
+  await replacePin(context.db, row, {...columns(newest), keys, seen_at: context.clock()})
   return {keys, rebuild: view(newest, true)}
-}
-
-/** Forgets the pin: what the console shows at the next grant is learned. @returns whether there was one */
-export async function forgetHostKeys({db}: Pick<Context, 'db'>, serverId: string): Promise<boolean> {
-  const {numDeletedRows} = await db
-    .deleteFrom('host_keys')
-    .where('server_id', '=', serverId)
-    .executeTakeFirstOrThrow()
-  return numDeletedRows > 0n
 }
 
 /** The pin alone, for those who look. */
 export async function pinnedHostKeys({db}: Pick<Context, 'db'>, serverId: string): Promise<KnownKeys> {
-  const row = await pinOf({db}, serverId)
+  const row = await pin(db, serverId)
   return row === undefined ? {keys: []} : known(row)
 }
 
-const pinOf = ({db}: Pick<Context, 'db'>, serverId: string): Promise<HostKeysRow | undefined> =>
-  db.selectFrom('host_keys').selectAll().where('server_id', '=', serverId).executeTakeFirst()
-
 function known(row: HostKeysRow): KnownKeys {
-  const keys = JSON.parse(row.keys) as string[]
-  const {rebuild, rebuilt_at, rebuilt_by} = row
+  const {keys, rebuild, rebuilt_at, rebuilt_by} = row
   if (rebuild === null) return {keys}
   return {keys, rebuild: view({request_id: rebuild, at: rebuilt_at ?? 0, user_id: rebuilt_by ?? ''}, true)}
 }
@@ -77,16 +62,12 @@ async function learn(
 ): Promise<KnownKeys> {
   const keys = await consoleKeys(context, cloud, serverId)
   if (keys.length > 0)
-    await context.db
-      .insertInto('host_keys')
-      .values({
-        server_id: serverId,
-        keys: JSON.stringify(keys),
-        seen_at: context.clock(),
-        ...(newest === undefined ? {rebuild: null, rebuilt_at: null, rebuilt_by: null} : columns(newest)),
-      })
-      .onConflict(conflict => conflict.column('server_id').doNothing())
-      .execute()
+    await addPin(context.db, {
+      server_id: serverId,
+      keys,
+      seen_at: context.clock(),
+      ...(newest === undefined ? {rebuild: null, rebuilt_at: null, rebuilt_by: null} : columns(newest)),
+    })
   return {keys, ...(newest && keys.length > 0 && {rebuild: view(newest, true)})}
 }
 
@@ -134,7 +115,7 @@ async function newestRebuild(
   }
 }
 
-const columns = ({request_id, at, user_id}: Happened) => ({
+const columns = ({request_id, at, user_id}: Happened): RebuildColumns => ({
   rebuild: request_id,
   rebuilt_at: at,
   rebuilt_by: user_id,

@@ -34,6 +34,8 @@ export interface ServiceConfig {
   /** How often a gate is looked at whole, and the cloud for what it has taken away, s. */
   readonly resync?: number
   readonly survey?: number
+  /** How long ended paths and the audit are kept, days. */
+  readonly retention?: number
   /** Life of a certificate, s: how long a right that was withdrawn may still log in. */
   readonly certLife?: number
   /** Ids of the projects whose admins are operators here. */
@@ -54,6 +56,7 @@ export interface RunningService {
 }
 
 const HOUR_S = 3600
+const DAY_MS = 24 * HOUR_S * 1000
 
 /**
  * Starts the SSH service: cloud, project and embedded use differ in their configuration only.
@@ -78,6 +81,7 @@ export async function createService(config: ServiceConfig): Promise<RunningServi
     grace: (config.grace ?? 10 * 60) * 1000,
     resync: (config.resync ?? 60) * 1000,
     survey: (config.survey ?? 20) * 1000,
+    retention: (config.retention ?? 90) * DAY_MS,
   })
   const maxLife = config.maxLife ?? 24 * HOUR_S
   const limits: GrantLimits = {

@@ -3,19 +3,22 @@ import {setTimeout as sleep} from 'node:timers/promises'
 
 import {OsSshError} from '../errors.ts'
 import {OpenStackError} from '../openstack/index.ts'
-import {audit} from './audit.ts'
 import type {ServiceContext} from './context.ts'
 import {cloudFault} from './faults.ts'
 import {plug, unplug} from './gates/attachments.ts'
 import {QUARANTINE_MS} from './gates/times.ts'
 import {GateWorker} from './gates/worker.ts'
 import {revokeBarred} from './revoke.ts'
-import {admits, forgetGrace, retireIdle, stranded, wronglyGrouped} from './store/attachments.ts'
-import {endPaths, failPaths, LIVE, path} from './store/paths.ts'
+import {forgetGrace, retireIdle} from './store/attachment-steps.ts'
+import {attachment, attachments, pendingBy, stranded, wronglyGrouped} from './store/attachments.ts'
+import {gate as gateById, gates} from './store/gates.ts'
+import {endPaths, failPaths, prune} from './store/path-steps.ts'
+import {gatesWithEnded, livePathsBy, path, pendingSince} from './store/paths.ts'
 import type {AttachmentRow, PathRow} from './store/schema.ts'
 import {survey} from './survey.ts'
 
 const TICK_MS = 1000
+const PRUNE_MS = 60 * 60_000
 /** A cloud that does not answer must not keep anybody from stopping the service, ms. */
 const STOP_MS = 5000
 /** What stays refused is no reason to log in again all the time, ms. */
@@ -29,6 +32,8 @@ export interface ReconcilerOptions {
   readonly resync: number
   /** What the cloud took away is noticed within this time, ms. */
   readonly survey: number
+  /** Ended paths and audit older than this are forgotten, ms. */
+  readonly retention: number
 }
 
 /**
@@ -44,6 +49,7 @@ export class Reconciler {
   readonly #changes = new EventEmitter().setMaxListeners(0)
   #lastResync = 0
   #lastSurvey = 0
+  #lastPrune = 0
   #renewedAt = 0
   #stopped = false
   #ticking: Promise<void> | undefined
@@ -162,7 +168,6 @@ export class Reconciler {
     const error = {code: fault.code, message: fault.message, hint: fault.suggestions[0]}
     const failed = await failPaths(db, ids, error, clock())
     for (const row of failed) {
-      await audit(db, {action: 'fail', path: row, at: clock(), detail: fault.message})
       this.#changes.emit(row.id)
       this.context.wakeLater(row.gate_id, 0)
     }
@@ -170,30 +175,18 @@ export class Reconciler {
 
   async #plug(attachmentId: string): Promise<void> {
     const {db} = this.context
-    const row = await db
-      .selectFrom('attachments')
-      .selectAll()
-      .where('id', '=', attachmentId)
-      .executeTakeFirst()
-    if (row === undefined || row.state === 'removing') return
-    const gate = await db
-      .selectFrom('gates')
-      .selectAll()
-      .where('id', '=', row.gate_id)
-      .executeTakeFirstOrThrow()
+    const row = await attachment(db, attachmentId)
+    const gate = row && (await gateById(db, row.gate_id))
+    if (row === undefined || gate === undefined || row.state === 'removing') return
     try {
       if (await this.#retryWithNewToken(() => plug(this.context, row, gate))) await this.wake(gate.id)
     } catch (error) {
       // Where the port was lost and the network is gone too, the active paths are dead; otherwise they are not touched.
       const dead = row.state === 'wanted' && error instanceof OpenStackError && error.fault === 'not-found'
-      const waiting = await db
-        .selectFrom('paths')
-        .select(['id', 'groups', 'network_id', 'project_id', 'address'])
-        .where('attachment_id', '=', row.id)
-        .where('state', 'in', dead ? LIVE : ['pending'])
-        .execute()
+      const {admitted, waiting} = await pendingBy(db, [row])
       // Those for whom the port is as it must be do not wait for this.
-      const concerned = waiting.filter(path => row.state === 'wanted' || !admits(row, path))
+      const pending = row.state === 'wanted' ? [...admitted, ...waiting] : waiting
+      const concerned = dead ? await livePathsBy(db, [row.id]) : pending
       await this.#fail(
         concerned.map(p => p.id),
         cloudFault(error, 'the gate could not be plugged into the network of the VM'),
@@ -202,12 +195,8 @@ export class Reconciler {
   }
 
   async #unplug(row: AttachmentRow): Promise<void> {
-    const gate = await this.context.db
-      .selectFrom('gates')
-      .selectAll()
-      .where('id', '=', row.gate_id)
-      .executeTakeFirstOrThrow()
-    await this.#retryWithNewToken(() => unplug(this.context, row, gate))
+    const gate = await gateById(this.context.db, row.gate_id)
+    if (gate !== undefined) await this.#retryWithNewToken(() => unplug(this.context, row, gate))
   }
 
   /** What the cloud refuses is tried again with a new token: a role that the account lacked may have been granted since. */
@@ -228,23 +217,25 @@ export class Reconciler {
   async #tick(): Promise<void> {
     const {db, clock} = this.context
     const now = clock()
-    for (const row of await endPaths(db, {expiredBy: now}, now)) {
-      await audit(db, {action: 'expire', path: row, at: now})
+    for (const row of await endPaths(db, {expiredBy: now}, now, {action: 'expire'}))
       this.#changes.emit(row.id)
-    }
     const barred = await revokeBarred(this.context, {detail: 'an operator revoked it'})
     await retireIdle(db, now, this.#times.grace)
     for (const row of await stranded(db)) this.context.unplug(row)
-    const gates = new Set([...(await this.#gatesWithWork(now)), ...barred.map(path => path.gate_id)])
+    const wanted = new Set([...(await this.#gatesWithWork(now)), ...barred.map(path => path.gate_id)])
     if (now - this.#lastResync >= this.#times.resync) {
       this.#lastResync = now
-      for (const gate of await db.selectFrom('gates').select('id').execute()) {
+      for (const gate of await gates(db)) {
         this.#workers.get(gate.id)?.forget()
-        gates.add(gate.id)
+        wanted.add(gate.id)
       }
     }
-    for (const gateId of gates) void this.wake(gateId)
+    for (const gateId of wanted) void this.wake(gateId)
     await this.#provisionPending()
+    if (now - this.#lastPrune >= PRUNE_MS) {
+      this.#lastPrune = now
+      await prune(db, now - this.#times.retention)
+    }
     if (now - this.#lastSurvey >= this.#times.survey) {
       this.#lastSurvey = now
       this.#singleFlight('survey', () => this.#survey())
@@ -269,32 +260,13 @@ export class Reconciler {
   /** Gates with something that a round would move on. */
   async #gatesWithWork(now: number): Promise<string[]> {
     const {db} = this.context
-    const ended = await db
-      .selectFrom('paths')
-      .select('gate_id')
-      .distinct()
-      .where('released_at', 'is', null)
-      .where('state', 'in', ['ended', 'failed'])
-      .where(e => e.or([e('killed_at', 'is', null), e('killed_at', '<=', now - QUARANTINE_MS)]))
-      .execute()
-    const leaving = await db
-      .selectFrom('attachments')
-      .select('gate_id')
-      .distinct()
-      .where('state', '=', 'removing')
-      .execute()
-    return [...ended, ...leaving].map(row => row.gate_id)
+    const leaving = await attachments(db, {state: 'removing'})
+    return [...(await gatesWithEnded(db, now - QUARANTINE_MS)), ...leaving.map(row => row.gate_id)]
   }
 
   /** Grants that a crash, ours or another replica's, left half done are finished here. */
   async #provisionPending(): Promise<void> {
-    const pending = await this.context.db
-      .selectFrom('paths')
-      .select(['attachment_id', 'gate_id'])
-      .distinct()
-      .where('state', '=', 'pending')
-      .where('created_at', '<=', this.context.clock() - TICK_MS)
-      .execute()
+    const pending = await pendingSince(this.context.db, this.context.clock() - TICK_MS)
     for (const row of pending) this.provision(row)
   }
 }

@@ -1,28 +1,15 @@
-import {audit} from './audit.ts'
 import type {ServiceContext} from './context.ts'
+import type {Why} from './store/audit.ts'
 import {barred} from './store/bars.ts'
-import {endPaths} from './store/paths.ts'
+import {endPaths, type Some} from './store/path-steps.ts'
 import type {PathRow} from './store/schema.ts'
 
 type Context = Pick<ServiceContext, 'db' | 'clock' | 'notify'>
 
-/** From where and by whom, for the audit. */
-export interface Why {
-  readonly source?: string
-  readonly detail: string
-}
-
-/** Ends live paths, audits each and tells who waits for it. The gate is the caller's to wake. */
-export async function revoke(
-  {db, clock, notify}: Context,
-  which: Parameters<typeof endPaths>[1],
-  why: Why,
-): Promise<PathRow[]> {
-  const ended = await endPaths(db, which, clock())
-  for (const path of ended) {
-    await audit(db, {action: 'revoke', path, at: clock(), ...why})
-    notify(path.id)
-  }
+/** Ends live paths and tells who waits for them. The gate is the caller's to wake. */
+export async function revoke({db, clock, notify}: Context, some: Some, why: Why): Promise<PathRow[]> {
+  const ended = await endPaths(db, some, clock(), {action: 'revoke', ...why})
+  for (const path of ended) notify(path.id)
   return ended
 }
 

@@ -1,6 +1,8 @@
 import type {Port} from '../openstack/index.ts'
 import type {ServiceContext} from './context.ts'
-import {LIVE} from './store/paths.ts'
+import {loseAttachment} from './store/attachment-steps.ts'
+import {staying} from './store/attachments.ts'
+import {livePaths} from './store/paths.ts'
 import type {AttachmentRow, PathRow} from './store/schema.ts'
 
 type Context = Pick<ServiceContext, 'db' | 'cloud'>
@@ -29,13 +31,7 @@ export interface Survey {
  */
 export async function survey(context: Context): Promise<Survey> {
   const own = (await context.cloud.identity.token()).project?.id ?? ''
-  const attachments = await context.db
-    .selectFrom('attachments')
-    .innerJoin('gates', 'gates.id', 'attachments.gate_id')
-    .select(['attachments.id', 'attachments.gate_id', 'attachments.port_id', 'attachments.state'])
-    .select(['gates.server_id', 'gates.project_id'])
-    .where('attachments.state', '!=', 'removing')
-    .execute()
+  const attachments = await staying(context.db)
   const ours = await ourPorts(context, attachments)
   const portless = new Set(attachments.filter(row => !ours.has(row.port_id ?? '')).map(row => row.id))
   const missing = await missingPaths(context)
@@ -53,11 +49,7 @@ async function ourPorts({cloud}: Context, rows: readonly Plugged[]): Promise<Map
 
 /** Live paths whose VM's address is not seen. */
 async function missingPaths({db, cloud}: Context): Promise<LivePath[]> {
-  const paths = await db
-    .selectFrom('paths')
-    .select(['id', 'attachment_id', 'project_id', 'server_id', 'network_id', 'address'])
-    .where('state', 'in', LIVE)
-    .execute()
+  const paths = await livePaths(db)
   if (paths.length === 0) return []
   const ports = await cloud.network.ports({
     device_id: [...new Set(paths.map(path => path.server_id))],
@@ -109,14 +101,6 @@ async function wantAgain(
     row =>
       row.state !== 'wanted' && ours.get(row.port_id ?? '') !== row.server_id && seen.has(row.project_id),
   )
-  for (const row of lost) {
-    const anew = ours.has(row.port_id ?? '') ? {} : {port_id: null, groups: '[]', own_groups: null}
-    await db
-      .updateTable('attachments')
-      .set({state: 'wanted', mac: null, ...anew})
-      .where('id', '=', row.id)
-      .where('state', '=', row.state)
-      .execute()
-  }
+  for (const row of lost) await loseAttachment(db, row, !ours.has(row.port_id ?? ''))
   return [...lost, ...rows.filter(row => row.state === 'wanted')]
 }

@@ -1,5 +1,5 @@
 import type {Store} from '../../src/service/store/open.ts'
-import type {AttachmentRow, GateRow, PathTable} from '../../src/service/store/schema.ts'
+import type {AttachmentRow, GateRow, PathRow} from '../../src/service/store/schema.ts'
 
 /* Rows of the service's database for unit tests: one gate `g`, its attachment `a`, a path `path` on it; say what matters. */
 
@@ -11,47 +11,50 @@ export async function gateRow(db: Store, given: Partial<GateRow> = {}): Promise<
     project_id: 'infra',
     scope: 'shared',
   } as const
-  const address = {
-    host: 'h',
-    port: 22,
-    login: 'root',
-    host_key: 'k',
-    keep_nics: '[]',
-    state: 'ready',
-    reason: null,
-  } as const
+  const address = {host: 'h', port: 22, login: 'root', host_key: 'k', state: 'ready', reason: null} as const
+  const {keep_nics = [], ...rest} = given
   await db
     .insertInto('gates')
-    .values({...usual, ...address, created_at: 0, ...given})
+    .values({...usual, ...address, keep_nics: JSON.stringify(keep_nics), created_at: 0, ...rest})
     .execute()
 }
 
-export async function attachmentRow(db: Store, given: Partial<AttachmentRow> = {}): Promise<void> {
-  const usual = {
-    id: 'a',
-    gate_id: 'g',
-    slot: 0,
-    network_id: 'n1',
-    project_id: 't',
-    mtu: 1450,
-    reach: '[]',
-  } as const
-  const port = {
-    port_id: null,
-    mac: null,
-    addresses: '[]',
-    groups: '[]',
-    own_groups: null,
-    state: 'wanted',
-    wired_at: null,
-  } as const
+/** @param given.groups that its port is in: the gate project's own, and others */
+export async function attachmentRow(
+  db: Store,
+  given: Partial<AttachmentRow> & {readonly groups?: Readonly<Record<string, 'own' | 'vm'>>} = {},
+): Promise<void> {
+  const {reach = [], addresses = [], groups = {}, ...rest} = given
+  const usual = {id: 'a', gate_id: 'g', slot: 0, network_id: 'n1', project_id: 't', mtu: 1450} as const
+  const port = {port_id: null, mac: null, state: 'wanted', wired_at: null, idle_since: null} as const
+  const lists = {reach: JSON.stringify(reach), addresses: JSON.stringify(addresses)}
   await db
     .insertInto('attachments')
-    .values({...usual, ...port, idle_since: null, created_at: 0, ...given})
+    .values({...usual, ...port, ...lists, created_at: 0, ...rest})
     .execute()
+  await groupRows(db, groups, given.id)
 }
 
-export async function pathRow(db: Store, given: Partial<Omit<PathTable, 'serial'>> = {}): Promise<void> {
+/** The groups that an attachment's port is in are these and no others. */
+export async function groupRows(
+  db: Store,
+  groups: Readonly<Record<string, 'own' | 'vm'>>,
+  attachment_id = 'a',
+): Promise<void> {
+  await db.deleteFrom('attachment_groups').where('attachment_id', '=', attachment_id).execute()
+  for (const [group_id, whose] of Object.entries(groups))
+    await db
+      .insertInto('attachment_groups')
+      .values({attachment_id, group_id, own: Number(whose === 'own')})
+      .execute()
+}
+
+/** @param given.groups that the attachment's port must be in for it */
+export async function pathRow(
+  db: Store,
+  given: Partial<Omit<PathRow, 'serial'>> & {readonly groups?: readonly string[]} = {},
+): Promise<void> {
+  const {groups = [], error, ...rest} = given
   const who = {id: 'path', state: 'pending', user_id: 'u', user_name: 'alice', project_id: 't'} as const
   const vm = {
     server_id: 's1',
@@ -60,17 +63,11 @@ export async function pathRow(db: Store, given: Partial<Omit<PathTable, 'serial'
     route: 'attached',
     address: '10.0.0.5',
   } as const
-  const place = {gate_id: 'g', attachment_id: 'a', alias: '100.64.0.16', login: 'osp0000', groups: '[]'}
-  const times = {
-    created_at: 0,
-    expires_at: 9e12,
-    certificate_until: 9e12,
-    ended_at: null,
-    killed_at: null,
-    released_at: null,
-  }
-  await db
-    .insertInto('paths')
-    .values({...who, ...vm, ...place, ...times, public_key: 'k', fingerprint: 'f', error: null, ...given})
-    .execute()
+  const place = {gate_id: 'g', attachment_id: 'a', alias: '100.64.0.16', login: 'osp0000'}
+  const times = {created_at: 0, expires_at: 9e12, certificate_until: 9e12, ended_at: null, cut_at: null}
+  const said = {error: error === undefined ? null : JSON.stringify(error)}
+  const row = {...who, ...vm, ...place, ...times, public_key: 'k', fingerprint: 'f', ...said, ...rest}
+  await db.insertInto('paths').values(row).execute()
+  for (const group_id of groups)
+    await db.insertInto('path_groups').values({path_id: row.id, group_id}).execute()
 }

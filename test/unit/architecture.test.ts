@@ -34,6 +34,14 @@ test('the picture of the rooms is what the imports say', () => {
   expect(drawn.sort()).toEqual([...imports()].sort())
 })
 
+test('only the store speaks SQL', () => {
+  const words = /\.(selectFrom|insertInto|updateTable|deleteFrom|transaction)\(|from 'kysely/
+  const speaking = readdirSync(`${root}src`, {recursive: true, encoding: 'utf8'})
+    .filter(name => name.endsWith('.ts') && !name.startsWith('service/store/'))
+    .filter(name => words.test(readFileSync(`${root}src/${name}`, 'utf8')))
+  expect(speaking).toEqual([])
+})
+
 test('every room has its line, and nothing else has one', () => {
   const listed = [...doc.matchAll(/^\| `(?:src\/)?(\w+)\/` \|/gm)].map(([, name]) => name)
   const rooms = readdirSync(`${root}src`, {withFileTypes: true}).filter(entry => entry.isDirectory())

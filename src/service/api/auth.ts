@@ -4,9 +4,9 @@ import type {FastifyRequest} from 'fastify'
 
 import {OsSshError} from '../../errors.ts'
 import type {OpenStack, Token} from '../../openstack/index.ts'
-import {auditDenial} from '../audit.ts'
-import type {Caller} from '../caller.ts'
+import {actor, type Caller} from '../caller.ts'
 import {userFault} from '../faults.ts'
+import {auditDenial} from '../store/audit.ts'
 import type {Authenticate, Deps} from './deps.ts'
 
 /** A validated token is believed this long, ms: what a revocation in Keystone may take to reach us. */
@@ -62,7 +62,7 @@ export async function isOperator({token, admin}: Caller, service: OpenStack): Pr
 export async function operator({context, authenticate}: Deps, request: FastifyRequest): Promise<Caller> {
   const caller = await authenticate(request)
   if (await isOperator(caller, context.cloud)) return caller
-  await auditDenial(context, caller, {detail: `DENIED ${request.method} ${request.routeOptions.url}`})
+  await auditDenial(context, actor(caller), {detail: `DENIED ${request.method} ${request.routeOptions.url}`})
   throw new OsSshError('DENIED', 'this is for operators of the SSH service', {
     hint: 'it needs the admin role where the service counts it, or membership in the project of the service',
   })

@@ -1,7 +1,8 @@
 import type {HostKeys} from '../../protocol/index.ts'
-import {actor, audit} from '../audit.ts'
+import {actor} from '../caller.ts'
 import {mayEnter, visibleServer} from '../grant.ts'
-import {forgetHostKeys, hostKeys, pinnedHostKeys} from '../host-keys.ts'
+import {hostKeys, pinnedHostKeys} from '../host-keys.ts'
+import {dropPin} from '../store/host-keys.ts'
 import type {Api, Deps} from './deps.ts'
 import {IdParams} from './schemas.ts'
 
@@ -25,14 +26,8 @@ export function hostKeyRoutes(api: Api, {context, authenticate}: Deps): void {
   api.delete('/v1/host-keys/:id', {schema: {params: IdParams}}, async (request, reply) => {
     const {id} = request.params
     const caller = await visible(request, id)
-    if (await forgetHostKeys(context, id))
-      await audit(context.db, {
-        action: 'forget-host-keys',
-        at: context.clock(),
-        user: actor(caller),
-        source: caller.source,
-        server_id: id,
-      })
+    // What the console shows at the next grant is learned.
+    await dropPin(context.db, id, actor(caller), context.clock())
     return reply.code(204).send()
   })
 }

@@ -1,5 +1,6 @@
 import {collectDefaultMetrics, Gauge, Histogram, Registry} from 'prom-client'
 
+import {countByState} from '../store/open.ts'
 import type {Api, Deps} from './deps.ts'
 
 /** /metrics in the Prometheus text format: our process, the requests, and what the tables hold. */
@@ -21,13 +22,8 @@ export function metrics(api: Api, {context}: Deps): void {
       labelNames: ['state'],
       registers: [registry],
       async collect() {
-        const rows = await db
-          .selectFrom(table)
-          .select(['state', e => e.fn.countAll<number>().as('n')])
-          .groupBy('state')
-          .execute()
         this.reset()
-        for (const row of rows) this.set({state: row.state}, Number(row.n))
+        for (const [state, n] of await countByState(db, table)) this.set({state}, n)
       },
     })
   count('os_ssh_paths', 'Paths by state', 'paths')

@@ -1,12 +1,13 @@
 import {type ErrorCode, OsSshError} from '../../errors.ts'
-import type {Path, PathGrant, PathRequest} from '../../protocol/index.ts'
-import {auditDenial} from '../audit.ts'
-import type {Caller} from '../caller.ts'
+import type {Path, PathGrant, PathRequest, PathState} from '../../protocol/index.ts'
+import {actor, type Caller} from '../caller.ts'
 import {grantPath} from '../grant.ts'
 import {hostKeys} from '../host-keys.ts'
 import {revoke, revokeBarred} from '../revoke.ts'
+import {auditDenial} from '../store/audit.ts'
 import {bar} from '../store/bars.ts'
-import {path as pathById} from '../store/paths.ts'
+import {gates as allGates, gate as gateById} from '../store/gates.ts'
+import {livePaths, path as pathById} from '../store/paths.ts'
 import type {GateRow, PathRow} from '../store/schema.ts'
 import {isOperator, operator} from './auth.ts'
 import type {Api, Deps} from './deps.ts'
@@ -20,16 +21,22 @@ const time = (ms: number) => new Date(ms).toISOString()
 
 /** A failed path's reason, as it was written when it failed. */
 function failure(row: PathRow): OsSshError | undefined {
-  if (row.error === null) return undefined
-  const {code, message, hint} = JSON.parse(row.error) as {code: ErrorCode; message: string; hint?: string}
+  if (row.error === undefined) return undefined
+  const {code, message, hint} = row.error
   return new OsSshError(code, message, hint === undefined ? {} : {hint})
+}
+
+/** What its client is told: whether the gate has cut it already is none of theirs. */
+function stateOf({state, error}: PathRow): PathState {
+  if (state === 'cut' || state === 'released') return error === undefined ? 'ended' : 'failed'
+  return state
 }
 
 function view(row: PathRow, gate: Pick<GateRow, 'id' | 'name' | 'host' | 'port'> | undefined): Path {
   const fault = failure(row)
   return {
     id: row.id,
-    state: row.state,
+    state: stateOf(row),
     user_id: row.user_id,
     user_name: row.user_name,
     project_id: row.project_id,
@@ -49,8 +56,7 @@ function view(row: PathRow, gate: Pick<GateRow, 'id' | 'name' | 'host' | 'port'>
   }
 }
 
-const gateOf = ({context}: Deps, row: PathRow) =>
-  context.db.selectFrom('gates').selectAll().where('id', '=', row.gate_id).executeTakeFirst()
+const gateOf = ({context}: Deps, row: PathRow) => gateById(context.db, row.gate_id)
 
 /** Grants a path, waiting at most `wait` seconds, and answers with what the client needs to use it. */
 async function grant(
@@ -72,7 +78,7 @@ async function grant(
       reconciler.wait(path.id, context.clock() + wait * 1000),
       gateOf(deps, path),
     ])
-    if (row === undefined || row.state === 'ended')
+    if (row === undefined || stateOf(row) === 'ended')
       throw new OsSshError('BUSY', 'the path was revoked while it was being made')
     const fault = failure(row)
     if (fault !== undefined) throw fault
@@ -113,7 +119,7 @@ export function pathRoutes(api: Api, deps: Deps): void {
   const granted = (caller: Caller, body: PathRequest, wait: number) =>
     grant(deps, caller, body, wait).catch(async error => {
       if (error instanceof OsSshError && REFUSALS.has(error.code))
-        await auditDenial(context, caller, {server_id: body.server_id, detail: error.code})
+        await auditDenial(context, actor(caller), {server_id: body.server_id, detail: error.code})
       throw error
     })
 
@@ -127,14 +133,10 @@ export function pathRoutes(api: Api, deps: Deps): void {
     const {server_id, all, user_id, project_id} = request.query
     const everybody = all === true || user_id !== undefined || project_id !== undefined
     const {token} = await (everybody ? operator(deps, request) : authenticate(request))
-    let query = context.db.selectFrom('paths').selectAll().where('state', 'in', ['pending', 'active'])
-    if (!everybody) query = query.where('user_id', '=', token.user.id)
-    if (server_id !== undefined) query = query.where('server_id', '=', server_id)
-    if (user_id !== undefined) query = query.where('user_id', '=', user_id)
-    if (project_id !== undefined) query = query.where('project_id', '=', project_id)
+    const whose = everybody ? user_id : token.user.id
     const [rows, gates] = await Promise.all([
-      query.orderBy('serial').execute(),
-      context.db.selectFrom('gates').selectAll().execute(),
+      livePaths(context.db, {user_id: whose, server_id, project_id}),
+      allGates(context.db),
     ])
     const byId = new Map(gates.map(gate => [gate.id, gate]))
     return {paths: rows.map(row => view(row, byId.get(row.gate_id)))}
@@ -167,7 +169,7 @@ export function pathRoutes(api: Api, deps: Deps): void {
     await reconciler.wake(row.gate_id)
     const gate = await gateOf(deps, row)
     const after = await pathById(context.db, row.id)
-    if (after?.killed_at === null && gate?.state === 'down')
+    if ((after?.state === 'ended' || after?.state === 'failed') && gate?.state === 'down')
       throw new OsSshError(
         'GATE_DOWN',
         'the path is revoked, but its gate does not answer: it is cut when its time is over or the gate is back',

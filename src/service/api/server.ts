@@ -4,6 +4,7 @@ import swagger from '@fastify/swagger'
 import {type TypeBoxTypeProvider, TypeBoxValidatorCompiler} from '@fastify/type-provider-typebox'
 import Fastify, {type FastifyBaseLogger, LogController} from 'fastify'
 
+import {ping} from '../store/gates.ts'
 import type {Api, Deps} from './deps.ts'
 import {gateRoutes} from './gates.ts'
 import {hostKeyRoutes} from './host-keys.ts'
@@ -54,7 +55,7 @@ export async function createApi(deps: Deps): Promise<Api> {
   app.get('/openapi.json', {schema: {hide: true}}, async () => app.swagger())
   app.get('/healthz', async () => ({status: 'ok'}))
   app.get('/readyz', async () => {
-    await deps.context.db.selectFrom('gates').select('id').limit(1).execute()
+    await ping(deps.context.db)
     return {status: 'ready'}
   })
   app.get('/v1/ca', async () => ({user_ca: deps.context.ca.userCa, host_ca: deps.context.ca.hostCa}))

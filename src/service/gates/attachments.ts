@@ -5,8 +5,9 @@ import {OsSshError} from '../../errors.ts'
 import {OpenStackError, type Port} from '../../openstack/index.ts'
 import type {ServiceContext} from '../context.ts'
 import {contains} from '../planner/prefix.ts'
-import {addressesOnLink, liveGroups, wantedGroups} from '../store/attachments.ts'
-import type {AttachmentRow, GateRow, Reach} from '../store/schema.ts'
+import {leaveGroups, plugAttachment, removeAttachment, writePort} from '../store/attachment-steps.ts'
+import {addressesOnLink, type PortGroups, portGroups} from '../store/attachments.ts'
+import type {AttachmentRow, GateRow} from '../store/schema.ts'
 
 const DETACH_MS = 30_000
 /** How long a port that Nova calls attached may take to be ACTIVE, ms; some back ends never say so. */
@@ -34,11 +35,20 @@ function gone(error: unknown): undefined {
 }
 
 /** The gate project's own groups, for the port's way out. */
-async function ownGroups({cloud}: Plugging, row: AttachmentRow, gate: GateRow): Promise<string[]> {
-  if (row.own_groups !== null) return JSON.parse(row.own_groups)
+async function ownGroups({cloud}: Plugging, known: PortGroups, gate: GateRow): Promise<readonly string[]> {
+  if (known.own.length > 0) return known.own
   const own = await cloud.network.securityGroups({project_id: gate.project_id, name: 'default'})
   return own.map(group => group.id)
 }
+
+/**
+ * The groups that a port shall be in, sorted: the gate project's own and those of the VMs that live paths lead to. A group
+ * that the port is in cannot be deleted, so others are left; only while there is no live path they stay, since people come back.
+ */
+const wantedGroups = (own: readonly string[], {has, needed}: PortGroups) =>
+  [...new Set([...own, ...(needed ?? has)])].sort()
+
+const equal = (a: readonly string[], b: readonly string[]) => JSON.stringify(a) === JSON.stringify(b)
 
 /**
  * Makes the port of an attachment exist, belong to the right security groups and be plugged into the gate. May be
@@ -49,21 +59,20 @@ async function ownGroups({cloud}: Plugging, row: AttachmentRow, gate: GateRow): 
  */
 export async function plug(context: Plugging, row: AttachmentRow, gate: GateRow): Promise<boolean> {
   const {db, cloud} = context
-  const own = await ownGroups(context, row, gate)
-  const has = JSON.parse(row.groups) as string[]
-  let groups = wantedGroups(row, own, await liveGroups(db, [row.id]))
+  const known = await portGroups(db, row.id)
+  const own = await ownGroups(context, known, gate)
   const onLink = await addressesOnLink(db, row)
+  let groups = wantedGroups(own, known)
   const same =
-    JSON.stringify(groups) === row.groups &&
-    row.own_groups !== null &&
-    missingSubnets(row, (JSON.parse(row.addresses) as string[]).map(ipOf), onLink).length === 0
+    equal(groups, known.has) &&
+    known.own.length > 0 &&
+    missingSubnets(row, row.addresses.map(ipOf), onLink).length === 0
   if (row.state !== 'wanted' && same) return false
-  const stays = has.filter(group => groups.includes(group))
-  if (stays.length < has.length) {
-    // What it leaves it leaves in the row first: a path that comes after that does not count on it.
-    const change = {groups: JSON.stringify(stays)}
-    await db.updateTable('attachments').set(change).where('id', '=', row.id).execute()
-    groups = wantedGroups(row, own, await liveGroups(db, [row.id]))
+  const left = known.has.filter(group => !groups.includes(group))
+  if (left.length > 0) {
+    // What it leaves it leaves in the rows first: a path that comes after that does not count on it.
+    await leaveGroups(db, row.id, left)
+    groups = wantedGroups(own, await portGroups(db, row.id))
   }
 
   const found = (await findPort(context, row, gate)) ?? (await createPort(context, row, gate, onLink))
@@ -79,24 +88,16 @@ export async function plug(context: Plugging, row: AttachmentRow, gate: GateRow)
     throw new OsSshError('CLOUD_REFUSED', 'the port of the attachment is plugged into another server')
   await waitForPort(context, port.id, WIRE_MS, now => now?.status === 'ACTIVE')
 
-  const plugged = {mac: port.mac_address, addresses: JSON.stringify(addressesOf(port, row))}
-  const member = {groups: JSON.stringify(groups), own_groups: JSON.stringify(own)}
+  const addresses = addressesOf(port, row)
   // To leave a group is nothing that a path waits for.
   const rewired =
     row.state === 'wanted' ||
-    groups.some(group => !has.includes(group)) ||
-    plugged.addresses !== row.addresses
-  await db
-    .updateTable('attachments')
-    .set({...plugged, ...member, port_id: port.id, ...(rewired ? {wired_at: context.clock()} : {})})
-    .where('id', '=', row.id)
-    .execute()
-  await db
-    .updateTable('attachments')
-    .set({state: 'plugged'})
-    .where('id', '=', row.id)
-    .where('state', '=', 'wanted')
-    .execute()
+    groups.some(group => !known.has.includes(group)) ||
+    !equal(addresses, row.addresses)
+  await plugAttachment(db, row.id, {
+    ...{port_id: port.id, mac: port.mac_address, addresses, own, groups},
+    ...(rewired ? {wired_at: context.clock()} : {}),
+  })
   return true
 }
 
@@ -110,7 +111,7 @@ function changeOf(
   groups: readonly string[],
   subnets: readonly string[],
 ): Record<string, unknown> | undefined {
-  const regroup = JSON.stringify([...port.security_groups].sort()) !== JSON.stringify(groups)
+  const regroup = !equal([...port.security_groups].sort(), groups)
   if (!regroup && subnets.length === 0) return undefined
   const fixed_ips = [...port.fixed_ips, ...subnets.map(subnet_id => ({subnet_id}))]
   return {...(regroup ? {security_groups: groups} : {}), ...(subnets.length > 0 ? {fixed_ips} : {})}
@@ -118,7 +119,7 @@ function changeOf(
 
 /** Subnets on the link in which a VM of a path is, and the port has no address yet: such a VM would answer by its router. */
 function missingSubnets(row: AttachmentRow, has: readonly string[], onLink: readonly string[]): string[] {
-  const links = (JSON.parse(row.reach) as Reach[]).filter(
+  const links = row.reach.filter(
     ({via, cidr}) =>
       via === null &&
       onLink.some(address => contains(cidr, address)) &&
@@ -129,9 +130,7 @@ function missingSubnets(row: AttachmentRow, has: readonly string[], onLink: read
 
 /** The port's addresses with the length of their subnets, IPv4 first. The subnets are those that the user saw when planning. */
 function addressesOf(port: Port, row: AttachmentRow): string[] {
-  const cidrs = (JSON.parse(row.reach) as Reach[])
-    .filter(reach => reach.via === null)
-    .map(reach => reach.cidr)
+  const cidrs = row.reach.filter(reach => reach.via === null).map(reach => reach.cidr)
   const addresses = port.fixed_ips.map(({ip_address}) => {
     const cidr = cidrs.find(one => contains(one, ip_address))
     if (cidr === undefined)
@@ -166,7 +165,7 @@ async function createPort(
   gate: GateRow,
   onLink: readonly string[],
 ): Promise<Port> {
-  const links = (JSON.parse(row.reach) as Reach[]).filter(reach => reach.via === null)
+  const links = row.reach.filter(reach => reach.via === null)
   const perFamily = Object.values(Object.groupBy(links, link => String(link.cidr.includes(':'))))
   // Neutron takes one subnet a family by itself; only where there are more it must be told which.
   const subnets = perFamily.some(some => (some?.length ?? 0) > 1) ? missingSubnets(row, [], onLink) : []
@@ -181,7 +180,7 @@ async function createPort(
     // Only an admin may make a port for another project, so a member does not even say whose it is.
     ...(own ? {} : {project_id: gate.project_id}),
   })
-  await db.updateTable('attachments').set({port_id: port.id}).where('id', '=', row.id).execute()
+  await writePort(db, row.id, port.id)
   await cloud.network.tagPort(port.id, ['os-ssh']).catch(error => log.warn({err: error}, 'port not tagged'))
   return port
 }
@@ -207,5 +206,5 @@ export async function unplug(context: Plugging, row: AttachmentRow, gate: GateRo
       if (await cloud.network.port(port.id).catch(gone)) throw error
     })
   }
-  await db.deleteFrom('attachments').where('id', '=', row.id).where('state', '=', 'removing').execute()
+  await removeAttachment(db, row.id)
 }

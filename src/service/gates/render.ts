@@ -3,7 +3,7 @@ import {isIP, isIPv4, isIPv6} from 'node:net'
 
 import {template} from '../../system/template.ts'
 import {principal} from '../ca/ca.ts'
-import type {AttachmentRow, PathRow, Reach} from '../store/schema.ts'
+import type {AttachmentRow, PathRow} from '../store/schema.ts'
 import {ALIAS_RANGE_4, ALIAS_RANGE_6, slotPlan} from './addresses.ts'
 import {LOGIN_GRACE} from './times.ts'
 
@@ -117,7 +117,7 @@ function elementsOf(paths: readonly PathRow[], now: number): [string, string[]][
       sets[`vms${family}`].push(
         `${alias} timeout ${seconds(path.certificate_until, now)}s : ${address(path.address)}`,
       )
-    if (live || path.killed_at === null)
+    if (live || path.state !== 'cut')
       sets[`live${family}`].push(`${alias} timeout ${live ? seconds(path.expires_at, now) : DYING}s`)
   }
   return Object.entries(sets)
@@ -126,7 +126,7 @@ function elementsOf(paths: readonly PathRow[], now: number): [string, string[]][
 function attachmentValues(row: AttachmentRow, paths: readonly PathRow[], now: number) {
   const plan = slotPlan(row.slot)
   const rules = render('namespace.nft.eta', plan)
-  const addresses = (JSON.parse(row.addresses) as string[]).map(prefix)
+  const addresses = row.addresses.map(prefix)
   const arp = addresses.map(one => one.split('/')[0] ?? '').filter(isIPv4)
   const neighbours = render('neighbours.nft.eta', {addresses: arp})
   const fixed = {
@@ -134,7 +134,7 @@ function attachmentValues(row: AttachmentRow, paths: readonly PathRow[], now: nu
     mac: strictMac(row),
     mtu: strict(String(row.mtu), /^\d{3,5}$/),
     addresses,
-    routes: (JSON.parse(row.reach) as Reach[]).flatMap(reach =>
+    routes: row.reach.flatMap(reach =>
       reach.via === null ? [] : [{cidr: prefix(reach.cidr), via: address(reach.via)}],
     ),
   }

@@ -1,8 +1,12 @@
 import {OsSshError} from '../../errors.ts'
 import {Rounds} from '../../system/rounds.ts'
 import type {ServiceContext} from '../context.ts'
-import {admits} from '../store/attachments.ts'
-import {markKilled, pathsOfGate, releasePaths} from '../store/paths.ts'
+import {readyAttachments} from '../store/attachment-steps.ts'
+import {attachments as attachmentsOf, pendingBy} from '../store/attachments.ts'
+import {gate as gateById, gateDown, gateUp} from '../store/gates.ts'
+import {LIVE, UNCUT} from '../store/lifecycle.ts'
+import {cutPaths, releasePaths} from '../store/path-steps.ts'
+import {pathsOfGate} from '../store/paths.ts'
 import type {AttachmentRow, GateRow, PathRow} from '../store/schema.ts'
 import {login} from './addresses.ts'
 import {GateConnection} from './connection.ts'
@@ -69,11 +73,7 @@ export class GateWorker {
   }
 
   async #sessions(): Promise<ReadonlySet<string>> {
-    const gate = await this.#context.db
-      .selectFrom('gates')
-      .selectAll()
-      .where('id', '=', this.gateId)
-      .executeTakeFirst()
+    const gate = await gateById(this.#context.db, this.gateId)
     if (gate === undefined || this.#closed) return new Set()
     if (gate.state === 'down') return new Set()
     const {stdout, status} = await this.#link(gate).run(renderSessions())
@@ -89,15 +89,11 @@ export class GateWorker {
 
   async #reconcile(): Promise<void> {
     const {db, clock} = this.#context
-    const gate = await db.selectFrom('gates').selectAll().where('id', '=', this.gateId).executeTakeFirst()
+    const gate = await gateById(db, this.gateId)
     if (gate === undefined || this.#closed) return
     const link = this.#link(gate)
     const now = clock()
-    const attachments = await db
-      .selectFrom('attachments')
-      .selectAll()
-      .where('gate_id', '=', gate.id)
-      .execute()
+    const attachments = await attachmentsOf(db, {gate_id: gate.id})
     const paths = await pathsOfGate(db, gate.id)
     await this.#accounts(link, paths)
 
@@ -114,13 +110,14 @@ export class GateWorker {
     if (result.stderr !== '')
       this.#context.log.warn({gate: gate.name, stderr: result.stderr.slice(-2000)}, 'gate says')
     await this.#up(gate)
-    const ended = paths.filter(path => path.state === 'ended' || path.state === 'failed')
-    await markKilled(
+    const uncut = paths.filter(path => (UNCUT as readonly string[]).includes(path.state))
+    await cutPaths(
       db,
-      ended.filter(p => p.killed_at === null).map(p => p.id),
+      uncut.map(path => path.id),
       clock(),
     )
-    await this.#release(ended, now)
+    if (paths.some(path => path.cut_at !== null && path.cut_at <= now - QUARANTINE_MS))
+      await releasePaths(db, gate.id, now - QUARANTINE_MS)
     await this.#acknowledge(sent.attachments, result.stdout, paths, present, link)
     await this.#removed(attachments)
   }
@@ -145,7 +142,7 @@ export class GateWorker {
     const identity = {
       userCa: ca.userCa,
       hostCertificate: ca.signGate(gate.id, gate.host_key, now),
-      keepNics: JSON.parse(gate.keep_nics) as string[],
+      keepNics: gate.keep_nics,
     }
     const fresh = this.#applied.base !== identity.hostCertificate
     const stamps = new Map(present.map(row => [row.id, attachmentStamp(row, paths)]))
@@ -196,13 +193,7 @@ export class GateWorker {
       if (answers.get(row.slot) === 'ready') {
         this.#nicSince.delete(row.id)
         this.#applied.attachments.set(row.id, attachmentStamp(row, paths))
-        if (row.state !== 'ready')
-          await db
-            .updateTable('attachments')
-            .set({state: 'ready'})
-            .where('id', '=', row.id)
-            .where('state', '=', 'plugged')
-            .execute()
+        if (row.state !== 'ready') await readyAttachments(db, [row.id])
         continue
       }
       const since = this.#nicSince.get(row.id) ?? clock()
@@ -218,20 +209,20 @@ export class GateWorker {
     const ready = new Map(
       attachments.filter(row => this.#applied.attachments.has(row.id)).map(row => [row.id, row]),
     )
-    const probes = paths.flatMap(path => {
-      if (path.state === 'pending' && path.route === 'direct') return [directProbe(path)]
-      const attachment = path.state === 'pending' ? ready.get(path.attachment_id) : undefined
-      if (attachment === undefined || !admits(attachment, path)) return []
-      return [probeOf(path, attachment, clock())]
-    })
+    const {admitted} = await pendingBy(db, [...ready.values()])
+    const known = new Set(paths.map(path => path.id))
+    const probes = [
+      ...paths.filter(path => path.state === 'pending' && path.route === 'direct').map(directProbe),
+      // One that came during the round is not on the gate yet.
+      ...admitted
+        .filter(path => known.has(path.id))
+        .flatMap(path => {
+          const row = ready.get(path.attachment_id)
+          return row === undefined ? [] : [probeOf(path, row, clock())]
+        }),
+    ]
     // A VM that does not answer must not hold up the others: the round ends without waiting for the probes.
     this.#prober.probe(link, probes)
-  }
-
-  async #release(ended: readonly PathRow[], pushedAt: number): Promise<void> {
-    const rested = ended.filter(path => path.killed_at !== null && path.killed_at <= pushedAt - QUARANTINE_MS)
-    if (rested.length > 0)
-      await releasePaths(this.#context.db, pushedAt - QUARANTINE_MS, this.#context.clock(), this.gateId)
   }
 
   /** The gate has forgotten these: now Nova and Neutron may. */
@@ -241,11 +232,7 @@ export class GateWorker {
 
   async #up(gate: GateRow): Promise<void> {
     if (gate.state === 'ready') return
-    await this.#context.db
-      .updateTable('gates')
-      .set({state: 'ready', reason: null})
-      .where('id', '=', gate.id)
-      .execute()
+    await gateUp(this.#context.db, gate.id)
     this.#context.log.info({gate: gate.name}, 'gate is ready')
   }
 
@@ -255,7 +242,7 @@ export class GateWorker {
     const {db, log} = this.#context
     const reason = error instanceof Error ? error.message : String(error)
     log.warn({gate: this.gateId, err: error}, 'gate round failed')
-    await db.updateTable('gates').set({state: 'down', reason}).where('id', '=', this.gateId).execute()
+    await gateDown(db, this.gateId, reason)
     const waiting = await pathsOfGate(db, this.gateId)
     const fault = error instanceof OsSshError ? error : new OsSshError('GATE_DOWN', reason)
     await this.#context.fail(
@@ -266,12 +253,13 @@ export class GateWorker {
   }
 }
 
+const isLive = ({state}: PathRow) => (LIVE as readonly string[]).includes(state)
+
 /** Changes whenever the script for this attachment would. */
 function attachmentStamp(row: AttachmentRow, paths: readonly PathRow[]): string {
   const own = paths.filter(path => path.attachment_id === row.id)
   const states = own.map(
-    p =>
-      `${p.alias}>${p.address}@${p.certificate_until}@${p.expires_at}${p.state === 'ended' || p.state === 'failed'}${p.killed_at}`,
+    p => `${p.alias}>${p.address}@${p.certificate_until}@${p.expires_at}${isLive(p) ? 'live' : p.state}`,
   )
-  return [row.mac, row.mtu, row.addresses, row.reach, ...states].join(' ')
+  return [row.mac, row.mtu, row.addresses, JSON.stringify(row.reach), ...states].join(' ')
 }

@@ -1,34 +1,51 @@
+import type {Selectable} from 'kysely'
+
 import {contains} from '../planner/prefix.ts'
+import {LIVE} from './lifecycle.ts'
 import type {Store} from './open.ts'
-import {LIVE} from './paths.ts'
-import type {AttachmentRow, PathRow} from './schema.ts'
+import {decodePath} from './paths.ts'
+import type {AttachmentRow, AttachmentTable, PathRow, Reach} from './schema.ts'
 
-/**
- * May the attachment's port be in the groups of the path's VM? On the VM's own network, and on one of the same project; anywhere
- * else the port's address would be a stranger's key to whatever those groups admit.
- */
-const joins = (
-  attachment: Pick<AttachmentRow, 'network_id' | 'project_id'>,
-  path: Pick<PathRow, 'network_id' | 'project_id'>,
-) => path.network_id === attachment.network_id || path.project_id === attachment.project_id
+/* What is asked of the attachments; what changes them is in attachment-steps.ts. */
 
-/** Security groups of the VMs that live paths lead to, by attachment; of those that its port may be in. */
-export async function liveGroups(db: Store, ids: readonly string[]): Promise<Map<string, string[]>> {
-  if (ids.length === 0) return new Map()
-  const rows = await db
-    .selectFrom('paths')
-    .innerJoin('attachments', 'attachments.id', 'paths.attachment_id')
-    .select(['attachment_id', 'paths.groups', 'paths.network_id', 'paths.project_id'])
-    .select(['attachments.network_id as on', 'attachments.project_id as owner'])
-    .where('attachment_id', 'in', ids)
-    .where('paths.state', 'in', LIVE)
+export const decodeAttachment = ({reach, addresses, ...row}: Selectable<AttachmentTable>): AttachmentRow => ({
+  ...row,
+  reach: JSON.parse(reach) as Reach[],
+  addresses: JSON.parse(addresses) as string[],
+})
+
+export async function attachment(db: Store, id: string): Promise<AttachmentRow | undefined> {
+  const row = await db.selectFrom('attachments').selectAll().where('id', '=', id).executeTakeFirst()
+  return row && decodeAttachment(row)
+}
+
+/** Oldest first. */
+export async function attachments(
+  db: Store,
+  which: Partial<Pick<AttachmentRow, 'gate_id' | 'state'>> = {},
+): Promise<AttachmentRow[]> {
+  let query = db.selectFrom('attachments').selectAll()
+  if (which.gate_id !== undefined) query = query.where('gate_id', '=', which.gate_id)
+  if (which.state !== undefined) query = query.where('state', '=', which.state)
+  return (await query.orderBy('created_at').orderBy('id').execute()).map(decodeAttachment)
+}
+
+/** Those that shall stay, each with its gate's server and project. */
+export async function staying(
+  db: Store,
+): Promise<(Pick<AttachmentRow, 'id' | 'gate_id' | 'port_id' | 'state'> & Gate)[]> {
+  return db
+    .selectFrom('attachments')
+    .innerJoin('gates', 'gates.id', 'attachments.gate_id')
+    .select(['attachments.id', 'attachments.gate_id', 'attachments.port_id', 'attachments.state'])
+    .select(['gates.server_id', 'gates.project_id'])
+    .where('attachments.state', '!=', 'removing')
     .execute()
-  const byId = Map.groupBy(rows, row => row.attachment_id)
-  const groups = (paths: typeof rows) =>
-    paths
-      .filter(path => joins({network_id: path.on, project_id: path.owner}, path))
-      .flatMap(path => JSON.parse(path.groups) as string[])
-  return new Map([...byId].map(([id, paths]) => [id, groups(paths)]))
+}
+
+interface Gate {
+  readonly server_id: string
+  readonly project_id: string
 }
 
 /** Addresses on the attachment's own network that live paths lead to. */
@@ -46,118 +63,148 @@ export async function addressesOnLink(
   return rows.map(row => row.address)
 }
 
-/** Has the port an address of its own in the subnet of this one? */
-const covers = (addresses: readonly string[], address: string) =>
-  addresses.some(one => contains(one, address))
-
-/**
- * The groups that an attachment's port shall be in, sorted: the gate project's own and those of the VMs that live paths
- * lead to. A group that the port is in cannot be deleted, so others are left; only while there is no live path they
- * stay, since people come back.
- */
-export function wantedGroups(
-  row: Pick<AttachmentRow, 'id' | 'groups'>,
-  own: readonly string[],
-  live: ReadonlyMap<string, readonly string[]>,
-): string[] {
-  const vms = live.get(row.id) ?? (JSON.parse(row.groups) as string[])
-  return [...new Set([...own, ...vms])].sort()
+/** Security groups of an attachment's port, sorted. */
+export interface PortGroups {
+  /** That it is in: all, and those of them that are the gate project's own. */
+  readonly has: readonly string[]
+  readonly own: readonly string[]
+  /** Of the VMs that live paths lead to; undefined when none does. */
+  readonly needed: readonly string[] | undefined
 }
 
-/** Is the attachment's port in all groups of the path's VM, and in its subnet when that is on the link? */
-export function admits(attachment: Plugged, path: Target): boolean {
-  const has = new Set(JSON.parse(attachment.groups) as string[])
-  const groups = joins(attachment, path) ? (JSON.parse(path.groups) as string[]) : []
-  if (!groups.every(group => has.has(group))) return false
-  if (path.network_id !== attachment.network_id) return true
-  return covers(JSON.parse(attachment.addresses) as string[], path.address)
+export async function portGroups(db: Store, id: string): Promise<PortGroups> {
+  const has = await db
+    .selectFrom('attachment_groups')
+    .select(['group_id', 'own'])
+    .where('attachment_id', '=', id)
+    .orderBy('group_id')
+    .execute()
+  const paths = await db
+    .selectFrom('paths')
+    .leftJoin('path_groups', 'path_groups.path_id', 'paths.id')
+    .select('group_id')
+    .distinct()
+    .where('attachment_id', '=', id)
+    .where('state', 'in', LIVE)
+    .execute()
+  return {
+    has: has.map(row => row.group_id).sort(),
+    own: has.flatMap(row => (row.own === 1 ? [row.group_id] : [])).sort(),
+    needed: paths.length === 0 ? undefined : paths.flatMap(row => row.group_id ?? []).sort(),
+  }
 }
 
-type Plugged = Pick<AttachmentRow, 'groups' | 'network_id' | 'project_id' | 'addresses'>
-type Target = Pick<PathRow, 'groups' | 'network_id' | 'project_id' | 'address'>
+/** Groups that live paths need and the port lacks, with path and attachment. */
+const lacking = (db: Store) =>
+  db
+    .selectFrom('paths')
+    .innerJoin('path_groups', 'path_groups.path_id', 'paths.id')
+    .leftJoin('attachment_groups', join =>
+      join
+        .onRef('attachment_groups.attachment_id', '=', 'paths.attachment_id')
+        .onRef('attachment_groups.group_id', '=', 'path_groups.group_id'),
+    )
+    .where('attachment_groups.group_id', 'is', null)
+    .where('paths.state', 'in', LIVE)
 
 /** Attachments that are plugged, but whose port is in other groups than it shall be. */
 export async function wronglyGrouped(db: Store): Promise<AttachmentRow[]> {
+  const live = db.selectFrom('paths').where('state', 'in', LIVE)
   const rows = await db
     .selectFrom('attachments')
     .selectAll()
     .where('state', 'in', ['plugged', 'ready'])
-    .execute()
-  const groups = await liveGroups(
-    db,
-    rows.map(row => row.id),
-  )
-  return rows.filter(row => {
-    if (row.own_groups === null) return true
-    return JSON.stringify(wantedGroups(row, JSON.parse(row.own_groups), groups)) !== row.groups
-  })
-}
-
-const live = (db: Store) => db.selectFrom('paths').select('attachment_id').where('state', 'in', LIVE)
-
-/** Attachments with paths that the gate has not cut yet. One that is down cannot: there, taking out the interface cuts them. */
-const uncut = (db: Store) =>
-  db
-    .selectFrom('paths')
-    .innerJoin('gates', 'gates.id', 'paths.gate_id')
-    .select('attachment_id')
-    .where('paths.state', 'in', ['ended', 'failed'])
-    .where('killed_at', 'is', null)
-    .where('gates.state', '!=', 'down')
-
-/**
- * Attachments that no path needs: first a grace, since people come back; then they go.
- *
- * @param now epoch ms
- * @param grace ms
- */
-export async function retireIdle(db: Store, now: number, grace: number): Promise<void> {
-  await db
-    .updateTable('attachments')
-    .set({idle_since: null})
-    .where('idle_since', 'is not', null)
-    .where('id', 'in', live(db))
-    .execute()
-  await db
-    .updateTable('attachments')
-    .set({idle_since: now})
-    .where('idle_since', 'is', null)
-    .where('id', 'not in', live(db))
-    .where('id', 'not in', uncut(db))
-    .execute()
-  await db
-    .updateTable('attachments')
-    .set({state: 'removing'})
-    .where('state', '!=', 'removing')
-    .where('id', 'not in', uncut(db))
-    // One that never came to be is of no use to those who come back.
     .where(e =>
       e.or([
-        e('idle_since', '<=', now - grace),
-        e.and([e('idle_since', 'is not', null), e('state', 'in', ['wanted', 'plugged'])]),
+        // Its own were never asked for.
+        e('id', 'not in', db.selectFrom('attachment_groups').select('attachment_id').where('own', '=', 1)),
+        e('id', 'in', lacking(db).select('paths.attachment_id')),
+        // Left behind by paths that are over; only while there is no live path at all it stays, since people come back.
+        e.and([
+          e('id', 'in', live.select('attachment_id')),
+          e(
+            'id',
+            'in',
+            db
+              .selectFrom('attachment_groups as has')
+              .select('has.attachment_id')
+              .where('own', '=', 0)
+              .where(({not, exists, selectFrom}) =>
+                not(
+                  exists(
+                    selectFrom('paths')
+                      .innerJoin('path_groups', 'path_groups.path_id', 'paths.id')
+                      .select('path_id')
+                      .where('state', 'in', LIVE)
+                      .whereRef('paths.attachment_id', '=', 'has.attachment_id')
+                      .whereRef('path_groups.group_id', '=', 'has.group_id'),
+                  ),
+                ),
+              ),
+          ),
+        ]),
       ]),
     )
     .execute()
+  return rows.map(decodeAttachment)
+}
+
+/** Has the port an address of its own in the subnet of this VM, when that is on the link? */
+const covers = (on: AttachmentRow, path: Pick<PathRow, 'network_id' | 'address'>) =>
+  path.network_id !== on.network_id || on.addresses.some(one => contains(one, path.address))
+
+/** Pending paths by these attachments: those for which the port is as it must be, and the others. */
+export async function pendingBy(
+  db: Store,
+  rows: readonly AttachmentRow[],
+): Promise<{readonly admitted: PathRow[]; readonly waiting: PathRow[]}> {
+  if (rows.length === 0) return {admitted: [], waiting: []}
+  const byId = new Map(rows.map(row => [row.id, row]))
+  const pending = await db
+    .selectFrom('paths')
+    .selectAll()
+    .where('attachment_id', 'in', [...byId.keys()])
+    .where('state', '=', 'pending')
+    .orderBy('serial')
+    .execute()
+  if (pending.length === 0) return {admitted: [], waiting: []}
+  const short = await lacking(db)
+    .select('paths.id')
+    .distinct()
+    .where('paths.attachment_id', 'in', [...byId.keys()])
+    .where('paths.state', '=', 'pending')
+    .execute()
+  const lacks = new Set(short.map(row => row.id))
+  const fits = (path: PathRow) => {
+    const on = byId.get(path.attachment_id)
+    return on !== undefined && !lacks.has(path.id) && covers(on, path)
+  }
+  const paths = pending.map(decodePath)
+  return {admitted: paths.filter(fits), waiting: paths.filter(path => !fits(path))}
 }
 
 /** Those that are to go and whose gate is down: nobody can ask it to let go of them first. */
-export function stranded(db: Store): Promise<AttachmentRow[]> {
-  return db
+export async function stranded(db: Store): Promise<AttachmentRow[]> {
+  const rows = await db
     .selectFrom('attachments')
     .innerJoin('gates', 'gates.id', 'attachments.gate_id')
     .selectAll('attachments')
     .where('attachments.state', '=', 'removing')
     .where('gates.state', '=', 'down')
     .execute()
+  return rows.map(decodeAttachment)
 }
 
-/** The VMs behind these are gone: nobody comes back, and the tenant may be waiting to delete the network. */
-export async function forgetGrace(db: Store, ids: readonly string[]): Promise<void> {
-  if (ids.length === 0) return
-  await db
-    .updateTable('attachments')
-    .set({idle_since: 0})
-    .where('id', 'in', ids)
-    .where('id', 'not in', live(db))
-    .execute()
+/** Attachments as operators see them. */
+export async function attachmentViews(
+  db: Store,
+): Promise<(AttachmentRow & {readonly groups: readonly string[]})[]> {
+  const groups = Map.groupBy(
+    await db.selectFrom('attachment_groups').selectAll().orderBy('group_id').execute(),
+    row => row.attachment_id,
+  )
+  return (await attachments(db)).map(row => ({
+    ...row,
+    groups: (groups.get(row.id) ?? []).map(one => one.group_id),
+  }))
 }

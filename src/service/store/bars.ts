@@ -9,10 +9,9 @@ export const BAR_MS = 60_000
 const kinds = {user_id: 'user', server_id: 'vm', project_id: 'project'} as const
 
 const entries = (which: Which) =>
-  Object.entries(which).map(([column, value]) => ({
-    kind: kinds[column as keyof Which],
-    value: value as string,
-  }))
+  Object.entries(which).flatMap(([column, value]: [string, string | undefined]) =>
+    value === undefined ? [] : [{kind: kinds[column as keyof Which], value}],
+  )
 
 /** Bars new grants for these, on every replica. @param now epoch ms */
 export async function bar(db: Store, which: Which, now: number): Promise<void> {

@@ -1,14 +1,95 @@
+import {OsSshError} from '../../errors.ts'
 import type {Gate} from '../../protocol/index.ts'
 import type {GateChoice} from '../planner/plan.ts'
-import type {Store} from './open.ts'
+import {attachments as allAttachments} from './attachments.ts'
+import {type Actor, auditAct} from './audit.ts'
+import {lifecycle} from './lifecycle.ts'
+import {atomically, type Store} from './open.ts'
 import {countPaths} from './paths.ts'
-import type {Reach} from './schema.ts'
+import type {GateRow, GateTable} from './schema.ts'
+
+const {gate: steps} = lifecycle
+
+const decodeGate = ({keep_nics, ...row}: GateTable): GateRow => ({
+  ...row,
+  keep_nics: JSON.parse(keep_nics) as string[],
+})
+
+export async function gate(db: Store, id: string): Promise<GateRow | undefined> {
+  const row = await db.selectFrom('gates').selectAll().where('id', '=', id).executeTakeFirst()
+  return row && decodeGate(row)
+}
+
+/** By name. */
+export async function gates(db: Store): Promise<GateRow[]> {
+  return (await db.selectFrom('gates').selectAll().orderBy('name').execute()).map(decodeGate)
+}
+
+/** Does the database answer? @throws Error of its driver when not */
+export async function ping(db: Store): Promise<void> {
+  await db.selectFrom('gates').select('id').limit(1).execute()
+}
+
+/**
+ * Registers a gate.
+ *
+ * @throws OsSshError USAGE when its name or server is registered already
+ */
+export async function addGate(db: Store, row: Omit<GateRow, 'state' | 'reason'>, who: Actor): Promise<void> {
+  const {created_at: at, server_id, name: detail} = row
+  await atomically(db, async tx => {
+    await tx
+      .insertInto('gates')
+      .values({...row, keep_nics: JSON.stringify(row.keep_nics), state: steps.add.to, reason: null})
+      .execute()
+    await auditAct(tx, 'gate-add', who, {at, server_id, detail})
+  }).catch(error => {
+    throw /unique/i.test(String(error))
+      ? new OsSshError('USAGE', 'a gate of this name or server is registered already')
+      : error
+  })
+}
+
+/** It took its whole state. */
+export async function gateUp(db: Store, id: string): Promise<void> {
+  const {from, to} = steps.up
+  await db
+    .updateTable('gates')
+    .set({state: to, reason: null})
+    .where('id', '=', id)
+    .where('state', 'in', from)
+    .execute()
+}
+
+/** It could not be reached or configured; the newest reason counts. */
+export async function gateDown(db: Store, id: string, reason: string): Promise<void> {
+  await db.updateTable('gates').set({state: steps.down.to, reason}).where('id', '=', id).execute()
+}
+
+/** Takes a gate's row out, when nothing is plugged into it any more. @returns whether it went */
+export async function removeGate(
+  db: Store,
+  {id, name: detail}: Pick<GateRow, 'id' | 'name'>,
+  who: Actor,
+  at: number,
+): Promise<boolean> {
+  return atomically(db, async tx => {
+    const {numDeletedRows} = await tx
+      .deleteFrom('gates')
+      .where('id', '=', id)
+      .where('id', 'not in', tx.selectFrom('attachments').select('gate_id'))
+      .executeTakeFirst()
+    if (numDeletedRows === 0n) return false
+    await auditAct(tx, 'gate-remove', who, {at, detail})
+    return true
+  })
+}
 
 /** All gates with what is plugged into them, as the planner wants them. */
 export async function gateChoices(db: Store): Promise<GateChoice[]> {
   const [gates, attachments, counts] = await Promise.all([
     db.selectFrom('gates').selectAll().execute(),
-    db.selectFrom('attachments').selectAll().execute(),
+    allAttachments(db),
     countPaths(db),
   ])
   return gates.map(gate => ({
@@ -25,7 +106,7 @@ export async function gateChoices(db: Store): Promise<GateChoice[]> {
         network_id: row.network_id,
         project_id: row.project_id,
         idle_since: row.idle_since,
-        reach: JSON.parse(row.reach) as Reach[],
+        reach: row.reach,
         removing: row.state === 'removing',
       })),
   }))

@@ -1,9 +1,7 @@
 import {type Kysely, sql} from 'kysely'
 import type {Migration} from 'kysely/migration'
 
-import type {Database, Reach} from './schema.ts'
-
-type Dialect = 'sqlite' | 'postgres'
+export type Dialect = 'sqlite' | 'postgres'
 
 /** Auto-numbered keys are the one thing the two databases spell differently. */
 const serial = (dialect: Dialect) =>
@@ -75,11 +73,33 @@ async function createPaths(db: Kysely<unknown>, dialect: Dialect): Promise<void>
   await sql`create index paths_expiry on paths (expires_at) where state in ('pending', 'active')`.execute(db)
 }
 
+/** What migrations read, as it was then: the types of schema.ts are today's. */
+interface Then {
+  attachments: {
+    id: string
+    network_id: string
+    project_id: string
+    reach: string
+    groups: string
+    own_groups: string | null
+  }
+  paths: {
+    id: string
+    network_id: string
+    project_id: string
+    attachment_id: string
+    groups: string
+    state: string
+  }
+  attachment_groups: {attachment_id: string; group_id: string; own: number}
+  path_groups: {path_id: string; group_id: string}
+}
+
 /**
  * Certificates that are shorter than their paths, host keys that know of rebuilds, interfaces that stay, bars. And what an
  * attachment reached by a router was the first caller's to say: what was planned by that ends, and is planned anew.
  */
-async function isolate(db: Kysely<Database>, dialect: Dialect): Promise<void> {
+async function isolate(db: Kysely<Then>, dialect: Dialect): Promise<void> {
   const bigint = (table: 'paths' | 'host_keys', name: string) =>
     db.schema.alterTable(table).addColumn(name, 'bigint').execute()
   await bigint('paths', 'certificate_until')
@@ -96,12 +116,58 @@ async function isolate(db: Kysely<Database>, dialect: Dialect): Promise<void> {
   await sql`create table bars (id ${serial(dialect)}, kind text not null, value text not null,
     until bigint not null)`.execute(db)
   for (const {id, reach} of await db.selectFrom('attachments').select(['id', 'reach']).execute()) {
-    const link = (JSON.parse(reach) as Reach[]).filter(one => one.via === null)
+    const link = (JSON.parse(reach) as {via: string | null}[]).filter(one => one.via === null)
     const change = {reach: JSON.stringify(link)}
     await db.updateTable('attachments').set(change).where('id', '=', id).execute()
   }
   await sql`update paths set state = 'ended', ended_at = created_at
     where route = 'routed' and state in ('pending', 'active')`.execute(db)
+}
+
+/** The state of a path says whether the gate has cut it and who has its account; security groups are rows, to join. */
+async function oneState(db: Kysely<Then>): Promise<void> {
+  await db.schema
+    .createTable('attachment_groups')
+    .addColumn('attachment_id', 'text', c => c.notNull().references('attachments.id').onDelete('cascade'))
+    .addColumn('group_id', 'text', c => c.notNull())
+    .addColumn('own', 'integer', c => c.notNull())
+    .addPrimaryKeyConstraint('attachment_groups_key', ['attachment_id', 'group_id'])
+    .execute()
+  await sql`create table path_groups (path_id text not null references paths (id) on delete cascade,
+    group_id text not null, primary key (path_id, group_id))`.execute(db)
+  await copyGroups(db)
+  for (const index of ['paths_alias', 'paths_login']) await db.schema.dropIndex(index).execute()
+  await sql`update paths set state = case when released_at is null then 'cut' else 'released' end
+    where killed_at is not null`.execute(db)
+  await db.schema.alterTable('paths').renameColumn('killed_at', 'cut_at').execute()
+  for (const column of ['released_at', 'groups'])
+    await db.schema.alterTable('paths').dropColumn(column).execute()
+  for (const column of ['own_groups', 'groups'])
+    await db.schema.alterTable('attachments').dropColumn(column).execute()
+  const held = `state <> 'released'`
+  await sql`create unique index paths_alias on paths (gate_id, alias) where ${sql.raw(held)}`.execute(db)
+  await sql`create unique index paths_login on paths (gate_id, login) where ${sql.raw(held)}`.execute(db)
+  await sql`create index paths_ended on paths (ended_at) where state = 'released'`.execute(db)
+  await sql`create index paths_attachment on paths (attachment_id) where ${sql.raw(held)}`.execute(db)
+}
+
+async function copyGroups(db: Kysely<Then>): Promise<void> {
+  const attachments = await db.selectFrom('attachments').selectAll().execute()
+  for (const {id, groups, own_groups} of attachments) {
+    const own = new Set(JSON.parse(own_groups ?? '[]') as string[])
+    for (const group_id of new Set(JSON.parse(groups) as string[]))
+      await db
+        .insertInto('attachment_groups')
+        .values({attachment_id: id, group_id, own: Number(own.has(group_id))})
+        .execute()
+  }
+  const paths = await db.selectFrom('paths').selectAll().where('state', 'in', ['pending', 'active']).execute()
+  for (const path of paths) {
+    const on = attachments.find(one => one.id === path.attachment_id)
+    if (on?.network_id !== path.network_id && on?.project_id !== path.project_id) continue
+    for (const group_id of new Set(JSON.parse(path.groups) as string[]))
+      await db.insertInto('path_groups').values({path_id: path.id, group_id}).execute()
+  }
 }
 
 /** Every change of the tables since the beginning, in order; an ended one is never edited. */
@@ -114,6 +180,7 @@ export function migrations(dialect: Dialect): Record<string, Migration> {
     '2026-11-24b-own-groups': {
       up: db => db.schema.alterTable('attachments').addColumn('own_groups', 'text').execute(),
     },
-    '2026-11-24c-isolation': {up: db => isolate(db as Kysely<Database>, dialect)},
+    '2026-11-24c-isolation': {up: db => isolate(db as Kysely<Then>, dialect)},
+    '2026-11-25-breaking-lifecycle': {up: db => oneState(db as Kysely<Then>)},
   }
 }

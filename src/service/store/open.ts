@@ -1,10 +1,16 @@
-import {type Dialect, Kysely, SqliteDialect} from 'kysely'
-import {Migrator} from 'kysely/migration'
+import {type Dialect, Kysely, SqliteDialect, sql} from 'kysely'
+import {DEFAULT_MIGRATION_TABLE, Migrator} from 'kysely/migration'
 
-import {migrations} from './migrations.ts'
+import {OsSshError} from '../../errors.ts'
+import {type Dialect as MigrationDialect, migrations} from './migrations.ts'
 import type {Database} from './schema.ts'
 
 export type Store = Kysely<Database>
+
+/** Runs it in a transaction: of its own, or the one that there is. @throws what it throws, and then nothing has changed */
+export function atomically<T>(db: Store, run: (tx: Store) => Promise<T>): Promise<T> {
+  return db.isTransaction ? run(db) : db.transaction().execute(run)
+}
 
 /**
  * Opens the database and brings its tables up to date.
@@ -17,16 +23,37 @@ export async function openStore(url: string): Promise<Store> {
   const db: Store = new Kysely<Database>({
     dialect: postgres ? await postgresDialect(url) : await sqliteDialect(url),
   })
-  const migrator = new Migrator({
-    db,
-    provider: {getMigrations: async () => migrations(postgres ? 'postgres' : 'sqlite')},
-  })
-  const {error} = await migrator.migrateToLatest()
-  if (error !== undefined) {
+  try {
+    await migrate(db, postgres ? 'postgres' : 'sqlite')
+  } catch (error) {
     await db.destroy()
     throw error
   }
   return db
+}
+
+/**
+ * Brings the tables up to date. During an upgrade without downtime the version before this one works on them, too: what a newer
+ * one has added is let be. A migration after which an older one would misread or miswrite something has `breaking` in its name.
+ *
+ * @throws OsSshError CONFIG for tables of a newer version that broke with this one, Error of the driver
+ */
+export async function migrate(db: Store, dialect: MigrationDialect): Promise<void> {
+  const own = migrations(dialect)
+  const tables = await db.introspection.getTables({withInternalKyselyTables: true})
+  const done = tables.some(table => table.name === DEFAULT_MIGRATION_TABLE)
+    ? await sql<{name: string}>`select name from ${sql.table(DEFAULT_MIGRATION_TABLE)}`.execute(db)
+    : {rows: []}
+  const newer = done.rows.map(row => row.name).filter(name => !(name in own))
+  if (newer.some(name => name.includes('breaking')))
+    throw new OsSshError(
+      'CONFIG',
+      'the database is of a newer os-ssh, whose tables this one does not understand',
+      {hint: 'start that version, or restore the database from before the upgrade'},
+    )
+  const known = {...own, ...Object.fromEntries(newer.map(name => [name, {up: async () => undefined}]))}
+  const {error} = await new Migrator({db, provider: {getMigrations: async () => known}}).migrateToLatest()
+  if (error !== undefined) throw error
 }
 
 async function sqliteDialect(file: string): Promise<Dialect> {
@@ -47,4 +74,17 @@ async function postgresDialect(url: string): Promise<Dialect> {
   const int8 = 20
   pg.types.setTypeParser(int8, Number)
   return new PostgresDialect({pool: new pg.Pool({connectionString: url, max: 8})})
+}
+
+/** How many rows of a table there are, by state. */
+export async function countByState(
+  db: Store,
+  table: 'paths' | 'gates' | 'attachments',
+): Promise<ReadonlyMap<string, number>> {
+  const rows = await db
+    .selectFrom(table)
+    .select(['state', e => e.fn.countAll<number>().as('n')])
+    .groupBy('state')
+    .execute()
+  return new Map(rows.map(row => [row.state, Number(row.n)]))
 }

@@ -1,10 +1,10 @@
-import {sql} from 'kysely'
+import {type Selectable, sql} from 'kysely'
 
+import {HELD, LIVE, UNCUT} from './lifecycle.ts'
 import type {Store} from './open.ts'
-import type {PathRow} from './schema.ts'
+import type {PathFault, PathRow, PathTable} from './schema.ts'
 
-/** States in which a path takes its place on the gate. */
-export const LIVE = ['pending', 'active'] as const
+/* What is asked of the paths; what changes them is in path-steps.ts. */
 
 export interface Owner {
   readonly user_id: string
@@ -12,9 +12,21 @@ export interface Owner {
   readonly fingerprint: string
 }
 
+/** Paths of a user, to a VM, to VMs of a project. */
+export interface Which {
+  readonly user_id?: string | undefined
+  readonly server_id?: string | undefined
+  readonly project_id?: string | undefined
+}
+
+export const decodePath = ({error, ...row}: Selectable<PathTable>): PathRow => ({
+  ...row,
+  error: error === null ? undefined : (JSON.parse(error) as PathFault),
+})
+
 /** The one live path of this user, server and key, if any. */
-export function livePath(db: Store, owner: Owner): Promise<PathRow | undefined> {
-  return db
+export async function livePath(db: Store, owner: Owner): Promise<PathRow | undefined> {
+  const row = await db
     .selectFrom('paths')
     .selectAll()
     .where('user_id', '=', owner.user_id)
@@ -22,9 +34,10 @@ export function livePath(db: Store, owner: Owner): Promise<PathRow | undefined> 
     .where('fingerprint', '=', owner.fingerprint)
     .where('state', 'in', LIVE)
     .executeTakeFirst()
+  return row && decodePath(row)
 }
 
-/** Live paths of this user to this VM, with whatever key. */
+/** How many live paths this user has to this VM, with whatever key. */
 export async function liveOf(db: Store, owner: Omit<Owner, 'fingerprint'>): Promise<number> {
   const {n} = await db
     .selectFrom('paths')
@@ -36,90 +49,54 @@ export async function liveOf(db: Store, owner: Omit<Owner, 'fingerprint'>): Prom
   return Number(n)
 }
 
-export function path(db: Store, id: string): Promise<PathRow | undefined> {
-  return db.selectFrom('paths').selectAll().where('id', '=', id).executeTakeFirst()
+export async function path(db: Store, id: string): Promise<PathRow | undefined> {
+  const row = await db.selectFrom('paths').selectAll().where('id', '=', id).executeTakeFirst()
+  return row && decodePath(row)
 }
 
-/** Paths that still hold something on the gate: live ones, and ended ones until they are released. */
-export function pathsOfGate(db: Store, gateId: string): Promise<PathRow[]> {
-  return db
+/** Live paths, oldest first; those that fit `which`. */
+export async function livePaths(db: Store, which: Which = {}): Promise<PathRow[]> {
+  let query = db.selectFrom('paths').selectAll().where('state', 'in', LIVE)
+  for (const [column, value] of Object.entries(which))
+    if (value !== undefined) query = query.where(column as keyof Which, '=', value)
+  return (await query.orderBy('serial').execute()).map(decodePath)
+}
+
+/** Live paths by these attachments, oldest first. */
+export async function livePathsBy(db: Store, attachmentIds: readonly string[]): Promise<PathRow[]> {
+  if (attachmentIds.length === 0) return []
+  const rows = await db
+    .selectFrom('paths')
+    .selectAll()
+    .where('attachment_id', 'in', attachmentIds)
+    .where('state', 'in', LIVE)
+    .orderBy('serial')
+    .execute()
+  return rows.map(decodePath)
+}
+
+/** Paths of a gate that still hold something on it: live ones, and ended ones until they are released. */
+export async function pathsOfGate(db: Store, gateId: string): Promise<PathRow[]> {
+  const rows = await db
     .selectFrom('paths')
     .selectAll()
     .where('gate_id', '=', gateId)
-    .where('released_at', 'is', null)
+    .where('state', 'in', HELD)
     .orderBy('serial')
     .execute()
+  return rows.map(decodePath)
 }
 
-/** Paths of a user, to a VM, to VMs of a project. */
-export interface Which {
-  readonly user_id?: string
-  readonly server_id?: string
-  readonly project_id?: string
-}
-
-/** Ends live paths; returns those that really were live, so that each is audited once. */
-export async function endPaths(
-  db: Store,
-  which: {ids?: readonly string[]; expiredBy?: number; of?: Which},
-  now: number,
-): Promise<PathRow[]> {
-  let query = db.updateTable('paths').set({state: 'ended', ended_at: now}).where('state', 'in', LIVE)
-  if (which.ids !== undefined) query = query.where('id', 'in', which.ids)
-  for (const [column, value] of Object.entries(which.of ?? {}))
-    query = query.where(column as keyof Which, '=', value)
-  if (which.expiredBy !== undefined) query = query.where('expires_at', '<=', which.expiredBy)
-  return query.returningAll().execute()
-}
-
-/** Marks live paths failed with a reason that the waiting client is told. */
-export async function failPaths(
-  db: Store,
-  ids: readonly string[],
-  error: unknown,
-  now: number,
-): Promise<PathRow[]> {
-  if (ids.length === 0) return []
-  return db
-    .updateTable('paths')
-    .set({state: 'failed', ended_at: now, error: JSON.stringify(error)})
-    .where('id', 'in', ids)
-    .where('state', 'in', LIVE)
-    .returningAll()
+/** Paths of a user that still hold something on a gate. */
+export async function pathsOfUser(db: Store, userId: string): Promise<PathRow[]> {
+  const rows = await db
+    .selectFrom('paths')
+    .selectAll()
+    .where('user_id', '=', userId)
+    .where('state', 'in', HELD)
+    .orderBy('serial')
     .execute()
-}
-
-/** Paths ready: pending -> active. */
-export async function activatePaths(db: Store, ids: readonly string[]): Promise<void> {
-  if (ids.length === 0) return
-  await db
-    .updateTable('paths')
-    .set({state: 'active'})
-    .where('id', 'in', ids)
-    .where('state', '=', 'pending')
-    .execute()
-}
-
-/** The gate has confirmed that nothing of these lives any more. */
-export async function markKilled(db: Store, ids: readonly string[], now: number): Promise<void> {
-  if (ids.length === 0) return
-  await db
-    .updateTable('paths')
-    .set({killed_at: now})
-    .where('id', 'in', ids)
-    .where('killed_at', 'is', null)
-    .execute()
-}
-
-/** Gives alias and account of paths killed before `before` back to the pool. */
-export async function releasePaths(db: Store, before: number, now: number, gateId: string): Promise<void> {
-  await db
-    .updateTable('paths')
-    .set({released_at: now})
-    .where('gate_id', '=', gateId)
-    .where('released_at', 'is', null)
-    .where('killed_at', '<=', before)
-    .execute()
+  return rows.map(decodePath)
 }
 
 /**
@@ -134,7 +111,7 @@ export async function heldOnGate(
     .selectFrom('paths')
     .select(['login', 'alias'])
     .where('gate_id', '=', gateId)
-    .where('released_at', 'is', null)
+    .where('state', 'in', HELD)
     .execute()
   return {logins: new Set(rows.map(row => row.login)), aliases: new Set(rows.map(row => row.alias))}
 }
@@ -144,11 +121,36 @@ export async function countPaths(db: Store): Promise<Map<string, Map<string, num
   const rows = await db
     .selectFrom('paths')
     .select(['gate_id', 'project_id', sql<number>`count(*)`.as('n')])
-    .where('released_at', 'is', null)
+    .where('state', 'in', HELD)
     .groupBy(['gate_id', 'project_id'])
     .execute()
   const byGate = Map.groupBy(rows, row => row.gate_id)
   return new Map(
     [...byGate].map(([gate, counts]) => [gate, new Map(counts.map(row => [row.project_id, Number(row.n)]))]),
   )
+}
+
+/** Gates with paths to cut, or to release because they were cut before `rested` (epoch ms). */
+export async function gatesWithEnded(db: Store, rested: number): Promise<string[]> {
+  const rows = await db
+    .selectFrom('paths')
+    .select('gate_id')
+    .distinct()
+    .where(e => e.or([e('state', 'in', UNCUT), e.and([e('state', '=', 'cut'), e('cut_at', '<=', rested)])]))
+    .execute()
+  return rows.map(row => row.gate_id)
+}
+
+/** Gate and attachment of what has been pending since before `since` (epoch ms). */
+export function pendingSince(
+  db: Store,
+  since: number,
+): Promise<Pick<PathRow, 'attachment_id' | 'gate_id'>[]> {
+  return db
+    .selectFrom('paths')
+    .select(['attachment_id', 'gate_id'])
+    .distinct()
+    .where('state', '=', 'pending')
+    .where('created_at', '<=', since)
+    .execute()
 }

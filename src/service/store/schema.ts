@@ -1,13 +1,16 @@
 import type {Generated, Selectable} from 'kysely'
 
-import type {GateScope, PathState, RouteKind} from '../../protocol/index.ts'
+import type {ErrorCode} from '../../errors.ts'
+import type {GateScope, RouteKind} from '../../protocol/index.ts'
+import type {AttachmentState, GateState, PathPhase} from './lifecycle.ts'
 
 /*
  * The whole state of the service. Times are epoch ms, lists are JSON text; both read the same from SQLite and
- * PostgreSQL. The rows are the *desired* state: a grant writes them first, the reconciler makes them true.
+ * PostgreSQL. A `Table` is what the database holds, a `Row` what this folder hands out. The rows are the *desired* state: a
+ * grant writes them first, the reconciler makes them true.
  */
 
-export interface GateRow {
+export interface GateTable {
   readonly id: string
   readonly name: string
   readonly server_id: string
@@ -20,18 +23,16 @@ export interface GateRow {
   readonly host_key: string
   /** JSON `string[]`: names of interfaces beside the management one that stay the gate's own. */
   readonly keep_nics: string
-  readonly state: 'new' | 'ready' | 'down'
+  readonly state: GateState
   readonly reason: string | null
   readonly created_at: number
 }
 
-/**
- * `wanted`: a row, and perhaps a port; `plugged`: Nova has attached the port; `ready`: the gate has its namespace;
- * `removing`: the gate forgets it first, then Nova detaches and Neutron deletes the port, then the row goes.
- */
-export type AttachmentState = 'wanted' | 'plugged' | 'ready' | 'removing'
+export interface GateRow extends Omit<GateTable, 'keep_nics'> {
+  readonly keep_nics: readonly string[]
+}
 
-export interface AttachmentRow {
+export interface AttachmentTable {
   readonly id: string
   readonly gate_id: string
   /** Number of the namespace, veth and alias block on the gate. */
@@ -46,15 +47,24 @@ export interface AttachmentRow {
   readonly mac: string | null
   /** JSON `string[]`: the port's addresses with prefix length. */
   readonly addresses: string
-  /** JSON `string[]`: security groups that the port has. */
-  readonly groups: string
-  /** JSON `string[]`: those of them that are the gate project's own; null until they were asked for. */
-  readonly own_groups: string | null
   readonly state: AttachmentState
   /** When the port last became as we want it, as far as Neutron says; its agents follow some seconds later. */
   readonly wired_at: number | null
   readonly idle_since: number | null
   readonly created_at: number
+}
+
+export interface AttachmentRow extends Omit<AttachmentTable, 'reach' | 'addresses'> {
+  readonly reach: readonly Reach[]
+  readonly addresses: readonly string[]
+}
+
+/** A security group that an attachment's port is in. */
+export interface AttachmentGroupTable {
+  readonly attachment_id: string
+  readonly group_id: string
+  /** 1: the gate project's own, for the port's way out; 0: of the VMs that paths lead to. */
+  readonly own: number
 }
 
 /** A subnet that an attachment reaches: on the link (`via` null) or through the router's address on the link. */
@@ -69,7 +79,7 @@ export interface Reach {
 export interface PathTable {
   readonly id: string
   readonly serial: Generated<number>
-  readonly state: PathState
+  readonly state: PathPhase
   readonly user_id: string
   readonly user_name: string
   readonly project_id: string
@@ -78,8 +88,6 @@ export interface PathTable {
   readonly network_id: string
   readonly route: RouteKind
   readonly address: string
-  /** JSON `string[]`: security groups of the VM's port; the gate's port joins them. */
-  readonly groups: string
   readonly gate_id: string
   readonly attachment_id: string
   readonly alias: string
@@ -93,16 +101,32 @@ export interface PathTable {
   readonly certificate_until: number
   readonly ended_at: number | null
   /** When the gate confirmed that nothing of it lives any more; the quarantine of alias and account starts here. */
-  readonly killed_at: number | null
-  /** When alias and account went back to the pool. */
-  readonly released_at: number | null
-  /** JSON `{code, message, hint}` of a failed path. */
+  readonly cut_at: number | null
+  /** JSON `PathFault` of a failed path. */
   readonly error: string | null
 }
 
-export type PathRow = Selectable<PathTable>
+/** Why a path failed, as its client is told. */
+export interface PathFault {
+  readonly code: ErrorCode
+  readonly message: string
+  readonly hint?: string | undefined
+}
 
-export interface HostKeysRow {
+export interface PathRow extends Omit<Selectable<PathTable>, 'error'> {
+  readonly error: PathFault | undefined
+}
+
+/**
+ * A security group that the attachment's port must be in for this path: those of the VM's port, where the gate's may join
+ * them at all.
+ */
+export interface PathGroupTable {
+  readonly path_id: string
+  readonly group_id: string
+}
+
+export interface HostKeysTable {
   readonly server_id: string
   /** JSON `string[]` of `type base64`. */
   readonly keys: string
@@ -114,8 +138,12 @@ export interface HostKeysRow {
   readonly rebuilt_by: string | null
 }
 
+export interface HostKeysRow extends Omit<HostKeysTable, 'keys'> {
+  readonly keys: readonly string[]
+}
+
 /** What an operator has just revoked: no new paths for it for a while, since validated tokens are believed for a while. */
-export interface BarRow {
+export interface BarTable {
   readonly id: Generated<number>
   readonly kind: 'user' | 'vm' | 'project'
   readonly value: string
@@ -123,7 +151,7 @@ export interface BarRow {
   readonly until: number
 }
 
-export interface AuditRow {
+export interface AuditTable {
   readonly id: Generated<number>
   readonly at: number
   readonly action:
@@ -147,11 +175,15 @@ export interface AuditRow {
   readonly detail: string | null
 }
 
+export type AuditRow = Selectable<AuditTable>
+
 export interface Database {
-  gates: GateRow
-  attachments: AttachmentRow
+  gates: GateTable
+  attachments: AttachmentTable
+  attachment_groups: AttachmentGroupTable
   paths: PathTable
-  host_keys: HostKeysRow
-  bars: BarRow
-  audit: AuditRow
+  path_groups: PathGroupTable
+  host_keys: HostKeysTable
+  bars: BarTable
+  audit: AuditTable
 }

@@ -1,11 +1,13 @@
-import {afterEach, beforeEach, expect, it} from '@jest/globals'
+import {afterEach, beforeEach, describe, expect, it} from '@jest/globals'
 import {pino} from 'pino'
 
 import {type OpenStack, OpenStackError, type Port} from '../../../src/openstack/index.ts'
 import {plug, unplug} from '../../../src/service/gates/attachments.ts'
-import {openStore, type Store} from '../../../src/service/store/open.ts'
+import {attachmentViews} from '../../../src/service/store/attachments.ts'
+import type {Store} from '../../../src/service/store/open.ts'
 import type {AttachmentRow, GateRow} from '../../../src/service/store/schema.ts'
 import {attachmentRow, gateRow, pathRow} from '../../support/rows.ts'
+import {dialects} from '../../support/stores.ts'
 
 /* How a port of the gate comes to be and goes, call by call, on a real database. What the real Neutron says is in test/contract. */
 
@@ -73,147 +75,150 @@ const cloud = {
 } as unknown as OpenStack
 const context = () => ({db, cloud, log: pino({level: 'silent'}), clock: () => 4711})
 
-beforeEach(async () => {
-  db = await openStore(':memory:')
-  calls = []
-  port = undefined
-  later = 0
-  mayNotDelete = false
-  await gateRow(db)
-  const reach = JSON.stringify([
-    {network_id: 'n1', cidr: 'fd00:10::/64', via: null},
-    {network_id: 'n1', cidr: '10.0.1.0/24', via: null},
-    {network_id: 'n2', cidr: '10.0.0.0/16', via: '10.0.1.1'},
-  ])
-  await attachmentRow(db, {reach})
-})
-afterEach(() => db.destroy())
-
-const row = (): Promise<AttachmentRow> => db.selectFrom('attachments').selectAll().executeTakeFirstOrThrow()
-
-const live = (groups: string[]) => pathRow(db, {groups: JSON.stringify(groups)})
-
-it('makes a port, puts it into the VM’s groups by an update, attaches it, and waits until it is ACTIVE', async () => {
-  await live(['vm'])
-  expect(await plug(context(), await row(), gate)).toBe(true)
-  expect(calls).toEqual([
-    'create description name network_id',
-    'tag',
-    'update own vm',
-    'attach',
-    'look',
-    'look',
-  ])
-  expect(await row()).toMatchObject({
-    state: 'plugged',
-    port_id: 'p1',
-    mac: 'fa:16:3e:00:00:01',
-    groups: '["own","vm"]',
-    // IPv4 first, each with the length of its own subnet and not of one behind the router
-    addresses: '["10.0.1.5/24","fd00:10::5/64"]',
-    wired_at: 4711,
+describe.each(dialects)('on $name', ({open}) => {
+  beforeEach(async () => {
+    db = await open()
+    calls = []
+    port = undefined
+    later = 0
+    mayNotDelete = false
+    await gateRow(db)
+    const reach = [
+      {network_id: 'n1', cidr: 'fd00:10::/64', via: null},
+      {network_id: 'n1', cidr: '10.0.1.0/24', via: null},
+      {network_id: 'n2', cidr: '10.0.0.0/16', via: '10.0.1.1'},
+    ]
+    await attachmentRow(db, {reach})
   })
-})
+  afterEach(() => db.destroy())
 
-it('keeps the gate’s own group when an attachment failed half-way', async () => {
-  await live(['vm'])
-  const attach = cloud.compute.attachPort
-  cloud.compute.attachPort = async () => {
-    throw new OpenStackError('server', 'Nova broke', {status: 500})
-  }
-  await expect(plug(context(), await row(), gate)).rejects.toMatchObject({fault: 'server'})
-  cloud.compute.attachPort = attach
-  await plug(context(), await row(), gate)
-  expect(await row()).toMatchObject({state: 'plugged', groups: '["own","vm"]'})
-})
+  const row = async () =>
+    (await attachmentViews(db))[0] as AttachmentRow & {readonly groups: readonly string[]}
 
-it('goes on where a crash has left it: the port is found by its name', async () => {
-  await live(['vm'])
-  await cloud.network.createPort({network_id: 'n1', name: 'os-ssh-a'})
-  port = {
-    ...(port as unknown as Port),
-    device_id: 'gate-server',
-    status: 'ACTIVE',
-    security_groups: ['own', 'vm'],
-  }
-  calls = []
-  await plug(context(), await row(), gate)
-  expect(calls).toEqual(['look'])
-  expect(await row()).toMatchObject({state: 'plugged', port_id: 'p1'})
-})
+  const live = (groups: string[]) => pathRow(db, {groups})
 
-it('does nothing when all is there, and one update when another VM’s groups come', async () => {
-  await live(['vm'])
-  await plug(context(), await row(), gate)
-  calls = []
-  expect(await plug(context(), await row(), gate)).toBe(false)
-  expect(calls).toEqual([])
-  await pathRow(db, {...another, groups: '["other"]'})
-  expect(await plug(context(), await row(), gate)).toBe(true)
-  expect(calls).toEqual(['look', 'update other own vm', 'look'])
-})
-
-const another = {id: 'another', user_id: 'v', alias: '100.64.0.17', login: 'osp0001'}
-
-it('leaves the groups of a VM that no path leads to any more, but not while nobody uses the network', async () => {
-  await live(['vm'])
-  await pathRow(db, {...another, groups: '["other"]'})
-  await plug(context(), await row(), gate)
-  await db.updateTable('paths').set({state: 'ended'}).where('id', '=', 'path').execute()
-  calls = []
-  expect(await plug(context(), await row(), gate)).toBe(true)
-  expect(calls).toEqual(['look', 'update other own', 'look'])
-  expect(await row()).toMatchObject({groups: '["other","own"]', own_groups: '["own"]'})
-
-  await db.updateTable('paths').set({state: 'ended'}).execute()
-  expect(await plug(context(), await row(), gate)).toBe(false)
-})
-
-it('says in its row that it leaves a group before it does, for the paths that come then', async () => {
-  await live(['vm'])
-  await plug(context(), await row(), gate)
-  await pathRow(db, {...another, groups: '["other"]'})
-  await db.updateTable('paths').set({state: 'ended'}).where('id', '=', 'path').execute()
-  const {updatePort} = cloud.network
-  let said = ''
-  cloud.network.updatePort = async (id, change) => {
-    said = (await row()).groups
-    return updatePort(id, change)
-  }
-  await plug(context(), await row(), gate)
-  cloud.network.updatePort = updatePort
-  expect(said).toBe('["own"]')
-})
-
-it.each([
-  ['another project', {project_id: 'tenant'}, 'another project'],
-  ['another server', {device_id: 'somebody'}, 'another server'],
-  ['an address of no subnet', {fixed_ips: [{subnet_id: 'x', ip_address: '192.0.2.1'}]}, '192.0.2.1'],
-])('refuses a port: %s', async (_, change, words) => {
-  await live([])
-  await cloud.network.createPort({network_id: 'n1', name: 'os-ssh-a'})
-  port = {...(port as unknown as Port), ...change} as Port
-  await expect(plug(context(), await row(), gate)).rejects.toMatchObject({
-    code: 'CLOUD_REFUSED',
-    message: expect.stringContaining(words),
+  it('makes a port, puts it into the VM’s groups by an update, attaches it, and waits until it is ACTIVE', async () => {
+    await live(['vm'])
+    expect(await plug(context(), await row(), gate)).toBe(true)
+    expect(calls).toEqual([
+      'create description name network_id',
+      'tag',
+      'update own vm',
+      'attach',
+      'look',
+      'look',
+    ])
+    expect(await row()).toMatchObject({
+      state: 'plugged',
+      port_id: 'p1',
+      mac: 'fa:16:3e:00:00:01',
+      groups: ['own', 'vm'],
+      // IPv4 first, each with the length of its own subnet and not of one behind the router
+      addresses: ['10.0.1.5/24', 'fd00:10::5/64'],
+      wired_at: 4711,
+    })
   })
-})
 
-it('does not forget a port that it sees and may not delete, which Neutron calls 404', async () => {
-  await live([])
-  await plug(context(), await row(), gate)
-  await db.updateTable('attachments').set({state: 'removing'}).execute()
-  mayNotDelete = true
-  await expect(unplug(context(), await row(), gate)).rejects.toMatchObject({fault: 'not-found'})
-  expect(await row()).toMatchObject({state: 'removing', port_id: 'p1'})
-})
+  it('keeps the gate’s own group when an attachment failed half-way', async () => {
+    await live(['vm'])
+    const attach = cloud.compute.attachPort
+    cloud.compute.attachPort = async () => {
+      throw new OpenStackError('server', 'Nova broke', {status: 500})
+    }
+    await expect(plug(context(), await row(), gate)).rejects.toMatchObject({fault: 'server'})
+    cloud.compute.attachPort = attach
+    await plug(context(), await row(), gate)
+    expect(await row()).toMatchObject({state: 'plugged', groups: ['own', 'vm']})
+  })
 
-it('takes out, waits until Nova has, deletes, and forgets the row last', async () => {
-  await live([])
-  await plug(context(), await row(), gate)
-  await db.updateTable('attachments').set({state: 'removing'}).execute()
-  calls = []
-  await unplug(context(), await row(), gate)
-  expect(calls).toEqual(['look', 'detach', 'look', 'look', 'delete'])
-  expect(await db.selectFrom('attachments').select('id').execute()).toEqual([])
+  it('goes on where a crash has left it: the port is found by its name', async () => {
+    await live(['vm'])
+    await cloud.network.createPort({network_id: 'n1', name: 'os-ssh-a'})
+    port = {
+      ...(port as unknown as Port),
+      device_id: 'gate-server',
+      status: 'ACTIVE',
+      security_groups: ['own', 'vm'],
+    }
+    calls = []
+    await plug(context(), await row(), gate)
+    expect(calls).toEqual(['look'])
+    expect(await row()).toMatchObject({state: 'plugged', port_id: 'p1'})
+  })
+
+  it('does nothing when all is there, and one update when another VM’s groups come', async () => {
+    await live(['vm'])
+    await plug(context(), await row(), gate)
+    calls = []
+    expect(await plug(context(), await row(), gate)).toBe(false)
+    expect(calls).toEqual([])
+    await pathRow(db, {...another, groups: ['other']})
+    expect(await plug(context(), await row(), gate)).toBe(true)
+    expect(calls).toEqual(['look', 'update other own vm', 'look'])
+  })
+
+  const another = {id: 'another', user_id: 'v', alias: '100.64.0.17', login: 'osp0001'}
+
+  it('leaves the groups of a VM that no path leads to any more, but not while nobody uses the network', async () => {
+    await live(['vm'])
+    await pathRow(db, {...another, groups: ['other']})
+    await plug(context(), await row(), gate)
+    await db.updateTable('paths').set({state: 'ended'}).where('id', '=', 'path').execute()
+    calls = []
+    expect(await plug(context(), await row(), gate)).toBe(true)
+    expect(calls).toEqual(['look', 'update other own', 'look'])
+    expect(await row()).toMatchObject({groups: ['other', 'own']})
+
+    await db.updateTable('paths').set({state: 'ended'}).execute()
+    expect(await plug(context(), await row(), gate)).toBe(false)
+  })
+
+  it('says in its row that it leaves a group before it does, for the paths that come then', async () => {
+    await live(['vm'])
+    await plug(context(), await row(), gate)
+    await pathRow(db, {...another, groups: ['other']})
+    await db.updateTable('paths').set({state: 'ended'}).where('id', '=', 'path').execute()
+    const {updatePort} = cloud.network
+    let said: readonly string[] = []
+    cloud.network.updatePort = async (id, change) => {
+      said = (await row()).groups
+      return updatePort(id, change)
+    }
+    await plug(context(), await row(), gate)
+    cloud.network.updatePort = updatePort
+    expect(said).toEqual(['own'])
+  })
+
+  it.each([
+    ['another project', {project_id: 'tenant'}, 'another project'],
+    ['another server', {device_id: 'somebody'}, 'another server'],
+    ['an address of no subnet', {fixed_ips: [{subnet_id: 'x', ip_address: '192.0.2.1'}]}, '192.0.2.1'],
+  ])('refuses a port: %s', async (_, change, words) => {
+    await live([])
+    await cloud.network.createPort({network_id: 'n1', name: 'os-ssh-a'})
+    port = {...(port as unknown as Port), ...change} as Port
+    await expect(plug(context(), await row(), gate)).rejects.toMatchObject({
+      code: 'CLOUD_REFUSED',
+      message: expect.stringContaining(words),
+    })
+  })
+
+  it('does not forget a port that it sees and may not delete, which Neutron calls 404', async () => {
+    await live([])
+    await plug(context(), await row(), gate)
+    await db.updateTable('attachments').set({state: 'removing'}).execute()
+    mayNotDelete = true
+    await expect(unplug(context(), await row(), gate)).rejects.toMatchObject({fault: 'not-found'})
+    expect(await row()).toMatchObject({state: 'removing', port_id: 'p1'})
+  })
+
+  it('takes out, waits until Nova has, deletes, and forgets the row last', async () => {
+    await live([])
+    await plug(context(), await row(), gate)
+    await db.updateTable('attachments').set({state: 'removing'}).execute()
+    calls = []
+    await unplug(context(), await row(), gate)
+    expect(calls).toEqual(['look', 'detach', 'look', 'look', 'delete'])
+    expect(await db.selectFrom('attachments').select('id').execute()).toEqual([])
+  })
 })

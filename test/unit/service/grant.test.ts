@@ -12,11 +12,12 @@ import type {Caller} from '../../../src/service/caller.ts'
 import {grantPath} from '../../../src/service/grant.ts'
 import {revokeBarred} from '../../../src/service/revoke.ts'
 import {bar} from '../../../src/service/store/bars.ts'
-import {openStore, type Store} from '../../../src/service/store/open.ts'
-import {endPaths, markKilled, releasePaths} from '../../../src/service/store/paths.ts'
+import type {Store} from '../../../src/service/store/open.ts'
+import {cutPaths, endPaths, releasePaths} from '../../../src/service/store/path-steps.ts'
 import {generateKeyPair} from '../../../src/ssh/keys.ts'
 import {attachmentRow, pathRow} from '../../support/rows.ts'
 import {eventually} from '../../support/run.ts'
+import {dialects} from '../../support/stores.ts'
 
 /* The decisions of a grant against a real database; the cloud is a few answers. The real cloud's part is in e2e. */
 
@@ -84,381 +85,387 @@ const context = () => ({
 const ask = async (who: Caller, change: object = {}, more: object = {}) =>
   (await grantPath(context(), who, {server_id: 's1', public_key: key, ...change}, {...limits, ...more})).path
 
-beforeEach(async () => {
-  busy = new Set()
-  db = await openStore(':memory:')
-  const gate = {
-    id: 'g1',
-    name: 'gate1',
-    server_id: 'gs',
-    project_id: 'infra',
-    scope: 'shared',
-    host: '192.0.2.1',
-  } as const
-  const rest = {
-    port: 22,
-    login: 'root',
-    host_key: 'ssh-ed25519 AAAA',
-    keep_nics: '[]',
-    state: 'ready',
-    reason: null,
-    created_at: now,
-  } as const
-  await db
-    .insertInto('gates')
-    .values({...gate, ...rest})
-    .execute()
-})
-afterEach(() => db.destroy())
-
-describe('grantPath', () => {
-  it('writes an attachment and a path at once', async () => {
-    const path = await ask(caller())
-    expect(path).toMatchObject({
-      state: 'pending',
-      route: 'attached',
-      alias: '100.64.0.16',
-      login: 'osp0000',
-      address: '10.0.0.10',
-    })
-    expect(await db.selectFrom('attachments').selectAll().execute()).toMatchObject([
-      {network_id: 'n1', state: 'wanted', slot: 0},
-    ])
-    expect(await db.selectFrom('audit').select('action').execute()).toEqual([{action: 'grant'}])
+describe.each(dialects)('on $name', ({open}) => {
+  beforeEach(async () => {
+    busy = new Set()
+    db = await open()
+    const gate = {
+      id: 'g1',
+      name: 'gate1',
+      server_id: 'gs',
+      project_id: 'infra',
+      scope: 'shared',
+      host: '192.0.2.1',
+    } as const
+    const rest = {
+      port: 22,
+      login: 'root',
+      host_key: 'ssh-ed25519 AAAA',
+      keep_nics: '[]',
+      state: 'ready',
+      reason: null,
+      created_at: now,
+    } as const
+    await db
+      .insertInto('gates')
+      .values({...gate, ...rest})
+      .execute()
   })
+  afterEach(() => db.destroy())
 
-  it('answers the same path again, and another user with another one on the same attachment', async () => {
-    const [first, again] = [await ask(caller()), await ask(caller())]
-    const other = await ask(caller({}, {user: {id: 'u2', name: 'eve'} as Token['user']}))
-    expect(again.id).toBe(first.id)
-    expect(other).toMatchObject({attachment_id: first.attachment_id, alias: '100.64.0.17', login: 'osp0001'})
-  })
-
-  it('gives ten simultaneous requests one path', async () => {
-    const paths = await Promise.all(Array.from({length: 10}, () => ask(caller())))
-    expect(new Set(paths.map(path => path.id)).size).toBe(1)
-  })
-
-  it('waits for a gate that is letting go of the very network', async () => {
-    const first = await ask(caller())
-    await endPaths(db, {ids: [first.id]}, now)
-    await db.updateTable('attachments').set({state: 'removing'}).execute()
-    const again = ask(caller())
-    await new Promise(resolve => setTimeout(resolve, 400))
-    await db.deleteFrom('attachments').execute()
-    expect(await again).toMatchObject({state: 'pending', network_id: 'n1'})
-  })
-
-  it('renews when a third of the certificate’s life is gone, not before', async () => {
-    const first = await ask(caller())
-    expect(first).toMatchObject({expires_at: now + 1_800_000, certificate_until: now + 600_000})
-    await db.updateTable('paths').set({state: 'active'}).execute()
-    now += 190_000
-    expect(await ask(caller())).toEqual({...first, state: 'active'})
-    now += 20_000
-    expect(await ask(caller())).toMatchObject({
-      expires_at: now + 1_800_000,
-      certificate_until: now + 600_000,
-    })
-    expect(await db.selectFrom('audit').select(['action', 'source']).orderBy('id').execute()).toEqual([
-      {action: 'grant', source: '127.0.0.1'},
-      {action: 'renew', source: '127.0.0.1'},
-    ])
-  })
-
-  it('renews no further than the longest life after it was made', async () => {
-    const {created_at} = await ask(caller())
-    await db.updateTable('paths').set({state: 'active'}).execute()
-    const ends = []
-    for (let n = 0; n < 8; n++) {
-      now += 400_000
-      ends.push((await ask(caller())).expires_at - created_at)
-    }
-    expect(ends.at(-1)).toBe(3_600_000)
-    const last = await ask(caller())
-    expect(last.certificate_until).toBe(last.expires_at)
-  })
-
-  it('shortens a life that is too long', async () => {
-    expect((await ask(caller(), {life: 999_999})).expires_at).toBe(now + 3_600_000)
-  })
-
-  it('makes a new path when the VM has got another address', async () => {
-    const first = await ask(caller())
-    const moved = {...port, fixed_ips: [{subnet_id: 'sub1', ip_address: '10.0.0.99'}]}
-    const second = await ask(caller({ports: [moved]}))
-    expect(second.id).not.toBe(first.id)
-    expect(second.alias).not.toBe(first.alias)
-    expect(await db.selectFrom('paths').select(['id', 'state']).where('id', '=', first.id).execute()).toEqual(
-      [{id: first.id, state: 'ended'}],
-    )
-  })
-
-  it('gives alias and account to nobody else before the quarantine is over', async () => {
-    const first = await ask(caller())
-    await endPaths(db, {ids: [first.id]}, now)
-    expect(await ask(caller())).toMatchObject({alias: '100.64.0.17', login: 'osp0001'})
-    await markKilled(db, [first.id], now)
-    await releasePaths(db, now - 1, now, 'g1')
-    expect(await ask(caller({}, {user: {id: 'u2', name: 'b'} as Token['user']}))).toMatchObject({
-      login: 'osp0002',
-    })
-    await releasePaths(db, now, now, 'g1')
-    expect(await ask(caller({}, {user: {id: 'u3', name: 'c'} as Token['user']}))).toMatchObject({
-      login: 'osp0000',
-    })
-  })
-
-  it('plans anew when another request has widened the attachment meanwhile', async () => {
-    const link = {network_id: 'n1', cidr: '192.0.2.0/24', via: null}
-    const beyond = {network_id: 'n2', cidr: '10.2.0.0/24', via: '192.0.2.1'}
-    await attachmentRow(db, {
-      id: 'there',
-      gate_id: 'g1',
-      network_id: 'n1',
-      project_id: 't1',
-      reach: JSON.stringify([link]),
-    })
-    const who = caller()
-    const subnets = who.cloud.network.subnets
-    let asked = 0
-    who.cloud.network.subnets = async filter => {
-      // Between the plan and its transaction.
-      if (asked++ === 0)
-        await db
-          .updateTable('attachments')
-          .set({reach: JSON.stringify([link, beyond])})
-          .execute()
-      return subnets(filter)
-    }
-    expect(await ask(who)).toMatchObject({attachment_id: 'there'})
-    const {reach} = await db.selectFrom('attachments').select('reach').executeTakeFirstOrThrow()
-    expect(JSON.parse(reach).map((one: {cidr: string}) => one.cidr)).toEqual(['10.0.0.0/24', '10.2.0.0/24'])
-    expect(asked).toBe(2)
-  })
-
-  it('gives a new network no alias that still rests, though it takes the same slot', async () => {
-    const first = await ask(caller())
-    await endPaths(db, {ids: [first.id]}, now)
-    await db.deleteFrom('attachments').execute()
-    expect((await ask(caller())).alias).toBe('100.64.0.17')
-  })
-
-  describe('what one user or project may take', () => {
-    const fairness = () => ({perVm: 2, perUser: 0, share: 0, waiting: new Map<string, number>()})
-    const roomy = {paths: 50}
-    /** A path that its user has had the time to use. */
-    const withKey = async (given = fairness()) => {
-      const path = await ask(
-        caller(),
-        {public_key: generateKeyPair('x').publicKey},
-        {...roomy, fairness: given},
-      )
-      await db.updateTable('paths').set({state: 'active'}).where('id', '=', path.id).execute()
-      now += 15_000
-      return path
-    }
-    const states = async () =>
-      (await db.selectFrom('paths').select('state').orderBy('serial').execute()).map(row => row.state)
-
-    it('the user’s oldest path to that VM without a session gives way', async () => {
-      const first = await withKey()
-      await withKey()
-      busy = new Set([first.login])
-      await withKey()
-      expect(await states()).toEqual(['active', 'ended', 'active'])
-      const [revoked] = await db.selectFrom('audit').selectAll().where('action', '=', 'revoke').execute()
-      expect(revoked).toMatchObject({detail: 'gave way to a newer one of the same user'})
-    })
-
-    it('none that has a session does', async () => {
-      busy = new Set([(await withKey()).login, (await withKey()).login])
-      await expect(withKey()).rejects.toMatchObject({code: 'RATE_LIMITED', retryAfter: 30})
-      expect(await states()).toEqual(['active', 'active'])
-    })
-
-    it('none does when the gate does not say who is connected', async () => {
-      await withKey()
-      await withKey()
-      busy = undefined
-      await expect(withKey()).rejects.toMatchObject({code: 'RATE_LIMITED'})
-    })
-
-    it('holds when many come at once, and none cuts what another has only just got', async () => {
-      const answers = await Promise.allSettled(
-        Array.from({length: 6}, () =>
-          ask(caller(), {public_key: generateKeyPair('x').publicKey}, {...roomy, fairness: fairness()}),
-        ),
-      )
-      expect(answers.filter(answer => answer.status === 'fulfilled')).toHaveLength(2)
-      expect(await states()).toEqual(['pending', 'pending'])
-    })
-
-    it('a stream of new keys ends when too many accounts rest', async () => {
-      for (let n = 0; n < 10; n++) await withKey()
-      await expect(withKey()).rejects.toMatchObject({code: 'RATE_LIMITED', retryAfter: 40})
-    })
-
-    it('a user has so many paths, and another user is not concerned', async () => {
-      const few = {...fairness(), perVm: 0, perUser: 2}
-      await withKey(few)
-      await withKey(few)
-      await expect(withKey(few)).rejects.toMatchObject({code: 'RATE_LIMITED'})
-      const bob = caller({}, {user: {id: 'u2', name: 'bob'} as Token['user']})
-      await expect(ask(bob, {}, {...roomy, fairness: few})).resolves.toBeTruthy()
-    })
-
-    /** A full gate of another project's paths, all old. */
-    const crowd = async (count: number) => {
-      await attachmentRow(db, {
-        id: 'theirs',
-        gate_id: 'g1',
-        slot: 9,
-        network_id: 'far',
-        project_id: 't2',
-        state: 'ready',
+  describe('grantPath', () => {
+    it('writes an attachment and a path at once', async () => {
+      const path = await ask(caller())
+      expect(path).toMatchObject({
+        state: 'pending',
+        route: 'attached',
+        alias: '100.64.0.16',
+        login: 'osp0000',
+        address: '10.0.0.10',
       })
-      for (let n = 0; n < count; n++)
-        await pathRow(db, {
-          id: `t2-${n}`,
-          state: 'active',
-          user_id: `u${n}`,
-          project_id: 't2',
-          gate_id: 'g1',
-          attachment_id: 'theirs',
-          alias: `100.64.144.${n}`,
-          login: `osp000${n}`,
-        })
-    }
-
-    it('a project above its share makes room for one that waits, and gets no more meanwhile', async () => {
-      const half = {perVm: 0, perUser: 0, share: 0.5, waiting: new Map<string, number>()}
-      const ask4 = (who: Caller) => ask(who, {}, {paths: 4, fairness: half})
-      await crowd(4)
-      busy = new Set(['osp0000'])
-      await expect(ask4(caller())).rejects.toMatchObject({code: 'RATE_LIMITED', retryAfter: 40})
-      expect(await states()).toEqual(['active', 'ended', 'ended', 'active'])
-      // Whoever asks again and again makes no more room than that.
-      await expect(ask4(caller())).rejects.toMatchObject({code: 'RATE_LIMITED', retryAfter: 40})
-      expect(await states()).toEqual(['active', 'ended', 'ended', 'active'])
-      await db.updateTable('paths').set({released_at: now}).where('state', '=', 'ended').execute()
-      const bob = caller(
-        {server: {...server, tenant_id: 't2'}},
-        {project: {id: 't2', name: 't2'} as NonNullable<Token['project']>},
-      )
-      await expect(ask4(bob)).rejects.toMatchObject({code: 'RATE_LIMITED', retryAfter: 30})
-      await expect(ask4(caller())).resolves.toMatchObject({project_id: 't1'})
-    })
-
-    it('a project with most of the interfaces lets go of a network without a session', async () => {
-      const share = {perVm: 0, perUser: 0, share: 0.5, waiting: new Map<string, number>()}
-      for (const n of [0, 1]) {
-        const place = {gate_id: 'g1', attachment_id: `theirs${n}`}
-        await attachmentRow(db, {
-          id: `theirs${n}`,
-          gate_id: 'g1',
-          slot: n,
-          network_id: `far${n}`,
-          project_id: 't2',
-          state: 'ready',
-        })
-        await pathRow(db, {
-          ...place,
-          id: `t2-${n}`,
-          state: 'active',
-          user_id: `u${n}`,
-          project_id: 't2',
-          network_id: `far${n}`,
-          alias: `100.64.0.${n}`,
-          login: `osp000${n}`,
-        })
-      }
-      busy = new Set(['osp0000'])
-      await expect(ask(caller(), {}, {paths: 50, fairness: share})).rejects.toMatchObject({
-        code: 'RATE_LIMITED',
-        retryAfter: 40,
-      })
-      expect(await states()).toEqual(['active', 'ended'])
-    })
-
-    it('the network that is idle for longest gives way on a gate without a free interface', async () => {
-      const idle = {gate_id: 'g1', project_id: 't2', state: 'ready'} as const
-      await attachmentRow(db, {...idle, id: 'long', slot: 1, network_id: 'x', idle_since: 1})
-      await attachmentRow(db, {...idle, id: 'short', slot: 2, network_id: 'y', idle_since: 2})
-      const asked = ask(caller())
-      await eventually(
-        () => db.selectFrom('attachments').select('id').where('state', '=', 'removing').execute(),
-        rows => rows.length > 0,
-      )
-      expect(await db.selectFrom('attachments').select(['id', 'state']).orderBy('slot').execute()).toEqual([
-        {id: 'long', state: 'removing'},
-        {id: 'short', state: 'ready'},
+      expect(await db.selectFrom('attachments').selectAll().execute()).toMatchObject([
+        {network_id: 'n1', state: 'wanted', slot: 0},
       ])
-      await db.deleteFrom('attachments').where('id', '=', 'long').execute()
-      expect(await asked).toMatchObject({network_id: 'n1'})
+      expect(await db.selectFrom('audit').select('action').execute()).toEqual([{action: 'grant'}])
     })
-  })
 
-  describe('what an operator has revoked', () => {
-    it.each([
-      ['the user', {user_id: 'u1'}],
-      ['the VM', {server_id: 's1'}],
-      ['the project', {project_id: 't1'}],
-    ])('bars %s for a minute, and ends what came through', async (_, which) => {
-      await bar(db, which, now)
-      await expect(ask(caller())).rejects.toMatchObject({
-        code: 'DENIED',
-        suggestions: [expect.stringContaining('in 60 s')],
-      })
-      await attachmentRow(db, {gate_id: 'g1'})
-      await pathRow(db, {user_id: 'u1', project_id: 't1', gate_id: 'g1'})
-      await pathRow(db, {
-        id: 'other',
-        user_id: 'u2',
-        server_id: 's2',
-        project_id: 't2',
-        gate_id: 'g1',
+    it('answers the same path again, and another user with another one on the same attachment', async () => {
+      const [first, again] = [await ask(caller()), await ask(caller())]
+      const other = await ask(caller({}, {user: {id: 'u2', name: 'eve'} as Token['user']}))
+      expect(again.id).toBe(first.id)
+      expect(other).toMatchObject({
+        attachment_id: first.attachment_id,
         alias: '100.64.0.17',
         login: 'osp0001',
       })
-      expect((await revokeBarred(context(), {detail: 'x'})).map(path => path.id)).toEqual(['path'])
-      await db.deleteFrom('paths').execute()
+    })
+
+    it('gives ten simultaneous requests one path', async () => {
+      const paths = await Promise.all(Array.from({length: 10}, () => ask(caller())))
+      expect(new Set(paths.map(path => path.id)).size).toBe(1)
+    })
+
+    it('waits for a gate that is letting go of the very network', async () => {
+      const first = await ask(caller())
+      await endPaths(db, {ids: [first.id]}, now, {action: 'expire'})
+      await db.updateTable('attachments').set({state: 'removing'}).execute()
+      const again = ask(caller())
+      await new Promise(resolve => setTimeout(resolve, 400))
       await db.deleteFrom('attachments').execute()
-      now += 60_000
-      await expect(ask(caller())).resolves.toBeTruthy()
+      expect(await again).toMatchObject({state: 'pending', network_id: 'n1'})
     })
-  })
 
-  it.each([
-    ['NOT_FOUND', 'unknown VM', caller({server: {...server, id: 'other'}})],
-    ['DENIED', 'reader', caller({}, {roles: ['reader']})],
-    [
-      'DENIED',
-      'member of another project',
-      caller({}, {project: {id: 't2', name: 't2'} as NonNullable<Token['project']>}),
-    ],
-    ['VM_OFF', 'shut off', caller({server: {...server, status: 'SHUTOFF'}})],
-    ['VM_NO_ADDRESS', 'no interface', caller({ports: []})],
-  ])('says %s for %s', async (code, _, who) => {
-    await expect(ask(who)).rejects.toMatchObject({code})
-    expect(await db.selectFrom('paths').selectAll().execute()).toEqual([])
-    expect(await db.selectFrom('attachments').selectAll().execute()).toEqual([])
-  })
-
-  it('takes no key but Ed25519', async () => {
-    await expect(ask(caller(), {public_key: 'ssh-ed25519 AAAA x\nreboot'})).rejects.toMatchObject({
-      code: 'USAGE',
+    it('renews when a third of the certificate’s life is gone, not before', async () => {
+      const first = await ask(caller())
+      expect(first).toMatchObject({expires_at: now + 1_800_000, certificate_until: now + 600_000})
+      await db.updateTable('paths').set({state: 'active'}).execute()
+      now += 190_000
+      expect(await ask(caller())).toEqual({...first, state: 'active'})
+      now += 20_000
+      expect(await ask(caller())).toMatchObject({
+        expires_at: now + 1_800_000,
+        certificate_until: now + 600_000,
+      })
+      expect(await db.selectFrom('audit').select(['action', 'source']).orderBy('id').execute()).toEqual([
+        {action: 'grant', source: '127.0.0.1'},
+        {action: 'renew', source: '127.0.0.1'},
+      ])
     })
-  })
 
-  const foreign = (roles: string[]) =>
-    caller({}, {roles, project: {id: 'x', name: 'x'} as NonNullable<Token['project']>})
+    it('renews no further than the longest life after it was made', async () => {
+      const {created_at} = await ask(caller())
+      await db.updateTable('paths').set({state: 'active'}).execute()
+      const ends = []
+      for (let n = 0; n < 8; n++) {
+        now += 400_000
+        ends.push((await ask(caller())).expires_at - created_at)
+      }
+      expect(ends.at(-1)).toBe(3_600_000)
+      const last = await ask(caller())
+      expect(last.certificate_until).toBe(last.expires_at)
+    })
 
-  it('lets an admin in everywhere', async () => {
-    await expect(ask({...foreign(['admin']), admin: true})).resolves.toBeTruthy()
-  })
+    it('shortens a life that is too long', async () => {
+      expect((await ask(caller(), {life: 999_999})).expires_at).toBe(now + 3_600_000)
+    })
 
-  it('but not whoever is admin of some domain’s project', async () => {
-    await expect(ask(foreign(['admin', 'member']))).rejects.toMatchObject({code: 'DENIED'})
+    it('makes a new path when the VM has got another address', async () => {
+      const first = await ask(caller())
+      const moved = {...port, fixed_ips: [{subnet_id: 'sub1', ip_address: '10.0.0.99'}]}
+      const second = await ask(caller({ports: [moved]}))
+      expect(second.id).not.toBe(first.id)
+      expect(second.alias).not.toBe(first.alias)
+      expect(
+        await db.selectFrom('paths').select(['id', 'state']).where('id', '=', first.id).execute(),
+      ).toEqual([{id: first.id, state: 'ended'}])
+    })
+
+    it('gives alias and account to nobody else before the quarantine is over', async () => {
+      const first = await ask(caller())
+      await endPaths(db, {ids: [first.id]}, now, {action: 'expire'})
+      expect(await ask(caller())).toMatchObject({alias: '100.64.0.17', login: 'osp0001'})
+      await cutPaths(db, [first.id], now)
+      await releasePaths(db, 'g1', now - 1)
+      expect(await ask(caller({}, {user: {id: 'u2', name: 'b'} as Token['user']}))).toMatchObject({
+        login: 'osp0002',
+      })
+      await releasePaths(db, 'g1', now)
+      expect(await ask(caller({}, {user: {id: 'u3', name: 'c'} as Token['user']}))).toMatchObject({
+        login: 'osp0000',
+      })
+    })
+
+    it('plans anew when another request has widened the attachment meanwhile', async () => {
+      const link = {network_id: 'n1', cidr: '192.0.2.0/24', via: null}
+      const beyond = {network_id: 'n2', cidr: '10.2.0.0/24', via: '192.0.2.1'}
+      await attachmentRow(db, {
+        id: 'there',
+        gate_id: 'g1',
+        network_id: 'n1',
+        project_id: 't1',
+        reach: [link],
+      })
+      const who = caller()
+      const subnets = who.cloud.network.subnets
+      let asked = 0
+      who.cloud.network.subnets = async filter => {
+        // Between the plan and its transaction.
+        if (asked++ === 0)
+          await db
+            .updateTable('attachments')
+            .set({reach: JSON.stringify([link, beyond])})
+            .execute()
+        return subnets(filter)
+      }
+      expect(await ask(who)).toMatchObject({attachment_id: 'there'})
+      const {reach} = await db.selectFrom('attachments').select('reach').executeTakeFirstOrThrow()
+      expect(JSON.parse(reach).map((one: {cidr: string}) => one.cidr)).toEqual(['10.0.0.0/24', '10.2.0.0/24'])
+      expect(asked).toBe(2)
+    })
+
+    it('gives a new network no alias that still rests, though it takes the same slot', async () => {
+      const first = await ask(caller())
+      await endPaths(db, {ids: [first.id]}, now, {action: 'expire'})
+      await db.deleteFrom('attachments').execute()
+      expect((await ask(caller())).alias).toBe('100.64.0.17')
+    })
+
+    describe('what one user or project may take', () => {
+      const fairness = () => ({perVm: 2, perUser: 0, share: 0, waiting: new Map<string, number>()})
+      const roomy = {paths: 50}
+      /** A path that its user has had the time to use. */
+      const withKey = async (given = fairness()) => {
+        const path = await ask(
+          caller(),
+          {public_key: generateKeyPair('x').publicKey},
+          {...roomy, fairness: given},
+        )
+        await db.updateTable('paths').set({state: 'active'}).where('id', '=', path.id).execute()
+        now += 15_000
+        return path
+      }
+      const states = async () =>
+        (await db.selectFrom('paths').select('state').orderBy('serial').execute()).map(row => row.state)
+
+      it('the user’s oldest path to that VM without a session gives way', async () => {
+        const first = await withKey()
+        await withKey()
+        busy = new Set([first.login])
+        await withKey()
+        expect(await states()).toEqual(['active', 'ended', 'active'])
+        const [revoked] = await db.selectFrom('audit').selectAll().where('action', '=', 'revoke').execute()
+        expect(revoked).toMatchObject({detail: 'gave way to a newer one of the same user'})
+      })
+
+      it('none that has a session does', async () => {
+        busy = new Set([(await withKey()).login, (await withKey()).login])
+        await expect(withKey()).rejects.toMatchObject({code: 'RATE_LIMITED', retryAfter: 30})
+        expect(await states()).toEqual(['active', 'active'])
+      })
+
+      it('none does when the gate does not say who is connected', async () => {
+        await withKey()
+        await withKey()
+        busy = undefined
+        await expect(withKey()).rejects.toMatchObject({code: 'RATE_LIMITED'})
+      })
+
+      it('holds when many come at once, and none cuts what another has only just got', async () => {
+        const answers = await Promise.allSettled(
+          Array.from({length: 6}, () =>
+            ask(caller(), {public_key: generateKeyPair('x').publicKey}, {...roomy, fairness: fairness()}),
+          ),
+        )
+        expect(answers.filter(answer => answer.status === 'fulfilled')).toHaveLength(2)
+        expect(await states()).toEqual(['pending', 'pending'])
+      })
+
+      it('a stream of new keys ends when too many accounts rest', async () => {
+        for (let n = 0; n < 10; n++) await withKey()
+        await expect(withKey()).rejects.toMatchObject({code: 'RATE_LIMITED', retryAfter: 40})
+      })
+
+      it('a user has so many paths, and another user is not concerned', async () => {
+        const few = {...fairness(), perVm: 0, perUser: 2}
+        await withKey(few)
+        await withKey(few)
+        await expect(withKey(few)).rejects.toMatchObject({code: 'RATE_LIMITED'})
+        const bob = caller({}, {user: {id: 'u2', name: 'bob'} as Token['user']})
+        await expect(ask(bob, {}, {...roomy, fairness: few})).resolves.toBeTruthy()
+      })
+
+      /** A full gate of another project's paths, all old. */
+      const crowd = async (count: number) => {
+        await attachmentRow(db, {
+          id: 'theirs',
+          gate_id: 'g1',
+          slot: 9,
+          network_id: 'far',
+          project_id: 't2',
+          state: 'ready',
+        })
+        for (let n = 0; n < count; n++)
+          await pathRow(db, {
+            id: `t2-${n}`,
+            state: 'active',
+            user_id: `u${n}`,
+            project_id: 't2',
+            gate_id: 'g1',
+            attachment_id: 'theirs',
+            alias: `100.64.144.${n}`,
+            login: `osp000${n}`,
+          })
+      }
+
+      it('a project above its share makes room for one that waits, and gets no more meanwhile', async () => {
+        const half = {perVm: 0, perUser: 0, share: 0.5, waiting: new Map<string, number>()}
+        const ask4 = (who: Caller) => ask(who, {}, {paths: 4, fairness: half})
+        await crowd(4)
+        busy = new Set(['osp0000'])
+        await expect(ask4(caller())).rejects.toMatchObject({code: 'RATE_LIMITED', retryAfter: 40})
+        expect(await states()).toEqual(['active', 'ended', 'ended', 'active'])
+        // Whoever asks again and again makes no more room than that.
+        await expect(ask4(caller())).rejects.toMatchObject({code: 'RATE_LIMITED', retryAfter: 40})
+        expect(await states()).toEqual(['active', 'ended', 'ended', 'active'])
+        await db.updateTable('paths').set({state: 'released'}).where('state', '=', 'ended').execute()
+        const bob = caller(
+          {server: {...server, tenant_id: 't2'}},
+          {project: {id: 't2', name: 't2'} as NonNullable<Token['project']>},
+        )
+        await expect(ask4(bob)).rejects.toMatchObject({code: 'RATE_LIMITED', retryAfter: 30})
+        await expect(ask4(caller())).resolves.toMatchObject({project_id: 't1'})
+      })
+
+      it('a project with most of the interfaces lets go of a network without a session', async () => {
+        const share = {perVm: 0, perUser: 0, share: 0.5, waiting: new Map<string, number>()}
+        for (const n of [0, 1]) {
+          const place = {gate_id: 'g1', attachment_id: `theirs${n}`}
+          await attachmentRow(db, {
+            id: `theirs${n}`,
+            gate_id: 'g1',
+            slot: n,
+            network_id: `far${n}`,
+            project_id: 't2',
+            state: 'ready',
+          })
+          await pathRow(db, {
+            ...place,
+            id: `t2-${n}`,
+            state: 'active',
+            user_id: `u${n}`,
+            project_id: 't2',
+            network_id: `far${n}`,
+            alias: `100.64.0.${n}`,
+            login: `osp000${n}`,
+          })
+        }
+        busy = new Set(['osp0000'])
+        await expect(ask(caller(), {}, {paths: 50, fairness: share})).rejects.toMatchObject({
+          code: 'RATE_LIMITED',
+          retryAfter: 40,
+        })
+        expect(await states()).toEqual(['active', 'ended'])
+      })
+
+      it('the network that is idle for longest gives way on a gate without a free interface', async () => {
+        const idle = {gate_id: 'g1', project_id: 't2', state: 'ready'} as const
+        await attachmentRow(db, {...idle, id: 'long', slot: 1, network_id: 'x', idle_since: 1})
+        await attachmentRow(db, {...idle, id: 'short', slot: 2, network_id: 'y', idle_since: 2})
+        const asked = ask(caller())
+        await eventually(
+          () => db.selectFrom('attachments').select('id').where('state', '=', 'removing').execute(),
+          rows => rows.length > 0,
+        )
+        expect(await db.selectFrom('attachments').select(['id', 'state']).orderBy('slot').execute()).toEqual([
+          {id: 'long', state: 'removing'},
+          {id: 'short', state: 'ready'},
+        ])
+        await db.deleteFrom('attachments').where('id', '=', 'long').execute()
+        expect(await asked).toMatchObject({network_id: 'n1'})
+      })
+    })
+
+    describe('what an operator has revoked', () => {
+      it.each([
+        ['the user', {user_id: 'u1'}],
+        ['the VM', {server_id: 's1'}],
+        ['the project', {project_id: 't1'}],
+      ])('bars %s for a minute, and ends what came through', async (_, which) => {
+        await bar(db, which, now)
+        await expect(ask(caller())).rejects.toMatchObject({
+          code: 'DENIED',
+          suggestions: [expect.stringContaining('in 60 s')],
+        })
+        await attachmentRow(db, {gate_id: 'g1'})
+        await pathRow(db, {user_id: 'u1', project_id: 't1', gate_id: 'g1'})
+        await pathRow(db, {
+          id: 'other',
+          user_id: 'u2',
+          server_id: 's2',
+          project_id: 't2',
+          gate_id: 'g1',
+          alias: '100.64.0.17',
+          login: 'osp0001',
+        })
+        expect((await revokeBarred(context(), {detail: 'x'})).map(path => path.id)).toEqual(['path'])
+        await db.deleteFrom('paths').execute()
+        await db.deleteFrom('attachments').execute()
+        now += 60_000
+        await expect(ask(caller())).resolves.toBeTruthy()
+      })
+    })
+
+    it.each([
+      ['NOT_FOUND', 'unknown VM', caller({server: {...server, id: 'other'}})],
+      ['DENIED', 'reader', caller({}, {roles: ['reader']})],
+      [
+        'DENIED',
+        'member of another project',
+        caller({}, {project: {id: 't2', name: 't2'} as NonNullable<Token['project']>}),
+      ],
+      ['VM_OFF', 'shut off', caller({server: {...server, status: 'SHUTOFF'}})],
+      ['VM_NO_ADDRESS', 'no interface', caller({ports: []})],
+    ])('says %s for %s', async (code, _, who) => {
+      await expect(ask(who)).rejects.toMatchObject({code})
+      expect(await db.selectFrom('paths').selectAll().execute()).toEqual([])
+      expect(await db.selectFrom('attachments').selectAll().execute()).toEqual([])
+    })
+
+    it('takes no key but Ed25519', async () => {
+      await expect(ask(caller(), {public_key: 'ssh-ed25519 AAAA x\nreboot'})).rejects.toMatchObject({
+        code: 'USAGE',
+      })
+    })
+
+    const foreign = (roles: string[]) =>
+      caller({}, {roles, project: {id: 'x', name: 'x'} as NonNullable<Token['project']>})
+
+    it('lets an admin in everywhere', async () => {
+      await expect(ask({...foreign(['admin']), admin: true})).resolves.toBeTruthy()
+    })
+
+    it('but not whoever is admin of some domain’s project', async () => {
+      await expect(ask(foreign(['admin', 'member']))).rejects.toMatchObject({code: 'DENIED'})
+    })
   })
 })

@@ -10,6 +10,8 @@ import type {ServiceContext} from '../../../src/service/context.ts'
 import type {GateConnection} from '../../../src/service/gates/connection.ts'
 import {Prober} from '../../../src/service/gates/prober.ts'
 import {openStore, type Store} from '../../../src/service/store/open.ts'
+import {path as pathById} from '../../../src/service/store/paths.ts'
+import type {PathRow} from '../../../src/service/store/schema.ts'
 import {attachmentRow, gateRow, pathRow} from '../../support/rows.ts'
 
 /* The prober with a real shell, on this machine instead of a gate. */
@@ -65,7 +67,7 @@ async function path(n: number, answers: boolean) {
   const id = `00000000-0000-4000-8000-${String(n).padStart(12, '0')}`
   const alias = answers ? '127.0.0.1' : `fe80::${n}`
   await pathRow(db, {id, alias, login: `osp${String(n).padStart(4, '0')}`, fingerprint: `f${n}`})
-  return db.selectFrom('paths').selectAll().where('id', '=', id).executeTakeFirstOrThrow()
+  return (await pathById(db, id)) as PathRow
 }
 
 const until = async (n: number) => {

@@ -23,16 +23,14 @@ const attachment: AttachmentRow = {
   network_id: uuid(3),
   project_id: 'p',
   mtu: 1450,
-  reach: JSON.stringify([
+  reach: [
     {network_id: uuid(3), cidr: '10.0.0.0/24', via: null},
     {network_id: uuid(4), cidr: '10.0.2.0/24', via: '10.0.0.1'},
-  ]),
+  ],
   port_id: uuid(5),
   mac: 'fa:16:3e:00:00:01',
-  addresses: '["10.0.0.5/24","fd00:10::5/64"]',
-  groups: '[]',
+  addresses: ['10.0.0.5/24', 'fd00:10::5/64'],
   state: 'plugged',
-  own_groups: null,
   wired_at: null,
   idle_since: null,
   created_at: NOW,
@@ -50,7 +48,6 @@ const path: PathRow = {
   network_id: uuid(3),
   route: 'attached',
   address: '10.0.0.10',
-  groups: '[]',
   gate_id: uuid(2),
   attachment_id: uuid(1),
   alias: '100.64.48.16',
@@ -61,9 +58,8 @@ const path: PathRow = {
   expires_at: NOW + 8 * 3_600_000,
   certificate_until: NOW + 3_600_000,
   ended_at: null,
-  killed_at: null,
-  released_at: null,
-  error: null,
+  cut_at: null,
+  error: undefined,
 }
 
 const desired: DesiredGate = {
@@ -78,7 +74,7 @@ const desired: DesiredGate = {
     path,
     {...path, id: uuid(8), alias: 'fd5e:6f73:7368:4::100', address: 'fd00:10::10', login: 'osp0001'},
     {...path, id: uuid(9), alias: '100.64.48.17', login: 'osp0002', state: 'ended', ended_at: NOW},
-    {...path, id: uuid(10), alias: '100.64.48.18', login: 'osp0003', state: 'ended', killed_at: NOW},
+    {...path, id: uuid(10), alias: '100.64.48.18', login: 'osp0003', state: 'cut', cut_at: NOW},
   ],
   sweep: true,
   now: NOW,
@@ -165,10 +161,10 @@ describe('the script of a gate', () => {
   it('refuses hostile attachments', () => {
     for (const change of [
       {mac: 'fa:16:3e:00:00:01\nreboot'},
-      {addresses: '["10.0.0.5/24\\n} drop"]'},
-      {addresses: '["10.0.0.5/24; reboot"]'},
-      {reach: '[{"network_id":"x","cidr":"10.0.0.0/24\\nroute del default","via":"10.0.0.1"}]'},
-      {reach: '[{"network_id":"x","cidr":"10.0.0.0/24","via":"$(reboot)"}]'},
+      {addresses: ['10.0.0.5/24\n} drop']},
+      {addresses: ['10.0.0.5/24; reboot']},
+      {reach: [{network_id: 'x', cidr: '10.0.0.0/24\nroute del default', via: '10.0.0.1'}]},
+      {reach: [{network_id: 'x', cidr: '10.0.0.0/24', via: '$(reboot)'}]},
     ])
       expect(() => renderGate({...desired, attachments: [{...attachment, ...change}]})).toThrow(TypeError)
   })

@@ -1,10 +1,13 @@
 import {afterEach, beforeEach, describe, expect, it} from '@jest/globals'
 
 import type {OpenStack, Port} from '../../../src/openstack/index.ts'
-import {forgetGrace, retireIdle, wronglyGrouped} from '../../../src/service/store/attachments.ts'
-import {openStore, type Store} from '../../../src/service/store/open.ts'
+import {forgetGrace, retireIdle} from '../../../src/service/store/attachment-steps.ts'
+import {attachmentViews, wronglyGrouped} from '../../../src/service/store/attachments.ts'
+import type {Store} from '../../../src/service/store/open.ts'
+import type {AttachmentRow} from '../../../src/service/store/schema.ts'
 import {survey} from '../../../src/service/survey.ts'
-import {attachmentRow, gateRow, pathRow} from '../../support/rows.ts'
+import {attachmentRow, gateRow, groupRows, pathRow} from '../../support/rows.ts'
+import {dialects} from '../../support/stores.ts'
 
 /* What the rows say against what Neutron says, on a real database. */
 
@@ -29,131 +32,137 @@ const cloud = {
   },
 } as unknown as OpenStack
 
-beforeEach(async () => {
-  db = await openStore(':memory:')
-  ports = [vmPort, gatePort]
-  networks = [{id: 'n1'}]
-  await gateRow(db)
-  await attachmentRow(db, {port_id: 'ours', mac: 'm', groups: '["sg"]', state: 'ready', wired_at: 1})
-  await pathRow(db, {state: 'active'})
-})
-afterEach(() => db.destroy())
+describe.each(dialects)('on $name', ({open}) => {
+  beforeEach(async () => {
+    db = await open()
+    ports = [vmPort, gatePort]
+    networks = [{id: 'n1'}]
+    await gateRow(db)
+    await attachmentRow(db, {port_id: 'ours', mac: 'm', groups: {sg: 'vm'}, state: 'ready', wired_at: 1})
+    await pathRow(db, {state: 'active'})
+  })
+  afterEach(() => db.destroy())
 
-const attachment = () => db.selectFrom('attachments').selectAll().executeTakeFirstOrThrow()
+  const attachment = async () =>
+    (await attachmentViews(db))[0] as AttachmentRow & {readonly groups: readonly string[]}
 
-it('finds nothing where all is as it was', async () => {
-  expect(await look()).toEqual({gone: [], lost: []})
-})
-
-it.each([
-  ['the VM was deleted', [gatePort]],
-  ['its address was given to another VM', [gatePort, {...vmPort, device_id: 's2'}]],
-  ['it has another address now', [gatePort, {...vmPort, fixed_ips: at('10.0.0.6')}]],
-  ['it is on another network now', [gatePort, {...vmPort, network_id: 'n2'}]],
-])('a path is gone when %s', async (_, after) => {
-  ports = after
-  expect((await look()).gone).toMatchObject([{id: 'path', attachment_id: 'a'}])
-})
-
-describe('not seen is not gone', () => {
-  it('for an account that sees tenants’ networks no more', async () => {
-    ports = [gatePort]
-    networks = []
+  it('finds nothing where all is as it was', async () => {
     expect(await look()).toEqual({gone: [], lost: []})
   })
 
-  it('on a shared network, which everybody sees, unless somebody’s port on it is seen', async () => {
-    ports = [gatePort]
-    networks = [{id: 'n1', shared: true}]
-    expect((await look()).gone).toEqual([])
-    ports = [gatePort, dhcpPort]
-    expect((await look()).gone).toMatchObject([{id: 'path'}])
+  it.each([
+    ['the VM was deleted', [gatePort]],
+    ['its address was given to another VM', [gatePort, {...vmPort, device_id: 's2'}]],
+    ['it has another address now', [gatePort, {...vmPort, fixed_ips: at('10.0.0.6')}]],
+    ['it is on another network now', [gatePort, {...vmPort, network_id: 'n2'}]],
+  ])('a path is gone when %s', async (_, after) => {
+    ports = after
+    expect((await look()).gone).toMatchObject([{id: 'path', attachment_id: 'a'}])
   })
 
-  it('but it is in the account’s own project', async () => {
-    await db.updateTable('paths').set({project_id: 'infra'}).execute()
-    ports = [gatePort]
-    networks = []
-    expect((await look()).gone).toMatchObject([{id: 'path'}])
+  describe('not seen is not gone', () => {
+    it('for an account that sees tenants’ networks no more', async () => {
+      ports = [gatePort]
+      networks = []
+      expect(await look()).toEqual({gone: [], lost: []})
+    })
+
+    it('on a shared network, which everybody sees, unless somebody’s port on it is seen', async () => {
+      ports = [gatePort]
+      networks = [{id: 'n1', shared: true}]
+      expect((await look()).gone).toEqual([])
+      ports = [gatePort, dhcpPort]
+      expect((await look()).gone).toMatchObject([{id: 'path'}])
+    })
+
+    it('but it is in the account’s own project', async () => {
+      await db.updateTable('paths').set({project_id: 'infra'}).execute()
+      ports = [gatePort]
+      networks = []
+      expect((await look()).gone).toMatchObject([{id: 'path'}])
+    })
+
+    it('but it is when the network and our port on it are not there either', async () => {
+      ports = []
+      networks = []
+      expect((await look()).gone).toMatchObject([{id: 'path'}])
+    })
+
+    it('for the ports of another project’s gates, when none of them is seen', async () => {
+      await db.updateTable('gates').set({project_id: 'other'}).execute()
+      ports = [vmPort]
+      expect((await look()).lost).toEqual([])
+    })
   })
 
-  it('but it is when the network and our port on it are not there either', async () => {
-    ports = []
-    networks = []
-    expect((await look()).gone).toMatchObject([{id: 'path'}])
-  })
-
-  it('for the ports of another project’s gates, when none of them is seen', async () => {
-    await db.updateTable('gates').set({project_id: 'other'}).execute()
+  it('a port that is gone is to be made anew', async () => {
     ports = [vmPort]
+    expect((await look()).lost).toMatchObject([{id: 'a', gate_id: 'g'}])
+    expect(await attachment()).toMatchObject({state: 'wanted', port_id: null, mac: null, groups: []})
+  })
+
+  it('a port that was plugged out is to be plugged in again', async () => {
+    ports = [vmPort, {...gatePort, device_id: ''}]
+    expect((await look()).lost).toMatchObject([{id: 'a', gate_id: 'g'}])
+    expect(await attachment()).toMatchObject({state: 'wanted', port_id: 'ours', groups: ['sg']})
+  })
+
+  it('an attachment that is wanted is pursued until it is there', async () => {
+    await db.updateTable('attachments').set({state: 'wanted'}).execute()
+    expect((await look()).lost).toMatchObject([{id: 'a'}])
+  })
+
+  it.each([
+    ['of a VM that no path leads to any more', {left: 'vm', own: 'own', sg: 'vm'}, 1],
+    ['that a live path needs', {own: 'own'}, 1],
+    ['none', {own: 'own', sg: 'vm'}, 0],
+  ] as const)(
+    'a port is put right that is in other groups than it shall be: %s',
+    async (_, groups, found) => {
+      await groupRows(db, groups)
+      await db.insertInto('path_groups').values({path_id: 'path', group_id: 'sg'}).execute()
+      expect(await wronglyGrouped(db)).toHaveLength(found)
+    },
+  )
+
+  it('one that is being removed is left alone', async () => {
+    await db.updateTable('attachments').set({state: 'removing'}).execute()
+    ports = []
     expect((await look()).lost).toEqual([])
   })
-})
 
-it('a port that is gone is to be made anew', async () => {
-  ports = [vmPort]
-  expect((await look()).lost).toMatchObject([{id: 'a', gate_id: 'g'}])
-  expect(await attachment()).toMatchObject({state: 'wanted', port_id: null, mac: null, groups: '[]'})
-})
+  describe('a network', () => {
+    const now = 1_000_000
+    const state = async () => (await attachment()).state
 
-it('a port that was plugged out is to be plugged in again', async () => {
-  ports = [vmPort, {...gatePort, device_id: ''}]
-  expect((await look()).lost).toMatchObject([{id: 'a', gate_id: 'g'}])
-  expect(await attachment()).toMatchObject({state: 'wanted', port_id: 'ours', groups: '["sg"]'})
-})
+    it('waits for its grace, but not when its VMs are gone, and never before the paths are cut', async () => {
+      await retireIdle(db, now, 1000)
+      expect((await attachment()).idle_since).toBeNull()
+      await db.updateTable('paths').set({state: 'ended'}).execute()
+      await forgetGrace(db, ['a'])
+      await retireIdle(db, now, 1000)
+      expect(await state()).toBe('ready') // its path is not cut yet
+      await db.updateTable('paths').set({state: 'cut', cut_at: now}).execute()
+      await retireIdle(db, now, 1000)
+      expect(await state()).toBe('removing')
+    })
 
-it('an attachment that is wanted is pursued until it is there', async () => {
-  await db.updateTable('attachments').set({state: 'wanted'}).execute()
-  expect((await look()).lost).toMatchObject([{id: 'a'}])
-})
+    it('has its grace from when the last path was cut until somebody comes back', async () => {
+      await db.updateTable('paths').set({state: 'cut', cut_at: now}).execute()
+      await retireIdle(db, now, 1000)
+      await retireIdle(db, now + 999, 1000)
+      expect(await attachment()).toMatchObject({state: 'ready', idle_since: now})
+      await db.updateTable('paths').set({state: 'active'}).execute()
+      await retireIdle(db, now + 2000, 1000)
+      expect(await attachment()).toMatchObject({state: 'ready', idle_since: null})
+    })
 
-it.each([
-  ['of a VM that no path leads to any more', '["left","own","sg"]', 1],
-  ['that a live path needs', '["own"]', 1],
-  ['none', '["own","sg"]', 0],
-])('a port is put right that is in other groups than it shall be: %s', async (_, groups, found) => {
-  await db.updateTable('attachments').set({groups, own_groups: '["own"]'}).execute()
-  await db.updateTable('paths').set({groups: '["sg"]'}).execute()
-  expect(await wronglyGrouped(db)).toHaveLength(found)
-})
-
-it('one that is being removed is left alone', async () => {
-  await db.updateTable('attachments').set({state: 'removing'}).execute()
-  ports = []
-  expect((await look()).lost).toEqual([])
-})
-
-describe('a network', () => {
-  const now = 1_000_000
-  const state = async () => (await attachment()).state
-
-  it('waits for its grace, but not when its VMs are gone, and never before the paths are cut', async () => {
-    await retireIdle(db, now, 1000)
-    expect((await attachment()).idle_since).toBeNull()
-    await db.updateTable('paths').set({state: 'ended'}).execute()
-    await forgetGrace(db, ['a'])
-    await retireIdle(db, now, 1000)
-    expect(await state()).toBe('ready') // its path is not cut yet
-    await db.updateTable('paths').set({killed_at: now}).execute()
-    await retireIdle(db, now, 1000)
-    expect(await state()).toBe('removing')
-  })
-
-  it('has its grace from when the last path was cut until somebody comes back', async () => {
-    await db.updateTable('paths').set({state: 'ended', killed_at: now}).execute()
-    await retireIdle(db, now, 1000)
-    await retireIdle(db, now + 999, 1000)
-    expect(await attachment()).toMatchObject({state: 'ready', idle_since: now})
-    await db.updateTable('paths').set({state: 'active'}).execute()
-    await retireIdle(db, now + 2000, 1000)
-    expect(await attachment()).toMatchObject({state: 'ready', idle_since: null})
-  })
-
-  it('is not held by a gate that is down and cannot say that it has cut the paths', async () => {
-    await db.updateTable('gates').set({state: 'down'}).execute()
-    await db.updateTable('paths').set({state: 'ended'}).execute()
-    await retireIdle(db, now, 1000)
-    await retireIdle(db, now + 1001, 1000)
-    expect(await state()).toBe('removing')
+    it('is not held by a gate that is down and cannot say that it has cut the paths', async () => {
+      await db.updateTable('gates').set({state: 'down'}).execute()
+      await db.updateTable('paths').set({state: 'ended'}).execute()
+      await retireIdle(db, now, 1000)
+      await retireIdle(db, now + 1001, 1000)
+      expect(await state()).toBe('removing')
+    })
   })
 })

@@ -1,0 +1,66 @@
+/*
+ * What may become of a path, an attachment and a gate. A row's `state` changes by these steps only, each of which is one
+ * function of this folder; docs/architecture.md draws them, and a test holds both against what the database sees.
+ */
+
+/** Before there is a row, and after it was deleted. */
+export const NONE = 'none'
+
+interface Step {
+  readonly from: readonly string[]
+  readonly to: string
+}
+
+export const lifecycle = {
+  path: {
+    /** A right that was checked gets its place on a gate: alias and account. */
+    grant: {from: [NONE], to: 'pending'},
+    /** The VM has answered the gate. */
+    activate: {from: ['pending'], to: 'active'},
+    /** Its time is over, or somebody revoked it. */
+    end: {from: ['pending', 'active'], to: 'ended'},
+    /** It cannot be made, or its VM is gone; the row says why. */
+    fail: {from: ['pending', 'active'], to: 'failed'},
+    /** The gate has confirmed that nothing of it lives any more; alias and account rest. */
+    cut: {from: ['ended', 'failed'], to: 'cut'},
+    /** Alias and account are anybody's again. */
+    release: {from: ['cut'], to: 'released'},
+    /** Nobody asks for it any more. */
+    prune: {from: ['released'], to: NONE},
+  },
+  attachment: {
+    /** A path needs a network that its gate is not plugged into. */
+    want: {from: [NONE], to: 'wanted'},
+    /** Nova has attached the port. */
+    plug: {from: ['wanted'], to: 'plugged'},
+    /** The gate has its namespace. */
+    ready: {from: ['plugged'], to: 'ready'},
+    /** Somebody has plugged out or deleted the port. */
+    lose: {from: ['plugged', 'ready'], to: 'wanted'},
+    /** The gate forgets it first, then Nova detaches and Neutron deletes the port. */
+    retire: {from: ['wanted', 'plugged', 'ready'], to: 'removing'},
+    /** Nothing of it is left. */
+    remove: {from: ['removing'], to: NONE},
+  },
+  gate: {
+    add: {from: [NONE], to: 'new'},
+    /** It took its whole state. */
+    up: {from: ['new', 'down'], to: 'ready'},
+    /** It could not be reached or configured; its row says why. */
+    down: {from: ['new', 'ready'], to: 'down'},
+    remove: {from: ['new', 'ready', 'down'], to: NONE},
+  },
+} as const satisfies Record<string, Record<string, Step>>
+
+type Reached<Steps extends Record<string, Step>> = Exclude<Steps[keyof Steps]['to'], typeof NONE>
+
+export type PathPhase = Reached<typeof lifecycle.path>
+export type AttachmentState = Reached<typeof lifecycle.attachment>
+export type GateState = Reached<typeof lifecycle.gate>
+
+/** States in which a path takes its place on the gate. */
+export const LIVE = ['pending', 'active'] as const satisfies readonly PathPhase[]
+/** Over, and not yet confirmed by the gate. */
+export const UNCUT = lifecycle.path.cut.from
+/** States in which a path's alias and account are nobody else's. */
+export const HELD = [...LIVE, ...UNCUT, 'cut'] as const satisfies readonly PathPhase[]
