@@ -11,6 +11,7 @@ import {auditPage} from '../store/audit.ts'
 import {addGate, gate as gateById, gateViews, removeGate as removeRow} from '../store/gates.ts'
 import {pathsOfGate} from '../store/paths.ts'
 import type {GateRow} from '../store/schema.ts'
+import * as answers from './answers.ts'
 import {isOperator, operator} from './auth.ts'
 import type {Api, Deps} from './deps.ts'
 import {AuditQuery, type GateBody, GateBody as GateBodySchema, IdParams} from './schemas.ts'
@@ -71,41 +72,52 @@ export function gateRoutes(api: Api, deps: Deps): void {
   const {context, reconciler, authenticate} = deps
   const {db} = context
 
-  api.get('/v1/gates', async request => {
+  const listed = {response: {200: answers.Gates, ...answers.problems}}
+  api.get('/v1/gates', {schema: listed}, async request => {
     const caller = await authenticate(request)
     const all = await isOperator(caller, context.cloud)
     return {gates: await gateViews(db, all ? undefined : (caller.token.project?.id ?? ''))}
   })
 
-  api.post('/v1/gates', {schema: {body: GateBodySchema}}, async (request, reply) => {
+  const added = {body: GateBodySchema, response: {201: answers.Gate, ...answers.problems}}
+  api.post('/v1/gates', {schema: added}, async (request, reply) => {
     const caller = await operator(deps, request)
     const row = await gateRow(deps, request.body)
     await addGate(db, row, actor(caller))
     await reconciler.wake(row.id)
-    return reply.code(201).send((await gateViews(db)).find(gate => gate.id === row.id))
+    const view = (await gateViews(db)).find(gate => gate.id === row.id)
+    if (view === undefined) throw new OsSshError('BUSY', 'the gate was removed while it was being added')
+    return reply.code(201).send(view)
   })
 
-  api.delete('/v1/gates/:id', {schema: {params: IdParams}}, async (request, reply) => {
+  const removed = {
+    params: IdParams,
+    response: {202: answers.Nothing, 204: answers.Nothing, ...answers.problems},
+  }
+  api.delete('/v1/gates/:id', {schema: removed}, async (request, reply) => {
     const caller = await operator(deps, request)
     return reply.code((await removeGate(deps, caller, request.params.id)) ? 204 : 202).send()
   })
 
-  api.get('/v1/attachments', async request => {
+  const plugged = {response: {200: answers.Attachments, ...answers.problems}}
+  api.get('/v1/attachments', {schema: plugged}, async request => {
     await operator(deps, request)
     return {attachments: await attachmentViews(db)}
   })
 
-  api.get('/v1/audit', {schema: {querystring: AuditQuery}}, async request => {
+  const told = {querystring: AuditQuery, response: {200: answers.Audit, ...answers.problems}}
+  api.get('/v1/audit', {schema: told}, async request => {
     await operator(deps, request)
     const {limit = 100, before, denials = false} = request.query
     const rows = await auditPage(db, {limit, before, denials})
+    const last = rows.at(-1)
     return {
       audit: rows.map(row => ({
         ...row,
         at: new Date(row.at).toISOString(),
-        until: row.until && new Date(row.until).toISOString(),
+        until: row.until === null ? null : new Date(row.until).toISOString(),
       })),
-      ...(rows.length === limit ? {next: rows.at(-1)?.id} : {}),
+      ...(last !== undefined && rows.length === limit ? {next: last.id} : {}),
     }
   })
 }

@@ -3,6 +3,7 @@ import {actor} from '../caller.ts'
 import {mayEnter, visibleServer} from '../grant.ts'
 import {hostKeys, pinnedHostKeys} from '../host-keys.ts'
 import {dropPin} from '../store/host-keys.ts'
+import * as answers from './answers.ts'
 import type {Api, Deps} from './deps.ts'
 import {IdParams} from './schemas.ts'
 
@@ -14,7 +15,8 @@ export function hostKeyRoutes(api: Api, {context, authenticate}: Deps): void {
     return caller
   }
 
-  api.get('/v1/host-keys/:id', {schema: {params: IdParams}}, async (request): Promise<HostKeys> => {
+  const pinned = {params: IdParams, response: {200: answers.HostKeys, ...answers.problems}}
+  api.get('/v1/host-keys/:id', {schema: pinned}, async (request): Promise<HostKeys> => {
     const {id} = request.params
     const caller = await visible(request, id)
     const pinned = await pinnedHostKeys(context, id)
@@ -23,7 +25,8 @@ export function hostKeyRoutes(api: Api, {context, authenticate}: Deps): void {
     return {server_id: id, host_keys: keys, ...(rebuild && {rebuild})}
   })
 
-  api.delete('/v1/host-keys/:id', {schema: {params: IdParams}}, async (request, reply) => {
+  const forgotten = {params: IdParams, response: {204: answers.Nothing, ...answers.problems}}
+  api.delete('/v1/host-keys/:id', {schema: forgotten}, async (request, reply) => {
     const {id} = request.params
     const caller = await visible(request, id)
     // What the console shows at the next grant is learned.

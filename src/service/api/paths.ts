@@ -9,6 +9,7 @@ import {bar} from '../store/bars.ts'
 import {gates as allGates, gate as gateById} from '../store/gates.ts'
 import {livePaths, path as pathById} from '../store/paths.ts'
 import type {GateRow, PathRow} from '../store/schema.ts'
+import * as answers from './answers.ts'
 import {isOperator, operator} from './auth.ts'
 import type {Api, Deps} from './deps.ts'
 import {problem} from './problems.ts'
@@ -123,13 +124,20 @@ export function pathRoutes(api: Api, deps: Deps): void {
       throw error
     })
 
-  api.post('/v1/paths', {schema: {body: PathBody, querystring: WaitQuery}}, async (request, reply) => {
+  const asked = {
+    body: PathBody,
+    querystring: WaitQuery,
+    response: {201: answers.PathGrant, 202: answers.Path, ...answers.problems},
+  }
+  api.post('/v1/paths', {schema: asked}, async (request, reply) => {
     const caller = await authenticate(request)
     const answer = await granted(caller, request.body, request.query.wait ?? DEFAULT_WAIT_S)
-    return reply.code(answer.state === 'pending' ? 202 : 201).send(answer)
+    if ('certificate' in answer) return reply.code(201).send(answer)
+    return reply.code(202).send(answer)
   })
 
-  api.get('/v1/paths', {schema: {querystring: PathQuery}}, async request => {
+  const listed = {querystring: PathQuery, response: {200: answers.Paths, ...answers.problems}}
+  api.get('/v1/paths', {schema: listed}, async request => {
     const {server_id, all, user_id, project_id} = request.query
     const everybody = all === true || user_id !== undefined || project_id !== undefined
     const {token} = await (everybody ? operator(deps, request) : authenticate(request))
@@ -142,12 +150,18 @@ export function pathRoutes(api: Api, deps: Deps): void {
     return {paths: rows.map(row => view(row, byId.get(row.gate_id)))}
   })
 
-  api.get('/v1/paths/:id', {schema: {params: IdParams}}, async request => {
+  const one = {params: IdParams, response: {200: answers.Path, ...answers.problems}}
+  api.get('/v1/paths/:id', {schema: one}, async request => {
     const row = await ownPath(deps, await authenticate(request), request.params.id)
     return view(row, await gateOf(deps, row))
   })
 
-  api.patch('/v1/paths/:id', {schema: {params: IdParams, body: PathPatch}}, async request => {
+  const renewed = {
+    params: IdParams,
+    body: PathPatch,
+    response: {200: answers.PathGrant, 202: answers.Path, ...answers.problems},
+  }
+  api.patch('/v1/paths/:id', {schema: renewed}, async (request, reply) => {
     const caller = await authenticate(request)
     const row = await ownPath(deps, caller, request.params.id)
     if (row.user_id !== caller.token.user.id) throw new OsSshError('DENIED', 'only its user may renew a path')
@@ -158,10 +172,13 @@ export function pathRoutes(api: Api, deps: Deps): void {
       public_key: row.public_key,
       ...(life === undefined ? {} : {life}),
     }
-    return granted(caller, again, DEFAULT_WAIT_S)
+    const answer = await granted(caller, again, DEFAULT_WAIT_S)
+    if ('certificate' in answer) return reply.code(200).send(answer)
+    return reply.code(202).send(answer)
   })
 
-  api.delete('/v1/paths/:id', {schema: {params: IdParams}}, async (request, reply) => {
+  const ended = {params: IdParams, response: {204: answers.Nothing, ...answers.problems}}
+  api.delete('/v1/paths/:id', {schema: ended}, async (request, reply) => {
     const caller = await authenticate(request)
     const row = await ownPath(deps, caller, request.params.id)
     await revoke(context, {ids: [row.id]}, {source: caller.source, detail: caller.token.user.name})
@@ -178,7 +195,8 @@ export function pathRoutes(api: Api, deps: Deps): void {
   })
 
   // Barred first: whoever asks meanwhile is refused, and a grant that was under way ends within a second.
-  api.delete('/v1/paths', {schema: {querystring: RevokeQuery}}, async request => {
+  const revoked = {querystring: RevokeQuery, response: {200: answers.Revoked, ...answers.problems}}
+  api.delete('/v1/paths', {schema: revoked}, async request => {
     const caller = await operator(deps, request)
     await bar(context.db, request.query, context.clock())
     const why = {source: caller.source, detail: caller.token.user.name}

@@ -5,6 +5,7 @@ import {type TypeBoxTypeProvider, TypeBoxValidatorCompiler} from '@fastify/type-
 import Fastify, {type FastifyBaseLogger, LogController} from 'fastify'
 
 import {ping} from '../store/gates.ts'
+import * as answers from './answers.ts'
 import type {Api, Deps} from './deps.ts'
 import {gateRoutes} from './gates.ts'
 import {hostKeyRoutes} from './host-keys.ts'
@@ -53,12 +54,15 @@ export async function createApi(deps: Deps): Promise<Api> {
     },
   })
   app.get('/openapi.json', {schema: {hide: true}}, async () => app.swagger())
-  app.get('/healthz', async () => ({status: 'ok'}))
-  app.get('/readyz', async () => {
+  app.get('/healthz', {schema: {response: {200: answers.Status}}}, async () => ({status: 'ok'}))
+  app.get('/readyz', {schema: {response: {200: answers.Status, ...answers.problems}}}, async () => {
     await ping(deps.context.db)
     return {status: 'ready'}
   })
-  app.get('/v1/ca', async () => ({user_ca: deps.context.ca.userCa, host_ca: deps.context.ca.hostCa}))
+  app.get('/v1/ca', {schema: {response: {200: answers.Authorities}}}, async () => ({
+    user_ca: deps.context.ca.userCa,
+    host_ca: deps.context.ca.hostCa,
+  }))
   pathRoutes(app, deps)
   hostKeyRoutes(app, deps)
   gateRoutes(app, deps)

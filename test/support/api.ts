@@ -1,0 +1,153 @@
+import {mkdtempSync, rmSync} from 'node:fs'
+import {tmpdir} from 'node:os'
+import {join} from 'node:path'
+
+import {afterAll, afterEach, beforeAll, beforeEach, expect} from '@jest/globals'
+import {pino} from 'pino'
+
+import {type CloudConfig, type OpenStack, OpenStackError, openStack} from '../../src/openstack/index.ts'
+import {authenticator} from '../../src/service/api/auth.ts'
+import type {Api, Deps} from '../../src/service/api/deps.ts'
+import {createApi} from '../../src/service/api/server.ts'
+import {type CertificateAuthority, openCa} from '../../src/service/ca/ca.ts'
+import type {ServiceContext} from '../../src/service/context.ts'
+import type {Reconciler} from '../../src/service/reconciler.ts'
+import {openStore, type Store} from '../../src/service/store/open.ts'
+import {activatePaths, cutPaths} from '../../src/service/store/path-steps.ts'
+import {path as pathById, pathsOfGate} from '../../src/service/store/paths.ts'
+import {generateKeyPair} from '../../src/ssh/keys.ts'
+import {gateRow} from './rows.ts'
+
+/*
+ * The service's API in this process, for tests of its routes: the store is real; cloud, gates and time are the test's. Whoever
+ * imports this has a new one for each test.
+ */
+
+export const id = (n: number) => `00000000-0000-4000-8000-${String(n).padStart(12, '0')}`
+export const [VM, NETWORK, GATE, GATE_SERVER] = [1, 2, 3, 4].map(id) as [string, string, string, string]
+export const NOW = Date.UTC(2026, 10, 25)
+export const key = generateKeyPair('alice').publicKey
+export const hostKey = generateKeyPair('web').publicKey.split(' ').slice(0, 2).join(' ')
+
+const people = {
+  alice: {user: {id: 'alice', name: 'alice'}, project: {id: 't1', name: 'tenant1'}, roles: ['member']},
+  reader: {user: {id: 'rita', name: 'rita'}, project: {id: 't1', name: 'tenant1'}, roles: ['reader']},
+  bob: {user: {id: 'bob', name: 'bob'}, project: {id: 't2', name: 'tenant2'}, roles: ['member']},
+  operator: {user: {id: 'op', name: 'op'}, project: {id: 'infra', name: 'infra'}, roles: ['member']},
+}
+export type Who = keyof typeof people
+const tokenOf = (who: Who) => `token-of-${who}-0123456789`
+
+export let db: Store
+export let ca: CertificateAuthority
+let api: Api
+/** What the gate and its worker do with a path that is to be made, and whether they say that one was cut. */
+export const gate = {
+  provision: async (_: string): Promise<void> => undefined,
+  answers: true,
+}
+const home = mkdtempSync(join(tmpdir(), 'os-ssh-api-'))
+const cloud = openStack({name: 'c', auth: {auth_url: 'http://127.0.0.1:1'}} as unknown as CloudConfig)
+
+function fakes() {
+  const port = {
+    ...{id: id(9), network_id: NETWORK, project_id: 't1', device_id: VM, device_owner: 'compute:nova'},
+    ...{security_groups: ['sg'], fixed_ips: [{subnet_id: id(8), ip_address: '10.0.0.10'}]},
+  }
+  const servers = [
+    {id: VM, name: 'web', status: 'ACTIVE', tenant_id: 't1'},
+    {id: GATE_SERVER, name: 'gate', status: 'ACTIVE', tenant_id: 'infra'},
+  ]
+  return {
+    identity: {
+      async validate(secret: string) {
+        const [, who] = /^token-of-(\w+)-/.exec(secret) ?? []
+        if (who === undefined || !(who in people)) throw new OpenStackError('not-found', 'no such token')
+        return {...people[who as Who], id: secret, catalog: [], expires_at: new Date(NOW + 3_600_000)}
+      },
+      token: async () => ({project: {id: 'infra'}}),
+    },
+    compute: {
+      async server(wanted: string) {
+        const found = servers.find(server => server.id === wanted)
+        if (found === undefined)
+          throw new OpenStackError('not-found', 'Instance could not be found', {status: 404})
+        return found
+      },
+      consoleLog: async () =>
+        `-----BEGIN SSH HOST KEY KEYS-----\n${hostKey} root@web\n-----END SSH HOST KEY KEYS-----\n`,
+      instanceActions: async () => [],
+    },
+    network: {
+      ports: async (filter: {device_owner?: unknown}) => (filter.device_owner === undefined ? [port] : []),
+      networks: async () => [{id: NETWORK, project_id: 't1', mtu: 1450, 'router:external': false}],
+      routers: async () => [],
+      subnets: async () => [{id: id(8), network_id: NETWORK, cidr: '10.0.0.0/24', ip_version: 4}],
+    },
+  }
+}
+
+beforeAll(async () => {
+  ca = await openCa(join(home, 'ca'))
+  Object.assign(cloud, fakes(), {as: () => cloud})
+})
+afterAll(() => rmSync(home, {recursive: true}))
+
+beforeEach(async () => {
+  db = await openStore(':memory:')
+  await gateRow(db, {id: GATE, server_id: GATE_SERVER, host: '192.0.2.1'})
+  gate.answers = true
+  gate.provision = path => activatePaths(db, [path])
+  const context = {
+    ...{db, ca, cloud: cloud as OpenStack, clock: () => NOW, log: pino({level: 'silent'})},
+    ...{notify: () => undefined, wakeLater: () => undefined, sessions: async () => new Set<string>()},
+  } as unknown as ServiceContext
+  const reconciler: Partial<Reconciler> = {
+    provision: () => undefined,
+    async wait(path) {
+      await gate.provision(path)
+      return pathById(db, path)
+    },
+    async wake(gateId) {
+      const over = (await pathsOfGate(db, gateId)).filter(path => path.state === 'ended')
+      const ids = over.map(path => path.id)
+      if (gate.answers) await cutPaths(db, ids, NOW)
+      else await db.updateTable('gates').set({state: 'down'}).execute()
+    },
+    dropGate: () => undefined,
+  }
+  const deps = {
+    ...{context, reconciler, version: '1.2.3', authenticate: authenticator(cloud, () => NOW, [])},
+    limits: {maxLife: 7200, defaultLife: 3600, certLife: 600, paths: 9, attachments: 9},
+  }
+  api = await createApi(deps as unknown as Deps)
+})
+afterEach(async () => {
+  await api.close()
+  await db.destroy()
+})
+
+export type Method = 'GET' | 'POST' | 'PATCH' | 'DELETE'
+
+export async function ask(who: Who | undefined, method: Method, url: string, payload?: object) {
+  const headers: Record<string, string> = who === undefined ? {} : {'x-auth-token': tokenOf(who)}
+  return inject(method, url, headers, payload)
+}
+
+/** With these headers and no others. */
+export async function inject(method: Method, url: string, headers: Record<string, string>, payload?: object) {
+  const reply = await api.inject({method, url, headers, ...(payload && {payload})})
+  return {
+    status: reply.statusCode,
+    headers: reply.headers,
+    type: String(reply.headers['content-type']),
+    body: reply.payload === '' ? undefined : JSON.parse(reply.payload),
+  }
+}
+export const grant = (who: Who, change: object = {}) =>
+  ask(who, 'POST', '/v1/paths', {server_id: VM, public_key: key, ...change})
+export const problemOf = (status: number, code: string, detail?: string) => ({
+  status,
+  type: 'application/problem+json; charset=utf-8',
+  body: expect.objectContaining({code, title: code, status, ...(detail === undefined ? {} : {detail})}),
+})

@@ -1,0 +1,163 @@
+import {describe, expect, it} from '@jest/globals'
+
+import {
+  ask,
+  ca,
+  db,
+  GATE,
+  GATE_SERVER,
+  grant,
+  id,
+  inject,
+  key,
+  type Method,
+  NETWORK,
+  problemOf,
+  VM,
+  type Who,
+} from '../../support/api.ts'
+import {expectGolden} from '../../support/golden.ts'
+
+/* What all routes have in common, and those of operators. */
+
+it('describes itself: the golden document', async () => {
+  const {status, body} = await ask(undefined, 'GET', '/openapi.json')
+  expect(status).toBe(200)
+  expectGolden('openapi.json', `${JSON.stringify(body, undefined, 2)}\n`)
+})
+
+const routes: [Method, string][] = [
+  ['POST', '/v1/paths'],
+  ['GET', '/v1/paths'],
+  ['DELETE', `/v1/paths?user_id=alice`],
+  ['GET', `/v1/paths/${id(7)}`],
+  ['PATCH', `/v1/paths/${id(7)}`],
+  ['DELETE', `/v1/paths/${id(7)}`],
+  ['GET', `/v1/host-keys/${VM}`],
+  ['DELETE', `/v1/host-keys/${VM}`],
+  ['GET', '/v1/gates'],
+  ['POST', '/v1/gates'],
+  ['DELETE', `/v1/gates/${GATE}`],
+  ['GET', '/v1/attachments'],
+  ['GET', '/v1/audit'],
+]
+const bodies: Record<string, object> = {
+  'POST /v1/paths': {server_id: VM, public_key: key},
+  [`PATCH /v1/paths/${id(7)}`]: {},
+  'POST /v1/gates': {server_id: GATE_SERVER, name: 'two', host: '192.0.2.2', scope: 'shared'},
+}
+
+describe('whoever they are', () => {
+  it('all routes are in these tables', async () => {
+    const {paths} = (await ask(undefined, 'GET', '/openapi.json')).body
+    const documented = Object.entries<object>(paths).flatMap(([path, methods]) =>
+      Object.keys(methods).map(method => `${method.toUpperCase()} ${path}`),
+    )
+    const open = ['GET /healthz', 'GET /readyz', 'GET /v1/ca']
+    const tested = routes.map(
+      ([method, url]) => `${method} ${url.replace(/\?.*/, '').replace(/0{8}-.*/, '{id}')}`,
+    )
+    expect(documented.sort()).toEqual([...open, ...tested].sort())
+  })
+
+  it.each(routes)('%s %s wants a token, and a good one', async (method, url) => {
+    const payload = bodies[`${method} ${url}`]
+    expect(await ask(undefined, method, url, payload)).toMatchObject({
+      ...problemOf(401, 'NOT_LOGGED_IN', 'this needs a Keystone token in X-Auth-Token'),
+      headers: {'www-authenticate': 'Keystone'},
+    })
+    const stale = {'x-auth-token': 'token-of-nobody-0123456789'}
+    expect(await inject(method, url, stale, payload)).toMatchObject(problemOf(404, 'NOT_FOUND'))
+  })
+
+  it.each([
+    ['GET', '/v1/attachments'],
+    ['GET', '/v1/audit'],
+    ['POST', '/v1/gates'],
+    ['DELETE', `/v1/gates/${GATE}`],
+    ['GET', '/v1/paths?all=true'],
+    ['GET', '/v1/paths?user_id=alice'],
+    ['DELETE', '/v1/paths?project_id=t1'],
+  ] as [Method, string][])(
+    '%s %s is for operators, and a refusal is written down once',
+    async (method, url) => {
+      for (const _ of [1, 2])
+        expect(await ask('alice', method, url, bodies[`${method} ${url}`])).toMatchObject(
+          problemOf(403, 'DENIED', 'this is for operators of the SSH service'),
+        )
+      const {body} = await ask('operator', 'GET', '/v1/audit?denials=true')
+      expect(body.audit).toHaveLength(1)
+      expect(body.audit[0]).toMatchObject({action: 'deny', user_name: 'alice', source: '127.0.0.1'})
+    },
+  )
+
+  it('needs no token to be seen alive, and for the public keys', async () => {
+    expect(await ask(undefined, 'GET', '/healthz')).toMatchObject({status: 200, body: {status: 'ok'}})
+    expect(await ask(undefined, 'GET', '/readyz')).toMatchObject({status: 200, body: {status: 'ready'}})
+    expect((await ask(undefined, 'GET', '/v1/ca')).body).toEqual({user_ca: ca.userCa, host_ca: ca.hostCa})
+    expect((await ask(undefined, 'GET', '/v1/nothing')).status).toBe(404)
+  })
+})
+
+describe('gates', () => {
+  const two = bodies['POST /v1/gates'] as object
+
+  it('are added with the key of their console, once', async () => {
+    const added = await ask('operator', 'POST', '/v1/gates', {...two, server_id: VM})
+    expect(added).toMatchObject({status: 201, body: {name: 'two', state: 'new', attachments: 0, paths: 0}})
+    expect(await ask('operator', 'POST', '/v1/gates', {...two, server_id: VM})).toMatchObject(
+      problemOf(400, 'USAGE', 'a gate of this name or server is registered already'),
+    )
+    expect(await ask('operator', 'POST', '/v1/gates', {...two, server_id: id(99)})).toMatchObject(
+      problemOf(404, 'NOT_FOUND'),
+    )
+    expect(await ask('operator', 'POST', '/v1/gates', {...two, name: '$(reboot)'})).toMatchObject(
+      problemOf(400, 'USAGE'),
+    )
+  })
+
+  it('are shown to whom they serve', async () => {
+    const names = async (who: Who) =>
+      (await ask(who, 'GET', '/v1/gates')).body.gates.map((gate: {name: string}) => gate.name)
+    await db.updateTable('gates').set({scope: 'project', project_id: 't2'}).execute()
+    expect([await names('operator'), await names('alice'), await names('bob')]).toEqual([
+      ['gate1'],
+      [],
+      ['gate1'],
+    ])
+  })
+
+  it('go when nothing is plugged into them any more', async () => {
+    const {body} = await grant('alice')
+    const one = `/v1/gates/${GATE}`
+    expect(await ask('operator', 'DELETE', one)).toMatchObject({status: 202, body: undefined})
+    expect((await ask('alice', 'GET', `/v1/paths/${body.id}`)).body.state).toBe('ended')
+    expect((await ask('operator', 'GET', '/v1/attachments')).body.attachments).toMatchObject([
+      {gate_id: GATE, network_id: NETWORK, state: 'removing', groups: [], reach: [{cidr: '10.0.0.0/24'}]},
+    ])
+    await db.deleteFrom('attachments').execute()
+    expect((await ask('operator', 'DELETE', one)).status).toBe(204)
+    expect(await ask('operator', 'DELETE', one)).toMatchObject(
+      problemOf(404, 'NOT_FOUND', `there is no gate ${GATE}`),
+    )
+  })
+})
+
+it('the audit comes page by page', async () => {
+  await grant('alice')
+  await ask('operator', 'DELETE', '/v1/paths?user_id=alice')
+  const first = (await ask('operator', 'GET', '/v1/audit?limit=1')).body
+  expect(first.audit).toMatchObject([
+    {action: 'revoke', user_name: 'alice', detail: 'op', path_id: expect.any(String)},
+  ])
+  const second = (await ask('operator', 'GET', `/v1/audit?limit=1&before=${first.next}`)).body
+  expect(second.audit).toMatchObject([{action: 'grant', at: '2026-11-25T00:00:00.000Z', server_id: VM}])
+  expect((await ask('operator', 'GET', `/v1/audit?before=${second.next}`)).body).toEqual({audit: []})
+})
+
+it('a mistake of the service is told without its words', async () => {
+  await db.schema.dropTable('audit').execute()
+  const answer = await ask('operator', 'GET', '/v1/audit')
+  expect(answer).toMatchObject(problemOf(500, 'BUG'))
+  expect(JSON.stringify(answer.body)).not.toMatch(/audit|sqlite/i)
+})
