@@ -3,8 +3,12 @@ import type {Logger} from 'pino'
 import type {OsSshError} from '../errors.ts'
 import type {OpenStack} from '../openstack/index.ts'
 import type {CertificateAuthority} from './ca/ca.ts'
+import type {GateAddress, GateConnection} from './gates/connection.ts'
 import type {Store} from './store/open.ts'
 import type {AttachmentRow} from './store/schema.ts'
+
+/** What a gate's worker wants of a connection. */
+export type GateLink = Pick<GateConnection, 'run' | 'close'>
 
 /** What the parts of the running service share. */
 export interface ServiceContext {
@@ -12,8 +16,8 @@ export interface ServiceContext {
   readonly ca: CertificateAuthority
   /** The service's own account. */
   readonly cloud: OpenStack
-  /** OpenSSH private key that gates accept for management. */
-  readonly managementKey: string
+  /** A management connection to a gate, made when it is first used; `lost` is called when it ends, whoever ended it. */
+  readonly connect: (gate: GateAddress, lost: () => void) => GateLink
   readonly log: Logger
   /** Epoch ms. */
   readonly clock: () => number

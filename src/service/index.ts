@@ -8,6 +8,7 @@ import type {OpenStack} from '../openstack/index.ts'
 import {authenticator} from './api/auth.ts'
 import {createApi} from './api/server.ts'
 import {openCa} from './ca/ca.ts'
+import {GateConnection} from './gates/connection.ts'
 import type {Fairness, GrantLimits} from './limits.ts'
 import {Reconciler} from './reconciler.ts'
 import {openStore} from './store/open.ts'
@@ -69,12 +70,13 @@ export async function createService(config: ServiceConfig): Promise<RunningServi
   await chmod(config.state, 0o700)
   const db = await openStore(config.database ?? join(config.state, 'service.db'))
   const clock = Date.now
+  const managementKey = await readKey(config.managementKey)
   const reconciler = new Reconciler({
     context: {
       db,
       ca: await openCa(join(config.state, 'ca')),
       cloud: config.cloud,
-      managementKey: await readKey(config.managementKey),
+      connect: (gate, lost) => new GateConnection(gate, managementKey, lost),
       log,
       clock,
     },

@@ -10,8 +10,8 @@ for ns in $(ip netns | sed -n '/^qrouter-/s/ .*//p'); do
   ip -n "$ns" -br address | grep -qF '${host}/' || continue
   inside=$(ip netns exec "$ns" iptables-save -t nat | sed -n 's/.*-d ${host}.32 .*--to-destination //p' | head -n 1)
   echo "$ns has it and leads to $inside"
+  ip -n "$ns" neighbour # as it is: the ping may mend it
   ip netns exec "$ns" ping -c 2 -W 1 "$inside" | grep received
-  ip -n "$ns" neighbour
 done`
 
 /** What a node's agent has said of late that is no everyday's. */

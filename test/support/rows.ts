@@ -11,7 +11,15 @@ export async function gateRow(db: Store, given: Partial<GateRow> = {}): Promise<
     project_id: 'infra',
     scope: 'shared',
   } as const
-  const address = {host: 'h', port: 22, login: 'root', host_key: 'k', state: 'ready', reason: null} as const
+  const address = {
+    host: 'h',
+    port: 22,
+    login: 'root',
+    host_key: 'k',
+    state: 'ready',
+    reason: null,
+    clock_skew: 0,
+  } as const
   const {keep_nics = [], ...rest} = given
   await db
     .insertInto('gates')

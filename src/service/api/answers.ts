@@ -1,8 +1,9 @@
-import {type Static, type TSchema, Type} from 'typebox'
+import {type TSchema, Type} from 'typebox'
 
-import type * as Protocol from '../../protocol/index.ts'
-
-/* The shapes that the service answers with: only what is named here leaves it. They are src/protocol's, see `Same` below. */
+/*
+ * The shapes that the service answers with: only what is named here leaves it. They are src/protocol's; test/unit/service/api
+ * does not compile otherwise.
+ */
 
 const Text = Type.String()
 const Time = Type.String({format: 'date-time'})
@@ -127,15 +128,3 @@ export const Nothing = Type.Unsafe<undefined>({type: 'null', description: 'no co
 
 /** What may go wrong on any route: a problem document. */
 export const problems = {'4xx': Problem, '5xx': Problem}
-
-type Mutable<T> = T extends object ? {-readonly [K in keyof T]: Mutable<T[K]>} : T
-type Same<A, B> = [Mutable<A>, Mutable<B>] extends [Mutable<B>, Mutable<A>] ? true : never
-
-/** Client and service are held together here: a field of one that the other lacks does not compile. */
-export const agreed: readonly true[] = [
-  true satisfies Same<Static<typeof Path>, Protocol.Path>,
-  true satisfies Same<Static<typeof PathGrant>, Protocol.PathGrant>,
-  true satisfies Same<Static<typeof HostKeys>, Protocol.HostKeys>,
-  true satisfies Same<Static<typeof Gate>, Protocol.Gate>,
-  true satisfies Same<Static<typeof Problem>, Protocol.Problem>,
-]

@@ -8,16 +8,15 @@ import {revoke} from '../revoke.ts'
 import {retireAll} from '../store/attachment-steps.ts'
 import {attachmentViews} from '../store/attachments.ts'
 import {auditPage} from '../store/audit.ts'
-import {addGate, gate as gateById, gateViews, removeGate as removeRow} from '../store/gates.ts'
+import {addGate, gate as gateById, gateViews, type NewGate, removeGate as removeRow} from '../store/gates.ts'
 import {pathsOfGate} from '../store/paths.ts'
-import type {GateRow} from '../store/schema.ts'
 import * as answers from './answers.ts'
 import {isOperator, operator} from './auth.ts'
 import type {Api, Deps} from './deps.ts'
 import {AuditQuery, type GateBody, GateBody as GateBodySchema, IdParams} from './schemas.ts'
 
 /** Looks the gate's server up and pins its host key. */
-async function gateRow({context}: Deps, body: GateBody): Promise<Omit<GateRow, 'state' | 'reason'>> {
+async function gateRow({context}: Deps, body: GateBody): Promise<NewGate> {
   const {cloud} = context
   const server = await cloud.compute.server(body.server_id).catch(error => {
     throw userFault(error, `the account of the SSH service sees no server ${body.server_id}`)

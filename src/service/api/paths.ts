@@ -85,20 +85,26 @@ async function grant(
     if (fault !== undefined) throw fault
     if (row.state === 'pending') return view(row, gate)
     const {keys, rebuild} = known
-    return {...view(row, gate), ...credentials(deps, row), host_keys: keys, ...(rebuild && {rebuild})}
+    return {...view(row, gate), ...credentials(deps, row, gate), host_keys: keys, ...(rebuild && {rebuild})}
   } finally {
     clearTimeout(longest)
     over?.()
   }
 }
 
-function credentials({context: {ca}}: Deps, row: PathRow): Pick<PathGrant, 'certificate' | 'host_ca'> {
+function credentials(
+  {context: {ca, clock}}: Deps,
+  row: PathRow,
+  gate: GateRow | undefined,
+): Pick<PathGrant, 'certificate' | 'host_ca'> {
+  const ahead = gate?.clock_skew ?? 0
   const certificate = ca.signPath({
     publicKey: row.public_key,
     serial: row.serial,
     pathId: row.id,
     userName: row.user_name,
-    until: row.certificate_until,
+    from: clock() + ahead,
+    until: row.certificate_until + ahead,
   })
   return {certificate, host_ca: ca.hostCa}
 }

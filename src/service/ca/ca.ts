@@ -19,6 +19,8 @@ export interface CertificateAuthority {
     serial: number
     pathId: string
     userName: string
+    /** Epoch ms by the clock of the gate that judges it. */
+    from: number
     until: number
   }): string
   /** Host certificate of a gate; its principal is the gate's id. The same text for 30 days, so that gates can compare. */
@@ -54,14 +56,14 @@ export async function openCa(directory: string): Promise<CertificateAuthority> {
   return {
     userCa: user.publicKey,
     hostCa: host.publicKey,
-    signPath: ({publicKey, serial, pathId, userName, until}) =>
+    signPath: ({publicKey, serial, pathId, userName, from, until}) =>
       signUserCertificate({
         caPrivateKey: user.privateKey,
         publicKey,
         serial: BigInt(serial),
         keyId: `${userName} ${principal(pathId)}`,
         principals: [principal(pathId)],
-        validAfter: new Date(Date.now() - SKEW_MS),
+        validAfter: new Date(from - SKEW_MS),
         validBefore: new Date(until),
         extensions: ['permit-port-forwarding'],
       }),

@@ -1,11 +1,10 @@
 import {PassThrough} from 'node:stream'
 
 import {OsSshError} from '../../errors.ts'
-import type {ServiceContext} from '../context.ts'
+import type {GateLink, ServiceContext} from '../context.ts'
 import {activatePaths} from '../store/path-steps.ts'
 import {path as rowOf} from '../store/paths.ts'
 import type {AttachmentRow, PathRow} from '../store/schema.ts'
-import type {GateConnection} from './connection.ts'
 import {type Probe, renderProbes} from './render.ts'
 
 /** How long a session takes new probes in, ms: with the longest of them it must end within what a run may take. */
@@ -43,7 +42,7 @@ export class Prober {
   }
 
   /** Probes these unless they are being probed already; returns at once. */
-  probe(link: GateConnection, probes: readonly Probe[]): void {
+  probe(link: GateLink, probes: readonly Probe[]): void {
     const anew = probes.filter(({path}) => !this.#known.has(path.id))
     if (anew.length === 0) return
     for (const {path} of anew) this.#known.add(path.id)
@@ -51,7 +50,7 @@ export class Prober {
     this.#take(anew)
   }
 
-  #open(link: GateConnection): (probes: readonly Probe[]) => void {
+  #open(link: GateLink): (probes: readonly Probe[]) => void {
     const input = new PassThrough()
     const underWay = new Map<string, Probe>()
     const close = () => {

@@ -1,15 +1,14 @@
 import {OsSshError} from '../../errors.ts'
 import {Rounds} from '../../system/rounds.ts'
-import type {ServiceContext} from '../context.ts'
+import type {GateLink, ServiceContext} from '../context.ts'
 import {readyAttachments} from '../store/attachment-steps.ts'
 import {attachments as attachmentsOf, pendingBy} from '../store/attachments.ts'
-import {gate as gateById, gateDown, gateUp} from '../store/gates.ts'
+import {gate as gateById, gateDown, gateUp, noteClock} from '../store/gates.ts'
 import {LIVE, UNCUT} from '../store/lifecycle.ts'
 import {cutPaths, releasePaths} from '../store/path-steps.ts'
 import {pathsOfGate} from '../store/paths.ts'
 import type {AttachmentRow, GateRow, PathRow} from '../store/schema.ts'
 import {login} from './addresses.ts'
-import {GateConnection} from './connection.ts'
 import {directProbe, Prober, probeOf} from './prober.ts'
 import {renderAccounts, renderGate, renderSessions} from './render.ts'
 import {QUARANTINE_MS} from './times.ts'
@@ -20,6 +19,8 @@ const POOL_SPARE = 8
 /** How long a NIC that Nova calls attached may take to show up in the gate, ms. */
 const NIC_MS = 20_000
 const NIC_POLL_MS = 100
+/** Clocks that differ by less are the same, ms. */
+const SKEW_MS = 3000
 /** How long an answer about sessions is good for, ms. */
 const SESSIONS_MS = 1000
 
@@ -29,7 +30,7 @@ const SESSIONS_MS = 1000
 export class GateWorker {
   readonly gateId: string
   readonly #context: ServiceContext
-  #connection: {readonly to: string; readonly link: GateConnection} | undefined
+  #connection: {readonly to: string; readonly link: GateLink} | undefined
   readonly #rounds: Rounds
   #asked: {readonly at: number; readonly answer: Promise<ReadonlySet<string>>} | undefined
   /** What this connection has seen applied; empty after a loss, so that everything is sent anew. */
@@ -100,7 +101,8 @@ export class GateWorker {
     const present = attachments.filter(row => row.state === 'plugged' || row.state === 'ready')
     const sent = this.#changed(gate, present, paths, now)
     const result = await link.run(renderGate({...sent, slots: present.map(row => row.slot), paths, now}))
-    if (result.status !== 0 || !result.stdout.trimEnd().endsWith('applied')) {
+    const applied = /^applied (\d{1,12})$/m.exec(result.stdout)
+    if (result.status !== 0 || applied === null) {
       this.forget()
       throw new OsSshError(
         'GATE_DOWN',
@@ -109,7 +111,7 @@ export class GateWorker {
     }
     if (result.stderr !== '')
       this.#context.log.warn({gate: gate.name, stderr: result.stderr.slice(-2000)}, 'gate says')
-    await this.#up(gate)
+    await this.#up(gate, Number(applied[1]) * 1000)
     const uncut = paths.filter(path => (UNCUT as readonly string[]).includes(path.state))
     await cutPaths(
       db,
@@ -122,7 +124,7 @@ export class GateWorker {
     await this.#removed(attachments)
   }
 
-  #link(gate: GateRow): GateConnection {
+  #link(gate: GateRow): GateLink {
     const to = `${gate.login}@${gate.host}:${gate.port} ${gate.host_key}`
     if (this.#connection?.to !== to) {
       this.#connection?.link.close()
@@ -131,7 +133,7 @@ export class GateWorker {
         this.forget()
         if (!this.#closed) this.#context.wakeLater(this.gateId, 1000)
       }
-      this.#connection = {to, link: new GateConnection(address, this.#context.managementKey, lost)}
+      this.#connection = {to, link: this.#context.connect(address, lost)}
     }
     return this.#connection.link
   }
@@ -156,7 +158,7 @@ export class GateWorker {
   }
 
   /** Makes accounts ahead of need; only the very first and a sudden crowd wait for it. */
-  async #accounts(link: GateConnection, paths: readonly PathRow[]): Promise<void> {
+  async #accounts(link: GateLink, paths: readonly PathRow[]): Promise<void> {
     const highest = paths.reduce((max, path) => Math.max(max, Number(path.login.slice(3)) + 1), 0)
     const wanted = Math.ceil((highest + POOL_SPARE) / POOL_STEP) * POOL_STEP
     const have = this.#applied.accounts
@@ -183,7 +185,7 @@ export class GateWorker {
     stdout: string,
     paths: readonly PathRow[],
     attachments: readonly AttachmentRow[],
-    link: GateConnection,
+    link: GateLink,
   ): Promise<void> {
     const {db, clock} = this.#context
     const answers = new Map(
@@ -230,7 +232,15 @@ export class GateWorker {
     for (const row of attachments) if (row.state === 'removing') this.#context.unplug(row)
   }
 
-  async #up(gate: GateRow): Promise<void> {
+  /** @param time the gate's, epoch ms, whole seconds */
+  async #up(gate: GateRow, time: number): Promise<void> {
+    const skew = time - this.#context.clock()
+    // Nearer than this it cannot be told from the time that the answer took.
+    const shown = Math.abs(skew) < SKEW_MS ? 0 : skew
+    if (Math.abs(shown - gate.clock_skew) >= SKEW_MS) {
+      await noteClock(this.#context.db, gate.id, shown)
+      this.#context.log.warn({gate: gate.name, ms: shown}, 'the clock of the gate is off by')
+    }
     if (gate.state === 'ready') return
     await gateUp(this.#context.db, gate.id)
     this.#context.log.info({gate: gate.name}, 'gate is ready')

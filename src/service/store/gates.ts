@@ -30,17 +30,26 @@ export async function ping(db: Store): Promise<void> {
   await db.selectFrom('gates').select('id').limit(1).execute()
 }
 
+/** What is known of a gate when it is registered. */
+export type NewGate = Omit<GateRow, 'state' | 'reason' | 'clock_skew'>
+
 /**
  * Registers a gate.
  *
  * @throws OsSshError USAGE when its name or server is registered already
  */
-export async function addGate(db: Store, row: Omit<GateRow, 'state' | 'reason'>, who: Actor): Promise<void> {
+export async function addGate(db: Store, row: NewGate, who: Actor): Promise<void> {
   const {created_at: at, server_id, name: detail} = row
   await atomically(db, async tx => {
     await tx
       .insertInto('gates')
-      .values({...row, keep_nics: JSON.stringify(row.keep_nics), state: steps.add.to, reason: null})
+      .values({
+        ...row,
+        keep_nics: JSON.stringify(row.keep_nics),
+        state: steps.add.to,
+        reason: null,
+        clock_skew: 0,
+      })
       .execute()
     await auditAct(tx, 'gate-add', who, {at, server_id, detail})
   }).catch(error => {
@@ -59,6 +68,11 @@ export async function gateUp(db: Store, id: string): Promise<void> {
     .where('id', '=', id)
     .where('state', 'in', from)
     .execute()
+}
+
+/** Its clock is so far ahead of ours, ms. */
+export async function noteClock(db: Store, id: string, clock_skew: number): Promise<void> {
+  await db.updateTable('gates').set({clock_skew}).where('id', '=', id).execute()
 }
 
 /** It could not be reached or configured; the newest reason counts. */

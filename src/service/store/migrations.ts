@@ -181,6 +181,13 @@ export function migrations(dialect: Dialect): Record<string, Migration> {
       up: db => db.schema.alterTable('attachments').addColumn('own_groups', 'text').execute(),
     },
     '2026-11-24c-isolation': {up: db => isolate(db as Kysely<Then>, dialect)},
+    '2026-11-25b-clock-skew': {
+      up: db =>
+        db.schema
+          .alterTable('gates')
+          .addColumn('clock_skew', 'bigint', c => c.notNull().defaultTo(0))
+          .execute(),
+    },
     '2026-11-25-breaking-lifecycle': {up: db => oneState(db as Kysely<Then>)},
   }
 }

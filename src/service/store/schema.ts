@@ -25,6 +25,8 @@ export interface GateTable {
   readonly keep_nics: string
   readonly state: GateState
   readonly reason: string | null
+  /** How far its clock is ahead of ours, ms. */
+  readonly clock_skew: number
   readonly created_at: number
 }
 

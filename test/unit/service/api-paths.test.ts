@@ -1,3 +1,5 @@
+import {spawnSync} from 'node:child_process'
+
 import {describe, expect, it} from '@jest/globals'
 
 import {cutPaths, failPaths} from '../../../src/service/store/path-steps.ts'
@@ -45,6 +47,14 @@ describe('a path', () => {
       host_ca: ca.hostCa,
       host_keys: [hostKey],
     })
+  })
+
+  it('has a certificate by the clock of its gate', async () => {
+    await db.updateTable('gates').set({clock_skew: 3_600_000}).execute()
+    const {certificate, certificate_until} = (await grant('alice')).body
+    const {stdout} = spawnSync('ssh-keygen', ['-L', '-f', '-'], {input: certificate, env: {TZ: 'UTC'}})
+    expect(String(stdout)).toContain('Valid: from 2026-11-25T00:59:00 to 2026-11-25T01:10:00')
+    expect(certificate_until).toBe('2026-11-25T00:10:00.000Z')
   })
 
   it('is said to be pending when it takes longer than the client waits', async () => {

@@ -1,5 +1,8 @@
 import {describe, expect, it} from '@jest/globals'
+import type {Static} from 'typebox'
 
+import type * as Protocol from '../../../src/protocol/index.ts'
+import type * as answers from '../../../src/service/api/answers.ts'
 import {
   ask,
   ca,
@@ -19,6 +22,20 @@ import {
 import {expectGolden} from '../../support/golden.ts'
 
 /* What all routes have in common, and those of operators. */
+
+type Mutable<T> = T extends object ? {-readonly [K in keyof T]: Mutable<T[K]>} : T
+type Same<A, B> = [Mutable<A>, Mutable<B>] extends [Mutable<B>, Mutable<A>] ? true : never
+
+it('answers what src/protocol says, both ways: the compiler compares', () => {
+  const agreed = [
+    true satisfies Same<Static<typeof answers.Path>, Protocol.Path>,
+    true satisfies Same<Static<typeof answers.PathGrant>, Protocol.PathGrant>,
+    true satisfies Same<Static<typeof answers.HostKeys>, Protocol.HostKeys>,
+    true satisfies Same<Static<typeof answers.Gate>, Protocol.Gate>,
+    true satisfies Same<Static<typeof answers.Problem>, Protocol.Problem>,
+  ]
+  expect(agreed).toHaveLength(5)
+})
 
 it('describes itself: the golden document', async () => {
   const {status, body} = await ask(undefined, 'GET', '/openapi.json')

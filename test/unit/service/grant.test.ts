@@ -15,7 +15,7 @@ import {bar} from '../../../src/service/store/bars.ts'
 import type {Store} from '../../../src/service/store/open.ts'
 import {cutPaths, endPaths, releasePaths} from '../../../src/service/store/path-steps.ts'
 import {generateKeyPair} from '../../../src/ssh/keys.ts'
-import {attachmentRow, pathRow} from '../../support/rows.ts'
+import {attachmentRow, gateRow, pathRow} from '../../support/rows.ts'
 import {eventually} from '../../support/run.ts'
 import {dialects} from '../../support/stores.ts'
 
@@ -89,27 +89,7 @@ describe.each(dialects)('on $name', ({open}) => {
   beforeEach(async () => {
     busy = new Set()
     db = await open()
-    const gate = {
-      id: 'g1',
-      name: 'gate1',
-      server_id: 'gs',
-      project_id: 'infra',
-      scope: 'shared',
-      host: '192.0.2.1',
-    } as const
-    const rest = {
-      port: 22,
-      login: 'root',
-      host_key: 'ssh-ed25519 AAAA',
-      keep_nics: '[]',
-      state: 'ready',
-      reason: null,
-      created_at: now,
-    } as const
-    await db
-      .insertInto('gates')
-      .values({...gate, ...rest})
-      .execute()
+    await gateRow(db, {id: 'g1', server_id: 'gs', host: '192.0.2.1', host_key: 'ssh-ed25519 AAAA'})
   })
   afterEach(() => db.destroy())
 

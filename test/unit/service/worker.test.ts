@@ -1,0 +1,214 @@
+import {mkdtempSync, rmSync} from 'node:fs'
+import {tmpdir} from 'node:os'
+import {join} from 'node:path'
+
+import {afterAll, afterEach, beforeAll, beforeEach, expect, it} from '@jest/globals'
+import {pino} from 'pino'
+
+import {OsSshError} from '../../../src/errors.ts'
+import {type CertificateAuthority, openCa} from '../../../src/service/ca/ca.ts'
+import type {ServiceContext} from '../../../src/service/context.ts'
+import {GateWorker} from '../../../src/service/gates/worker.ts'
+import {attachment} from '../../../src/service/store/attachments.ts'
+import {gate} from '../../../src/service/store/gates.ts'
+import {openStore, type Store} from '../../../src/service/store/open.ts'
+import {failPaths} from '../../../src/service/store/path-steps.ts'
+import {path} from '../../../src/service/store/paths.ts'
+import {generateKeyPair} from '../../../src/ssh/keys.ts'
+import {attachmentRow, gateRow, pathRow} from '../../support/rows.ts'
+
+/* Rounds of a gate: the store is real, time and what the gate answers are the test's. The scripts themselves are in render and e2e. */
+
+const PATH = '00000000-0000-4000-8000-000000000001'
+const home = mkdtempSync(join(tmpdir(), 'os-ssh-worker-'))
+let db: Store
+let ca: CertificateAuthority
+let now: number
+let worker: GateWorker
+/** Scripts that the gate was given, by what they are. */
+let sent: string[]
+let scripts: string[]
+/** What it says to the state that it is given. */
+let answer: () => {status: number; stdout: string; stderr: string}
+let woken: [string, number][]
+let unplugged: string[]
+let lost: () => void
+
+const applied = (lines = '', seconds = Math.floor(now / 1000)) => ({
+  status: 0,
+  stdout: `${lines}applied ${seconds}\n`,
+  stderr: '',
+})
+
+function kind(script: unknown): string {
+  if (typeof script !== 'string') return 'probes'
+  if (!script.includes('principals')) return 'accounts'
+  const namespaces = [...script.matchAll(/ns=(os-ssh-\d+)/g)].map(([, name]) => name)
+  const parts = [script.includes('user_ca.pub') ? 'base' : '', ...namespaces]
+  return ['state', ...parts].filter(part => part !== '').join(' ')
+}
+
+beforeAll(async () => {
+  ca = await openCa(join(home, 'ca'))
+})
+afterAll(() => rmSync(home, {recursive: true}))
+beforeEach(async () => {
+  db = await openStore(':memory:')
+  now = Date.UTC(2026, 10, 25)
+  ;[sent, scripts, woken, unplugged] = [[], [], [], []]
+  answer = applied
+  const connect: ServiceContext['connect'] = (_, onLost) => {
+    lost = onLost
+    return {
+      close: () => undefined,
+      async run(script) {
+        sent.push(kind(script))
+        scripts.push(String(script))
+        return kind(script).startsWith('state') ? answer() : {status: 0, stdout: '', stderr: ''}
+      },
+    }
+  }
+  const context = {
+    ...{db, ca, connect, clock: () => now, log: pino({level: 'silent'}), notify: () => undefined},
+    wakeLater: (id: string, ms: number) => woken.push([id, ms]),
+    fail: (ids: readonly string[], fault: OsSshError) =>
+      failPaths(db, ids, {code: fault.code, message: fault.message}, now),
+    unplug: ({id}: {id: string}) => unplugged.push(id),
+  }
+  worker = new GateWorker('g', context as unknown as ServiceContext)
+  await gateRow(db, {
+    state: 'new',
+    host_key: generateKeyPair('gate').publicKey.split(' ').slice(0, 2).join(' '),
+  })
+})
+afterEach(async () => {
+  worker.close()
+  await db.destroy()
+})
+
+const plugged = {mac: 'fa:16:3e:00:00:01', addresses: ['10.0.0.2/24'], state: 'plugged'} as const
+const round = async () => {
+  sent = []
+  await worker.wake()
+  return sent
+}
+
+it('gives a gate its whole state once, and then only what has changed', async () => {
+  expect(await round()).toEqual(['accounts', 'state base'])
+  expect((await gate(db, 'g'))?.state).toBe('ready')
+  expect(await round()).toEqual(['state'])
+  await attachmentRow(db, plugged)
+  answer = () => applied('attachment 0 ready\n')
+  expect(await round()).toEqual(['state os-ssh-0'])
+  expect((await attachment(db, 'a'))?.state).toBe('ready')
+  expect(await round()).toEqual(['state'])
+})
+
+it('gives it all again after the connection was lost, and when it is told to', async () => {
+  await attachmentRow(db, plugged)
+  answer = () => applied('attachment 0 ready\n')
+  await round()
+  lost()
+  expect(woken).toEqual([['g', 1000]])
+  expect(await round()).toEqual(['accounts', 'state base os-ssh-0'])
+  worker.forget()
+  expect(await round()).toEqual(['accounts', 'state base os-ssh-0'])
+})
+
+it.each([
+  [
+    'says that it could not',
+    () => ({status: 1, stdout: '', stderr: 'no nft'}),
+    'the gate could not be configured: no nft',
+  ],
+  [
+    'stops in the middle',
+    () => ({status: 0, stdout: 'attachment 0 ready\n', stderr: ''}),
+    'the gate could not be configured: ',
+  ],
+  [
+    'does not answer',
+    () => {
+      throw new OsSshError('GATE_DOWN', 'the gate did not finish within 60 s')
+    },
+    'the gate did not finish within 60 s',
+  ],
+])('a gate that %s is down until it does', async (_, how, reason) => {
+  await attachmentRow(db, plugged)
+  await pathRow(db, {id: PATH})
+  answer = how
+  await round()
+  expect(await gate(db, 'g')).toMatchObject({state: 'down', reason})
+  expect(await path(db, PATH)).toMatchObject({state: 'failed', error: {code: 'GATE_DOWN', message: reason}})
+  expect(woken).toEqual([['g', 5000]])
+  answer = () => applied('attachment 0 ready\n')
+  expect(await round()).toEqual(['accounts', 'state base os-ssh-0'])
+  expect(await gate(db, 'g')).toMatchObject({state: 'ready', reason: null})
+})
+
+it('waits for an interface that Nova has promised, 20 s and no longer', async () => {
+  await attachmentRow(db, plugged)
+  await pathRow(db, {id: PATH})
+  answer = () => applied('attachment 0 nic-missing\n')
+  await round()
+  now += 19_000
+  await round()
+  expect(woken).toEqual([
+    ['g', 100],
+    ['g', 100],
+  ])
+  expect((await path(db, PATH))?.state).toBe('pending')
+  now += 1000
+  await round()
+  expect(await path(db, PATH)).toMatchObject({state: 'failed', error: {code: 'NIC_MISSING'}})
+})
+
+it('probes the VM once its attachment is ready and its port is in the VM’s groups, not before', async () => {
+  await attachmentRow(db, plugged)
+  await pathRow(db, {id: PATH, groups: ['sg']})
+  answer = () => applied('attachment 0 ready\n')
+  expect(await round()).not.toContain('probes')
+  await db.insertInto('attachment_groups').values({attachment_id: 'a', group_id: 'sg', own: 0}).execute()
+  expect(await round()).toContain('probes')
+})
+
+it('a path that is over is cut when the gate has said so, and its account rests 35 s', async () => {
+  await attachmentRow(db, {...plugged, state: 'ready'})
+  await pathRow(db, {id: PATH, state: 'ended'})
+  await round()
+  expect(scripts.at(-1)).toContain('pkill -KILL -u osp0000')
+  expect(await path(db, PATH)).toMatchObject({state: 'cut', cut_at: now})
+  now += 34_999
+  await round()
+  expect((await path(db, PATH))?.state).toBe('cut')
+  now += 1
+  await round()
+  expect((await path(db, PATH))?.state).toBe('released')
+})
+
+it('lets go of a network only when the gate has forgotten it', async () => {
+  await attachmentRow(db, {...plugged, state: 'removing'})
+  answer = () => ({status: 1, stdout: '', stderr: ''})
+  await round()
+  expect(unplugged).toEqual([])
+  answer = applied
+  await round()
+  expect(unplugged).toEqual(['a'])
+})
+
+it('knows how far the gate’s clock is ahead, where that matters', async () => {
+  answer = () => applied('', now / 1000 + 2)
+  await round()
+  expect((await gate(db, 'g'))?.clock_skew).toBe(0)
+  answer = () => applied('', now / 1000 - 3600)
+  await round()
+  expect((await gate(db, 'g'))?.clock_skew).toBe(-3_600_000)
+  answer = applied
+  await round()
+  expect((await gate(db, 'g'))?.clock_skew).toBe(0)
+})
+
+it('says nothing of a gate that was removed meanwhile', async () => {
+  await db.deleteFrom('gates').execute()
+  expect(await round()).toEqual([])
+})
