@@ -1,14 +1,19 @@
 import {OsSshError} from '../errors.ts'
 import type {ServiceContext} from './context.ts'
+import {revoke} from './endings.ts'
+import type {Gates} from './gates/gates.ts'
 import {QUARANTINE_MS} from './gates/times.ts'
 import type {Fairness} from './limits.ts'
 import type {Asker, GateChoice, Limits} from './planner/plan.ts'
-import {revoke} from './revoke.ts'
 import {retireEarly} from './store/attachment-steps.ts'
 import {livePathsBy, type Owner, pathsOfGate, pathsOfUser} from './store/paths.ts'
 import type {PathRow} from './store/schema.ts'
 
-type Context = Pick<ServiceContext, 'db' | 'clock' | 'sessions' | 'notify' | 'wakeLater'>
+/** What a grant works with. */
+export type GrantContext = Pick<ServiceContext, 'db' | 'cloud' | 'clock' | 'log' | 'events'> & {
+  readonly gates: Pick<Gates, 'sessions' | 'wakeFor'>
+}
+type Context = Omit<GrantContext, 'cloud' | 'log'>
 
 /** Accounts of ended paths rest for a while: so many rests a user may cause with one VM before they must wait. */
 const RESTS = 4
@@ -95,7 +100,7 @@ export async function spare(
     .flatMap(gate => gate.attachments.flatMap(one => (one.idle_since === null ? [] : [{gate, one}])))
     .sort((a, b) => Number(a.one.idle_since) - Number(b.one.idle_since))
   if (longest === undefined) return undefined
-  if (await retireEarly(context.db, longest.one.id)) context.wakeLater(longest.gate.id, 0)
+  if (await retireEarly(context.db, longest.one.id)) context.gates.wakeFor([{gate_id: longest.gate.id}])
   return letting
 }
 
@@ -169,7 +174,7 @@ async function freeInterface(
 ): Promise<boolean> {
   const ids = gate.attachments.filter(one => greedy.includes(one.project_id)).map(one => one.id)
   const paths = await livePathsBy(context.db, ids)
-  const busy = await context.sessions(gate.id)
+  const busy = await context.gates.sessions(gate.id)
   if (busy === undefined) return false
   for (const [, some] of Map.groupBy(paths, path => path.attachment_id)) {
     if (established(context, some).length < some.length || some.some(path => busy.has(path.login))) continue
@@ -190,10 +195,12 @@ async function endIdle(
   detail: string,
 ): Promise<boolean> {
   const gates = [...new Set(paths.map(path => path.gate_id))]
-  const busy = new Map(await Promise.all(gates.map(async id => [id, await context.sessions(id)] as const)))
+  const busy = new Map(
+    await Promise.all(gates.map(async id => [id, await context.gates.sessions(id)] as const)),
+  )
   const idle = paths.filter(path => busy.get(path.gate_id)?.has(path.login) === false).slice(0, most)
   if (idle.length === 0) return false
   const ended = await revoke(context, {ids: idle.map(path => path.id)}, {detail})
-  for (const id of new Set(ended.map(path => path.gate_id))) context.wakeLater(id, 0)
+  context.gates.wakeFor(ended)
   return true
 }

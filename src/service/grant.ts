@@ -6,8 +6,7 @@ import type {OpenStack, Server} from '../openstack/index.ts'
 import type {PathRequest} from '../protocol/index.ts'
 import {fingerprint, parsePublicKey} from '../ssh/keys.ts'
 import type {Caller} from './caller.ts'
-import type {ServiceContext} from './context.ts'
-import {askerOf, giveWay, makeRoom, spare} from './fairness.ts'
+import {askerOf, type GrantContext, giveWay, makeRoom, spare} from './fairness.ts'
 import {userFault} from './faults.ts'
 import type {GrantLimits} from './limits.ts'
 import {candidates, type Nic, nicsOf, outsideOf} from './planner/facts.ts'
@@ -20,8 +19,6 @@ import {endPaths, renewPath} from './store/path-steps.ts'
 import {livePath} from './store/paths.ts'
 import {Collision, placePath} from './store/place.ts'
 import type {PathRow} from './store/schema.ts'
-
-type Context = Pick<ServiceContext, 'db' | 'cloud' | 'clock' | 'log' | 'sessions' | 'notify' | 'wakeLater'>
 
 /** The row of a path, and whether what the gate has of it is older. */
 export interface Granted {
@@ -36,25 +33,25 @@ const LETTING_GO_MS = 15_000
 const LETTING_GO_POLL_MS = 1000
 
 /**
- * Writes the row of a path, which the reconciler then makes true. Renews the one that is there when it still
+ * Writes the row of a path, which its gate's worker then makes true. Renews the one that is there when it still
  * fits. Checks the caller's right with the caller's own token.
  *
  * @throws OsSshError NOT_FOUND, DENIED, VM_OFF, VM_NO_ADDRESS, NO_GATE, GATE_FULL, …
  */
 export async function grantPath(
-  context: Context,
+  context: GrantContext,
   caller: Caller,
   request: PathRequest,
   limits: GrantLimits,
 ): Promise<Granted> {
   const key = parsePublicKey(request.public_key)
   if (key.type !== 'ssh-ed25519') throw new OsSshError('USAGE', 'the public key must be of type ssh-ed25519')
-  const patient = Date.now() + LETTING_GO_MS
+  const patient = context.clock() + LETTING_GO_MS
   for (;;) {
     try {
       return await grantNow(context, caller, request, limits)
     } catch (error) {
-      if (!(error instanceof OsSshError) || error.code !== 'BUSY' || Date.now() > patient) throw error
+      if (!(error instanceof OsSshError) || error.code !== 'BUSY' || context.clock() > patient) throw error
       await sleep(LETTING_GO_POLL_MS)
     }
   }
@@ -62,7 +59,7 @@ export async function grantPath(
 
 /** By what is true of the VM now: after a wait it is read again. */
 async function grantNow(
-  context: Context,
+  context: GrantContext,
   caller: Caller,
   request: PathRequest,
   limits: GrantLimits,
@@ -115,7 +112,7 @@ const isConflict = (error: unknown) =>
   /UNIQUE|unique|SQLITE_BUSY/.test(`${(error as {code?: string}).code} ${error}`)
 
 async function tryGrant(
-  context: Context,
+  context: GrantContext,
   caller: Caller,
   request: PathRequest,
   server: Server,
@@ -191,7 +188,7 @@ async function renew(
 
 /** Plans by what is there, and makes room where the gates are full of what nobody uses. */
 async function makePlan(
-  context: Context,
+  context: GrantContext,
   cloud: OpenStack,
   projectId: string,
   nics: readonly Nic[],
@@ -231,7 +228,7 @@ async function newWay(cloud: OpenStack, nics: readonly Nic[], projectId: string)
  *
  * @throws OsSshError VM_UNREACHABLE
  */
-async function leadingOut({db, cloud}: Context, nics: readonly Nic[], gates: readonly GateChoice[]) {
+async function leadingOut({db, cloud}: GrantContext, nics: readonly Nic[], gates: readonly GateChoice[]) {
   const rows = await allGates(db)
   const plugged = new Set((await attachments(db)).flatMap(row => row.port_id ?? []))
   const outside = new Map(

@@ -5,10 +5,15 @@ import {type Logger, pino} from 'pino'
 
 import {OsSshError} from '../errors.ts'
 import type {OpenStack} from '../openstack/index.ts'
+import {Account} from './account.ts'
 import {authenticator} from './api/auth.ts'
 import {createApi} from './api/server.ts'
 import {openCa} from './ca/ca.ts'
+import type {ServiceContext} from './context.ts'
+import {PathEvents} from './events.ts'
 import {GateConnection} from './gates/connection.ts'
+import {Gates} from './gates/gates.ts'
+import {Jobs} from './jobs.ts'
 import type {Fairness, GrantLimits} from './limits.ts'
 import {Reconciler} from './reconciler.ts'
 import {openStore} from './store/open.ts'
@@ -71,15 +76,21 @@ export async function createService(config: ServiceConfig): Promise<RunningServi
   const db = await openStore(config.database ?? join(config.state, 'service.db'))
   const clock = Date.now
   const managementKey = await readKey(config.managementKey)
-  const reconciler = new Reconciler({
-    context: {
-      db,
-      ca: await openCa(join(config.state, 'ca')),
-      cloud: config.cloud,
-      connect: (gate, lost) => new GateConnection(gate, managementKey, lost),
-      log,
-      clock,
-    },
+  const jobs = new Jobs(log)
+  const context: ServiceContext = {
+    db,
+    ca: await openCa(join(config.state, 'ca')),
+    cloud: config.cloud,
+    connect: (gate, lost) => new GateConnection(gate, managementKey, lost),
+    log,
+    clock,
+    jobs,
+    events: new PathEvents(),
+    account: new Account(config.cloud, clock),
+  }
+  const gates = new Gates(context)
+  const reconciler = new Reconciler(context, gates, {
+    tick: 1000,
     grace: (config.grace ?? 10 * 60) * 1000,
     resync: (config.resync ?? 60) * 1000,
     survey: (config.survey ?? 20) * 1000,
@@ -96,8 +107,8 @@ export async function createService(config: ServiceConfig): Promise<RunningServi
   }
   const authenticate = authenticator(config.cloud, clock, config.adminProjects ?? [])
   const api = await createApi({
-    context: reconciler.context,
-    reconciler,
+    context,
+    gates,
     authenticate,
     limits,
     turns: config.fairness && new Turns(),
@@ -109,7 +120,9 @@ export async function createService(config: ServiceConfig): Promise<RunningServi
     url,
     async close() {
       await api.close()
-      await reconciler.stop()
+      // First, so that what is under way on a gate ends.
+      gates.close()
+      await jobs.stop()
       await db.destroy()
     },
   }

@@ -11,7 +11,7 @@ import type {Api, Deps} from '../../src/service/api/deps.ts'
 import {createApi} from '../../src/service/api/server.ts'
 import {type CertificateAuthority, openCa} from '../../src/service/ca/ca.ts'
 import type {ServiceContext} from '../../src/service/context.ts'
-import type {Reconciler} from '../../src/service/reconciler.ts'
+import type {Gates} from '../../src/service/gates/gates.ts'
 import {openStore, type Store} from '../../src/service/store/open.ts'
 import {activatePaths, cutPaths} from '../../src/service/store/path-steps.ts'
 import {path as pathById, pathsOfGate} from '../../src/service/store/paths.ts'
@@ -100,24 +100,26 @@ beforeEach(async () => {
   gate.provision = path => activatePaths(db, [path])
   const context = {
     ...{db, ca, cloud: cloud as OpenStack, clock: () => NOW, log: pino({level: 'silent'})},
-    ...{notify: () => undefined, wakeLater: () => undefined, sessions: async () => new Set<string>()},
-  } as unknown as ServiceContext
-  const reconciler: Partial<Reconciler> = {
-    provision: () => undefined,
-    async wait(path) {
-      await gate.provision(path)
-      return pathById(db, path)
+    events: {
+      emit: () => undefined,
+      async wait(_: unknown, path: string) {
+        await gate.provision(path)
+        return pathById(db, path)
+      },
     },
+    jobs: {once: () => undefined},
+  } as unknown as ServiceContext
+  const gates: Partial<Gates> = {
     async wake(gateId) {
       const over = (await pathsOfGate(db, gateId)).filter(path => path.state === 'ended')
       const ids = over.map(path => path.id)
       if (gate.answers) await cutPaths(db, ids, NOW)
       else await db.updateTable('gates').set({state: 'down'}).execute()
     },
-    dropGate: () => undefined,
+    drop: () => undefined,
   }
   const deps = {
-    ...{context, reconciler, version: '1.2.3', authenticate: authenticator(cloud, () => NOW, [])},
+    ...{context, gates, version: '1.2.3', authenticate: authenticator(cloud, () => NOW, [])},
     limits: {maxLife: 7200, defaultLife: 3600, certLife: 600, paths: 9, attachments: 9},
   }
   api = await createApi(deps as unknown as Deps)

@@ -5,8 +5,8 @@ import type {FastifyBaseLogger, FastifyInstance, FastifyRequest, RawServerDefaul
 
 import type {Caller} from '../caller.ts'
 import type {ServiceContext} from '../context.ts'
+import type {Gates} from '../gates/gates.ts'
 import type {GrantLimits} from '../limits.ts'
-import type {Reconciler} from '../reconciler.ts'
 import type {Turns} from '../turns.ts'
 
 export type Authenticate = (request: FastifyRequest) => Promise<Caller>
@@ -14,7 +14,7 @@ export type Authenticate = (request: FastifyRequest) => Promise<Caller>
 /** What the routes work with. */
 export interface Deps {
   readonly context: ServiceContext
-  readonly reconciler: Reconciler
+  readonly gates: Gates
   readonly authenticate: Authenticate
   readonly limits: GrantLimits
   /** Whose request is next; absent in embedded use. */

@@ -3,8 +3,8 @@ import {randomUUID} from 'node:crypto'
 import {OsSshError} from '../../errors.ts'
 import {hostKeysFromConsole} from '../../ssh/console.ts'
 import {actor, type Caller} from '../caller.ts'
+import {revoke} from '../endings.ts'
 import {userFault} from '../faults.ts'
-import {revoke} from '../revoke.ts'
 import {retireAll} from '../store/attachment-steps.ts'
 import {attachmentViews} from '../store/attachments.ts'
 import {auditPage} from '../store/audit.ts'
@@ -49,26 +49,26 @@ async function consoleKey(cloud: Deps['context']['cloud'], serverId: string): Pr
 }
 
 /** Ends a gate's paths and lets its networks go; the row goes when nothing is plugged in any more. */
-async function removeGate({context, reconciler}: Deps, caller: Caller, id: string): Promise<boolean> {
+async function removeGate({context, gates}: Deps, caller: Caller, id: string): Promise<boolean> {
   const {db, clock} = context
   const gate = await gateById(db, id)
   if (gate === undefined)
     throw new OsSshError('NOT_FOUND', `there is no gate ${id}`, {hint: 'see os-ssh gate list'})
   const paths = await pathsOfGate(db, id)
   await revoke(context, {ids: paths.map(path => path.id)}, {detail: 'gate removed'})
-  await reconciler.wake(id)
+  await gates.wake(id)
   await retireAll(db, id)
   if (!(await removeRow(db, gate, actor(caller), clock()))) {
-    await reconciler.wake(id)
+    await gates.wake(id)
     return false
   }
-  reconciler.dropGate(id)
+  gates.drop(id)
   return true
 }
 
 /** /v1/gates, /v1/attachments, /v1/audit: what operators see and do. */
 export function gateRoutes(api: Api, deps: Deps): void {
-  const {context, reconciler, authenticate} = deps
+  const {context, gates, authenticate} = deps
   const {db} = context
 
   const listed = {response: {200: answers.Gates, ...answers.problems}}
@@ -83,7 +83,7 @@ export function gateRoutes(api: Api, deps: Deps): void {
     const caller = await operator(deps, request)
     const row = await gateRow(deps, request.body)
     await addGate(db, row, actor(caller))
-    await reconciler.wake(row.id)
+    await gates.wake(row.id)
     const view = (await gateViews(db)).find(gate => gate.id === row.id)
     if (view === undefined) throw new OsSshError('BUSY', 'the gate was removed while it was being added')
     return reply.code(201).send(view)

@@ -1,9 +1,10 @@
 import {type ErrorCode, OsSshError} from '../../errors.ts'
 import type {Path, PathGrant, PathRequest, PathState} from '../../protocol/index.ts'
 import {actor, type Caller} from '../caller.ts'
+import {revoke, revokeBarred} from '../endings.ts'
+import {provision} from '../gates/provision.ts'
 import {grantPath} from '../grant.ts'
 import {hostKeys} from '../host-keys.ts'
-import {revoke, revokeBarred} from '../revoke.ts'
 import {auditDenial} from '../store/audit.ts'
 import {bar} from '../store/bars.ts'
 import {gates as allGates, gate as gateById} from '../store/gates.ts'
@@ -66,17 +67,17 @@ async function grant(
   request: PathRequest,
   wait: number,
 ): Promise<Path | PathGrant> {
-  const {context, reconciler, turns} = deps
+  const {context, gates, turns} = deps
   const over = await turns?.take(caller.token.project?.id ?? caller.token.user.id)
   const longest = setTimeout(() => over?.(), TURN_MS)
   try {
-    const {path, renewed} = await grantPath(context, caller, request, deps.limits)
-    reconciler.provision(path)
+    const {path, renewed} = await grantPath({...context, gates}, caller, request, deps.limits)
+    provision(context, gates, path)
     // What the gate has of a path that was asleep may have run out: its new time is there before the answer.
-    if (renewed) await reconciler.wake(path.gate_id)
+    if (renewed) await gates.wake(path.gate_id)
     const [known, row, gate] = await Promise.all([
       hostKeys(context, caller.cloud, path.server_id),
-      reconciler.wait(path.id, context.clock() + wait * 1000),
+      context.events.wait(context, path.id, context.clock() + wait * 1000),
       gateOf(deps, path),
     ])
     if (row === undefined || stateOf(row) === 'ended')
@@ -122,7 +123,7 @@ async function ownPath({context}: Deps, caller: Caller, id: string): Promise<Pat
 
 /** /v1/paths */
 export function pathRoutes(api: Api, deps: Deps): void {
-  const {context, reconciler, authenticate} = deps
+  const {context, gates, authenticate} = deps
   const granted = (caller: Caller, body: PathRequest, wait: number) =>
     grant(deps, caller, body, wait).catch(async error => {
       if (error instanceof OsSshError && REFUSALS.has(error.code))
@@ -148,11 +149,11 @@ export function pathRoutes(api: Api, deps: Deps): void {
     const everybody = all === true || user_id !== undefined || project_id !== undefined
     const {token} = await (everybody ? operator(deps, request) : authenticate(request))
     const whose = everybody ? user_id : token.user.id
-    const [rows, gates] = await Promise.all([
+    const [rows, them] = await Promise.all([
       livePaths(context.db, {user_id: whose, server_id, project_id}),
       allGates(context.db),
     ])
-    const byId = new Map(gates.map(gate => [gate.id, gate]))
+    const byId = new Map(them.map(gate => [gate.id, gate]))
     return {paths: rows.map(row => view(row, byId.get(row.gate_id)))}
   })
 
@@ -189,7 +190,7 @@ export function pathRoutes(api: Api, deps: Deps): void {
     const row = await ownPath(deps, caller, request.params.id)
     await revoke(context, {ids: [row.id]}, {source: caller.source, detail: caller.token.user.name})
     // Answer when the gate has really cut it: that is what the caller wants to know.
-    await reconciler.wake(row.gate_id)
+    await gates.wake(row.gate_id)
     const gate = await gateOf(deps, row)
     const after = await pathById(context.db, row.id)
     if ((after?.state === 'ended' || after?.state === 'failed') && gate?.state === 'down')
@@ -207,7 +208,7 @@ export function pathRoutes(api: Api, deps: Deps): void {
     await bar(context.db, request.query, context.clock())
     const why = {source: caller.source, detail: caller.token.user.name}
     const ended = await revokeBarred(context, why)
-    await Promise.all([...new Set(ended.map(path => path.gate_id))].map(id => reconciler.wake(id)))
+    await Promise.all([...new Set(ended.map(path => path.gate_id))].map(id => gates.wake(id)))
     return {revoked: ended.length}
   })
 }

@@ -7,6 +7,7 @@ import type {ServiceContext} from '../context.ts'
 import {contains} from '../planner/prefix.ts'
 import {leaveGroups, plugAttachment, removeAttachment, writePort} from '../store/attachment-steps.ts'
 import {addressesOnLink, type PortGroups, portGroups} from '../store/attachments.ts'
+import {gate as gateById} from '../store/gates.ts'
 import type {AttachmentRow, GateRow} from '../store/schema.ts'
 
 const DETACH_MS = 30_000
@@ -207,4 +208,15 @@ export async function unplug(context: Plugging, row: AttachmentRow, gate: GateRo
     })
   }
   await removeAttachment(db, row.id)
+}
+
+/** A port is never plugged and unplugged at the same time. */
+export const portJob = (id: string) => `port ${id}`
+
+/** Detaches and deletes the port of an attachment that its gate has forgotten, and then its row. */
+export function letGo(context: ServiceContext, row: AttachmentRow): void {
+  context.jobs.once(portJob(row.id), async () => {
+    const gate = await gateById(context.db, row.gate_id)
+    if (gate !== undefined) await context.account.retry(() => unplug(context, row, gate))
+  })
 }

@@ -2,6 +2,7 @@ import {PassThrough} from 'node:stream'
 
 import {OsSshError} from '../../errors.ts'
 import type {GateLink, ServiceContext} from '../context.ts'
+import {fail} from '../endings.ts'
 import {activatePaths} from '../store/path-steps.ts'
 import {path as rowOf} from '../store/paths.ts'
 import type {AttachmentRow, PathRow} from '../store/schema.ts'
@@ -27,18 +28,23 @@ const DIRECT_HINT =
 /** How to try the VM of a path that needs no attachment: that way stands as long as the gate does. */
 export const directProbe = (path: PathRow): Probe => ({path, seconds: STANDING_S})
 
+type Context = Pick<ServiceContext, 'db' | 'clock' | 'log' | 'events'>
+
 /**
  * Tries the VMs of new paths from the gate and says of each whether it may be used. They share a session, since sshd admits
  * ten a connection (MaxSessions) and a VM that does not answer must hold up nobody.
  */
 export class Prober {
-  readonly #context: ServiceContext
+  readonly #context: Context
+  readonly #onFailed: () => void
   readonly #known = new Set<string>()
   /** Gives probes to the session that takes them in now. */
   #take: ((probes: readonly Probe[]) => void) | undefined
 
-  constructor(context: ServiceContext) {
+  /** @param onFailed called when a path has failed: the gate is to forget it */
+  constructor(context: Context, onFailed: () => void) {
     this.#context = context
+    this.#onFailed = onFailed
   }
 
   /** Probes these unless they are being probed already; returns at once. */
@@ -87,14 +93,15 @@ export class Prober {
     try {
       if (status === 0) {
         await activatePaths(this.#context.db, [path.id])
-        this.#context.notify(path.id)
+        this.#context.events.emit(path.id)
       } else if ((await rowOf(this.#context.db, path.id))?.state === 'pending') {
         const why = status === 1 ? 'refuses the connection' : `does not answer within ${seconds} s`
         const from = path.route === 'direct' ? 'the gate itself' : 'its own network'
         const sentence = `the VM ${why} on ${path.address}, TCP port 22, asked from ${from}`
         // There the gate has no port in the VM's groups: they must admit its address.
         const hint = path.route === 'direct' ? {hint: DIRECT_HINT} : {}
-        await this.#context.fail([path.id], new OsSshError('VM_UNREACHABLE', sentence, hint))
+        const fault = new OsSshError('VM_UNREACHABLE', sentence, hint)
+        if ((await fail(this.#context, [path.id], fault)).length > 0) this.#onFailed()
       }
     } catch (err) {
       this.#context.log.error({err}, 'what a probe said could not be written down')

@@ -1,6 +1,7 @@
 import {OsSshError} from '../../errors.ts'
 import {Rounds} from '../../system/rounds.ts'
 import type {GateLink, ServiceContext} from '../context.ts'
+import {fail} from '../endings.ts'
 import {readyAttachments} from '../store/attachment-steps.ts'
 import {attachments as attachmentsOf, pendingBy} from '../store/attachments.ts'
 import {gate as gateById, gateDown, gateUp, noteClock} from '../store/gates.ts'
@@ -9,6 +10,7 @@ import {cutPaths, releasePaths} from '../store/path-steps.ts'
 import {pathsOfGate} from '../store/paths.ts'
 import type {AttachmentRow, GateRow, PathRow} from '../store/schema.ts'
 import {login} from './addresses.ts'
+import {letGo} from './attachments.ts'
 import {directProbe, Prober, probeOf} from './prober.ts'
 import {renderAccounts, renderGate, renderSessions} from './render.ts'
 import {QUARANTINE_MS} from './times.ts'
@@ -42,7 +44,7 @@ export class GateWorker {
   constructor(gateId: string, context: ServiceContext) {
     this.gateId = gateId
     this.#context = context
-    this.#prober = new Prober(context)
+    this.#prober = new Prober(context, () => this.#later(0))
     this.#rounds = new Rounds(() =>
       this.#reconcile()
         .catch(error => this.#down(error))
@@ -53,6 +55,11 @@ export class GateWorker {
   /** Asks for a round that begins after this call; resolves when it has ended. Never rejects: faults go to the paths. */
   wake(): Promise<void> {
     return this.#rounds.ask()
+  }
+
+  /** Another round, ms from now. */
+  #later(ms: number): void {
+    this.#context.jobs.later(ms, () => this.wake())
   }
 
   /** Forget what was applied: the next round sends the whole state. */
@@ -131,7 +138,7 @@ export class GateWorker {
       const address = {host: gate.host, port: gate.port, login: gate.login, hostKey: gate.host_key}
       const lost = () => {
         this.forget()
-        if (!this.#closed) this.#context.wakeLater(this.gateId, 1000)
+        if (!this.#closed) this.#later(1000)
       }
       this.#connection = {to, link: this.#context.connect(address, lost)}
     }
@@ -201,10 +208,10 @@ export class GateWorker {
       const since = this.#nicSince.get(row.id) ?? clock()
       this.#nicSince.set(row.id, since)
       const waiting = paths.filter(p => p.attachment_id === row.id && p.state === 'pending').map(p => p.id)
-      if (clock() - since < NIC_MS) this.#context.wakeLater(this.gateId, NIC_POLL_MS)
+      if (clock() - since < NIC_MS) this.#later(NIC_POLL_MS)
       else {
         const fault = new OsSshError('NIC_MISSING', 'the network interface did not appear in the gate')
-        await this.#context.fail(waiting, fault)
+        if ((await fail(this.#context, waiting, fault)).length > 0) this.#later(0)
         this.#nicSince.delete(row.id)
       }
     }
@@ -229,7 +236,7 @@ export class GateWorker {
 
   /** The gate has forgotten these: now Nova and Neutron may. */
   async #removed(attachments: readonly AttachmentRow[]): Promise<void> {
-    for (const row of attachments) if (row.state === 'removing') this.#context.unplug(row)
+    for (const row of attachments) if (row.state === 'removing') letGo(this.#context, row)
   }
 
   /** @param time the gate's, epoch ms, whole seconds */
@@ -255,11 +262,12 @@ export class GateWorker {
     await gateDown(db, this.gateId, reason)
     const waiting = await pathsOfGate(db, this.gateId)
     const fault = error instanceof OsSshError ? error : new OsSshError('GATE_DOWN', reason)
-    await this.#context.fail(
+    await fail(
+      this.#context,
       waiting.filter(p => p.state === 'pending').map(p => p.id),
       fault,
     )
-    this.#context.wakeLater(this.gateId, 5000)
+    this.#later(5000)
   }
 }
 

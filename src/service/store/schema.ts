@@ -7,7 +7,7 @@ import type {AttachmentState, GateState, PathPhase} from './lifecycle.ts'
 /*
  * The whole state of the service. Times are epoch ms, lists are JSON text; both read the same from SQLite and
  * PostgreSQL. A `Table` is what the database holds, a `Row` what this folder hands out. The rows are the *desired* state: a
- * grant writes them first, the reconciler makes them true.
+ * grant writes them first, the gates' workers make them true.
  */
 
 export interface GateTable {

@@ -9,8 +9,9 @@ import {
   type Token,
 } from '../../../src/openstack/index.ts'
 import type {Caller} from '../../../src/service/caller.ts'
+import {revokeBarred} from '../../../src/service/endings.ts'
+import {PathEvents} from '../../../src/service/events.ts'
 import {grantPath} from '../../../src/service/grant.ts'
-import {revokeBarred} from '../../../src/service/revoke.ts'
 import {bar} from '../../../src/service/store/bars.ts'
 import type {Store} from '../../../src/service/store/open.ts'
 import {cutPaths, endPaths, releasePaths} from '../../../src/service/store/path-steps.ts'
@@ -78,9 +79,8 @@ const context = () => ({
   db,
   clock: () => now,
   log: pino({level: 'silent'}),
-  sessions: async () => busy,
-  notify: () => undefined,
-  wakeLater: () => undefined,
+  events: new PathEvents(),
+  gates: {sessions: async () => busy, wakeFor: () => undefined},
 })
 const ask = async (who: Caller, change: object = {}, more: object = {}) =>
   (await grantPath(context(), who, {server_id: 's1', public_key: key, ...change}, {...limits, ...more})).path

@@ -56,10 +56,10 @@ function prober(): Prober {
   const context = {
     db,
     log: pino({level: 'silent'}),
-    notify: tell,
-    fail: async (ids: string[]) => ids.forEach(tell),
+    clock: () => 0,
+    events: {emit: tell},
   }
-  return new Prober(context as unknown as ServiceContext)
+  return new Prober(context as unknown as ServiceContext, () => undefined)
 }
 
 /** A path to an alias that answers, by a refusal at least, or to one of no link, which no connection leads to. */
@@ -97,6 +97,7 @@ it('a path is probed once at a time, and the session ends with its last', async 
   if (shells[0]?.exitCode === null) await once(shells[0], 'close')
   expect(told).toEqual([probe.path.id])
   // Asked again afterwards, it is a new probe.
+  await db.updateTable('paths').set({state: 'pending'}).execute()
   one.probe(link, [probe])
   await until(2)
   expect(shells).toHaveLength(2)

@@ -12,7 +12,6 @@ import {GateWorker} from '../../../src/service/gates/worker.ts'
 import {attachment} from '../../../src/service/store/attachments.ts'
 import {gate} from '../../../src/service/store/gates.ts'
 import {openStore, type Store} from '../../../src/service/store/open.ts'
-import {failPaths} from '../../../src/service/store/path-steps.ts'
 import {path} from '../../../src/service/store/paths.ts'
 import {generateKeyPair} from '../../../src/ssh/keys.ts'
 import {attachmentRow, gateRow, pathRow} from '../../support/rows.ts'
@@ -30,8 +29,9 @@ let sent: string[]
 let scripts: string[]
 /** What it says to the state that it is given. */
 let answer: () => {status: number; stdout: string; stderr: string}
-let woken: [string, number][]
-let unplugged: string[]
+/** In how many ms it wants another round, and what it wants done beside. */
+let woken: number[]
+let jobs: string[]
 let lost: () => void
 
 const applied = (lines = '', seconds = Math.floor(now / 1000)) => ({
@@ -55,7 +55,7 @@ afterAll(() => rmSync(home, {recursive: true}))
 beforeEach(async () => {
   db = await openStore(':memory:')
   now = Date.UTC(2026, 10, 25)
-  ;[sent, scripts, woken, unplugged] = [[], [], [], []]
+  ;[sent, scripts, woken, jobs] = [[], [], [], []]
   answer = applied
   const connect: ServiceContext['connect'] = (_, onLost) => {
     lost = onLost
@@ -69,11 +69,9 @@ beforeEach(async () => {
     }
   }
   const context = {
-    ...{db, ca, connect, clock: () => now, log: pino({level: 'silent'}), notify: () => undefined},
-    wakeLater: (id: string, ms: number) => woken.push([id, ms]),
-    fail: (ids: readonly string[], fault: OsSshError) =>
-      failPaths(db, ids, {code: fault.code, message: fault.message}, now),
-    unplug: ({id}: {id: string}) => unplugged.push(id),
+    ...{db, ca, connect, clock: () => now, log: pino({level: 'silent'})},
+    jobs: {later: (ms: number) => woken.push(ms), once: (name: string) => jobs.push(name)},
+    events: {emit: () => undefined},
   }
   worker = new GateWorker('g', context as unknown as ServiceContext)
   await gateRow(db, {
@@ -109,7 +107,7 @@ it('gives it all again after the connection was lost, and when it is told to', a
   answer = () => applied('attachment 0 ready\n')
   await round()
   lost()
-  expect(woken).toEqual([['g', 1000]])
+  expect(woken).toEqual([1000])
   expect(await round()).toEqual(['accounts', 'state base os-ssh-0'])
   worker.forget()
   expect(await round()).toEqual(['accounts', 'state base os-ssh-0'])
@@ -140,7 +138,7 @@ it.each([
   await round()
   expect(await gate(db, 'g')).toMatchObject({state: 'down', reason})
   expect(await path(db, PATH)).toMatchObject({state: 'failed', error: {code: 'GATE_DOWN', message: reason}})
-  expect(woken).toEqual([['g', 5000]])
+  expect(woken).toEqual([5000])
   answer = () => applied('attachment 0 ready\n')
   expect(await round()).toEqual(['accounts', 'state base os-ssh-0'])
   expect(await gate(db, 'g')).toMatchObject({state: 'ready', reason: null})
@@ -153,10 +151,7 @@ it('waits for an interface that Nova has promised, 20 s and no longer', async ()
   await round()
   now += 19_000
   await round()
-  expect(woken).toEqual([
-    ['g', 100],
-    ['g', 100],
-  ])
+  expect(woken).toEqual([100, 100])
   expect((await path(db, PATH))?.state).toBe('pending')
   now += 1000
   await round()
@@ -190,10 +185,10 @@ it('lets go of a network only when the gate has forgotten it', async () => {
   await attachmentRow(db, {...plugged, state: 'removing'})
   answer = () => ({status: 1, stdout: '', stderr: ''})
   await round()
-  expect(unplugged).toEqual([])
+  expect(jobs).toEqual([])
   answer = applied
   await round()
-  expect(unplugged).toEqual(['a'])
+  expect(jobs).toEqual(['port a'])
 })
 
 it('knows how far the gate’s clock is ahead, where that matters', async () => {
