@@ -198,7 +198,7 @@ export function renderGate(desired: DesiredGate): string {
 
 /** The script that makes the accounts of this pool. */
 export function renderAccounts(logins: readonly string[]): string {
-  return render('accounts.sh.eta', {group: GROUP, logins})
+  return render('accounts.sh.eta', {dir: DIR, group: GROUP, logins})
 }
 
 /** The script that names the accounts with a connection, one a line. */
