@@ -8,7 +8,7 @@ import {withLock} from '../system/lock.ts'
 import {checkGrant} from './grant.ts'
 import {pinGranted} from './host-keys.ts'
 import {ensureIdentity} from './identity.ts'
-import {freshPath, now, type PathFile, pathFiles, readPath, writtenAt} from './path-files.ts'
+import {type FailedPath, freshPath, now, type PathFile, pathFiles, readPath} from './path-files.ts'
 import type {Session} from './session.ts'
 import {writePath} from './write-path.ts'
 
@@ -22,19 +22,19 @@ const LAST_MOMENT = 30
 /**
  * A usable path to a VM: the one there is while it is young, else a renewed or new one from the service. Ten callers at
  * once ask the service once. When the service is away, an older path serves until it expires.
- * @param failedAt since when the path that there is does not work, epoch ms
+ * @param failed the path that does not work, if it is still the one that there is
  * @throws OsSshError whatever the service says, NOT_LOGGED_IN, HOST_KEY, NO_KEYCHAIN
  */
 export async function ensurePath(
   session: Session,
   serverId: string,
   wanted: Pick<PathRequest, 'network_id' | 'life'> = {},
-  {failedAt, patience = PATIENCE}: {failedAt?: number | undefined; patience?: number | undefined} = {},
+  {failed, patience = PATIENCE}: {failed?: FailedPath | undefined; patience?: number | undefined} = {},
 ): Promise<PathFile> {
   return withLock(pathFiles(session.directory, serverId).lock, async () => {
     const there = await freshPath(session.directory, serverId)
     // One that failed is of no use, unless another process has got it anew meanwhile.
-    const works = failedAt === undefined || (await writtenAt(session.directory, serverId)) > failedAt
+    const works = failed === undefined || failed.id !== there?.id || failed.expires !== there.expires
     if (there && works && Object.keys(wanted).length === 0) return there
     const identity = await ensureIdentity(session)
     try {
@@ -46,7 +46,7 @@ export async function ensurePath(
       return path
     } catch (error) {
       // The older path is what has just failed.
-      if (failedAt !== undefined) throw error
+      if (failed !== undefined) throw error
       const old = await readPath(session.directory, serverId)
       if (!(error instanceof OsSshError) || error.code !== 'SERVICE_DOWN') throw error
       if (!old || old.expires - now() < LAST_MOMENT) throw error

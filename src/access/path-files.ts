@@ -1,4 +1,4 @@
-import {readdir, stat, unlink} from 'node:fs/promises'
+import {readdir, unlink} from 'node:fs/promises'
 import {join} from 'node:path'
 
 import {ensureAgent} from '../ssh/agent.ts'
@@ -39,6 +39,9 @@ export interface PathFile extends Hop {
   readonly id: string
 }
 
+/** Which path did not work: what of its file is another one's when somebody has got it anew. */
+export type FailedPath = Pick<PathFile, 'id' | 'expires'>
+
 /** The time as a path's file has it, epoch s. */
 export const now = () => Math.floor(Date.now() / 1000)
 
@@ -49,14 +52,6 @@ export async function readPath(directory: string, serverId: string): Promise<Pat
   const [until, alias, port, gate, expires, id] = text?.trim().split(' ') ?? []
   if (!until || !alias || !port || !gate || !expires || !id) return undefined
   return {until: Number(until), alias, port: Number(port), gate, expires: Number(expires), id, config}
-}
-
-/** When the path to a VM was written, epoch ms; 0 without one. */
-export async function writtenAt(directory: string, serverId: string): Promise<number> {
-  return stat(pathFiles(directory, serverId).state).then(
-    file => file.mtimeMs,
-    () => 0,
-  )
 }
 
 /** Whether a path can be used as it is, without a word to anybody: it is young, its VM's host key is pinned, and the agent is there. */

@@ -8,15 +8,15 @@ import {packageRoot, runtimeDirectory, stateDirectory} from '../system/directori
 import {makeDirectory, writeAtomic} from '../system/files.ts'
 import {withLock} from '../system/lock.ts'
 import {replaceProcess} from '../system/process.ts'
-import {freshPath, type PathFile} from './path-files.ts'
+import {type FailedPath, freshPath, type PathFile} from './path-files.ts'
 
-/** What a ProxyCommand says: `proxy CLOUD VM_UUID [KEYCHAIN] [--again=SECONDS]`. */
+/** What a ProxyCommand says: `proxy CLOUD VM_UUID [KEYCHAIN] [--again=SECONDS:PATH:EXPIRES]`. */
 export interface ProxyArguments {
   readonly cloud: string
   readonly serverId: string
   readonly keychain?: string | undefined
-  /** The path that looked fresh has just failed, after so many s. */
-  readonly again?: number | undefined
+  /** The path that looked fresh has just failed: after how many s, and which it was. */
+  readonly again?: (FailedPath & {readonly seconds: number}) | undefined
 }
 
 /** All of it takes no longer than this, s: ssh's user waits. */
@@ -26,15 +26,18 @@ const LOGIN = 45_000
 /** What the hop itself may take of it, s (ConnectTimeout of the gate's Host). */
 const HOP = 10
 
+const AGAIN = /^--again=(\d{1,4}):([0-9a-f-]{36}):(\d{1,12})$/
+
 /** @throws OsSshError USAGE */
 export function proxyArguments(words: readonly string[]): ProxyArguments {
-  const again = words.find(word => /^--again=\d{1,4}$/.test(word))
+  const again = words.find(word => AGAIN.test(word))
   const [cloud, serverId = '', keychain, ...more] = words.filter(word => word !== again)
   if (!cloud || !isUuid(serverId) || more.length > 0) {
     throw new OsSshError('USAGE', 'proxy CLOUD VM_UUID [KEYCHAIN] is for ssh: see os-ssh config')
   }
-  const failed = again === undefined ? {} : {again: Number(again.slice('--again='.length))}
-  return {cloud, serverId, keychain, ...failed}
+  const [, seconds, id, expires] = AGAIN.exec(again ?? '') ?? []
+  if (!seconds || !id || !expires) return {cloud, serverId, keychain}
+  return {cloud, serverId, keychain, again: {seconds: Number(seconds), id, expires: Number(expires)}}
 }
 
 /**
@@ -60,11 +63,12 @@ async function renewed(
     import('./session.ts'),
     import('./ensure-path.ts'),
   ])
-  const failedAt = again === undefined ? undefined : Date.now() - again * 1000
-  const patience = again === undefined ? undefined : Math.max(HOP, PATIENCE - HOP - again) * 1000
+  const patience = again === undefined ? undefined : Math.max(HOP, PATIENCE - HOP - again.seconds) * 1000
   const options = {cloud, keychain, needsKey: true, ...talk, timeout: patience}
   const renew = (more: Pick<Conversation, 'ask'>) =>
-    withSession({...options, ...more}, session => ensurePath(session, serverId, {}, {failedAt, patience}))
+    withSession({...options, ...more}, session =>
+      ensurePath(session, serverId, {}, {failed: again, patience}),
+    )
   return renew({}).catch(async error => {
     if (ask === undefined || !(error instanceof OsSshError) || error.code !== 'NOT_LOGGED_IN') throw error
     // What is configured is wrong: there is nothing to ask for.

@@ -81,9 +81,9 @@ test.each([
   program('node')
   writeFileSync(join(bin, 'node'), '#!/bin/sh\necho node "$@"; cat\n')
   const {stdout, stderr, status} = started(`${root}bin/proxy`, ['lab', id, 'agent'], {}, 'SSH-2.0-client')
-  // It says how long it took, s: a busy machine may pass a second's end meanwhile.
-  expect({stdout: stdout.replace('--again=1', '--again=0'), stderr, status}).toEqual({
-    stdout: `${asking.trimEnd()} --again=0\nSSH-2.0-client`,
+  // It says how long it took, s, and which path: a busy machine may pass a second's end meanwhile.
+  expect({stdout: stdout.replace('--again=1:', '--again=0:'), stderr, status}).toEqual({
+    stdout: `${asking.trimEnd()} --again=0:path-1:9\nSSH-2.0-client`,
     stderr: '',
     status: 0,
   })

@@ -1,0 +1,90 @@
+import {mkdirSync, mkdtempSync, rmSync, writeFileSync} from 'node:fs'
+import {tmpdir} from 'node:os'
+import {join} from 'node:path'
+
+import {afterAll, beforeAll, beforeEach, expect, test} from '@jest/globals'
+
+import {ensurePath} from '../../../src/access/ensure-path.ts'
+import {pathFiles} from '../../../src/access/path-files.ts'
+import {proxyArguments} from '../../../src/access/proxy.ts'
+import type {Session} from '../../../src/access/session.ts'
+import {OsSshError} from '../../../src/errors.ts'
+import {ensureAgent, stopAgent} from '../../../src/ssh/agent.ts'
+import {generateKeyPair} from '../../../src/ssh/keys.ts'
+
+/* Which path is taken when the one that there is has just failed. */
+
+const VM = '3f2a7c1e-0000-4000-8000-000000000001'
+const [DEAD, NEW] = ['00000000-0000-4000-8000-00000000000a', '00000000-0000-4000-8000-00000000000b']
+const home = mkdtempSync(join(tmpdir(), 'os-ssh-ensure-'))
+const directory = join(home, 'run')
+const later = Math.floor(Date.now() / 1000) + 3600
+const was = process.env['HOME']
+let asked: number
+
+const session = {
+  name: 'mine',
+  directory,
+  keychain: {kind: 'agent'},
+  say: () => undefined,
+  progress: () => undefined,
+  token: async () => ({user: {id: 'u', name: 'alice'}}),
+  service: async () => ({
+    async request() {
+      asked++
+      throw new OsSshError('SERVICE_DOWN', 'the service was asked')
+    },
+  }),
+} as unknown as Session
+
+const write = (id: string) =>
+  writeFileSync(pathFiles(directory, VM).state, `${later} 100.64.0.16 22 gate ${later} ${id}\n`)
+
+beforeAll(async () => {
+  process.env['HOME'] = home
+  mkdirSync(directory, {mode: 0o700})
+  mkdirSync(`${home}/.ssh/os-ssh`, {recursive: true, mode: 0o700})
+  writeFileSync(`${home}/.ssh/os-ssh/known_hosts`, `${VM} ssh-ed25519 AAAA\n`)
+  await (await ensureAgent(directory)).add(generateKeyPair('k').privateKey, 600)
+})
+afterAll(async () => {
+  process.env['HOME'] = was
+  await stopAgent(directory)
+  rmSync(home, {recursive: true})
+})
+beforeEach(() => {
+  asked = 0
+})
+
+test('one that is fresh is taken without a word to anybody', async () => {
+  write(DEAD)
+  expect(await ensurePath(session, VM)).toMatchObject({id: DEAD})
+  expect(asked).toBe(0)
+})
+
+test('one that has failed is not, however young its file is', async () => {
+  // Its user may have got it, and lost it, within the same second.
+  write(DEAD)
+  const failed = {id: DEAD, expires: later}
+  await expect(ensurePath(session, VM, {}, {failed})).rejects.toMatchObject({code: 'SERVICE_DOWN'})
+  expect(asked).toBe(1)
+})
+
+test.each([
+  ['another one', {id: NEW, expires: later}],
+  ['the same one renewed', {id: DEAD, expires: later - 1}],
+])('unless another process has got %s meanwhile', async (_, failed) => {
+  write(DEAD)
+  expect(await ensurePath(session, VM, {}, {failed})).toMatchObject({id: DEAD})
+  expect(asked).toBe(0)
+})
+
+test('bin/proxy says which one has failed, and after how long', () => {
+  expect(proxyArguments(['mine', VM, `--again=7:${DEAD}:${later}`])).toEqual({
+    cloud: 'mine',
+    serverId: VM,
+    again: {seconds: 7, id: DEAD, expires: later},
+  })
+  for (const words of [['--again=7'], [`--again=7:${DEAD};reboot:1`], ['--again=7:::']])
+    expect(() => proxyArguments(['mine', VM, 'agent', ...words])).toThrow(OsSshError)
+})
