@@ -1,10 +1,9 @@
 import {afterAll, beforeAll, expect, it, jest} from '@jest/globals'
 
-import type {PathGrant, Problem} from '../../src/protocol/index.ts'
+import type {PathGrant} from '../../src/protocol/index.ts'
 import {generateKeyPair} from '../../src/ssh/keys.ts'
 import {GateClient} from '../support/gate-client.ts'
 import {eventually} from '../support/run.ts'
-import {whySilent} from '../support/site.ts'
 import {World} from '../support/world.ts'
 
 /* kill -9 of the service while it makes a path, earlier and later: the next start finishes or removes everything. */
@@ -36,18 +35,6 @@ async function traces() {
 }
 const clean = {ports: [], interfaces: 1, attachments: 0, namespaces: '', links: 'eth0\nlo', principals: ''}
 
-/**
- * A path; a floating IP of the real cloud that leads nowhere for some seconds (seen once in dozens of runs) is told and not taken
- * for the service's fault.
- */
-async function granted(body: object) {
-  const ask = () => world.api<PathGrant & Problem>('tenant1', 'POST', '/v1/paths', body)
-  const first = await ask()
-  if (first.code !== 'GATE_DOWN') return first
-  process.stderr.write(`${first.detail}${await whySilent(world.site.gates[0]?.host ?? '')}\n`)
-  return eventually(ask, ({code}) => code !== 'GATE_DOWN', 60_000)
-}
-
 // ms after the request; a grant on a new network takes some 400 ms, so these fall into its steps
 it.each([5, 20, 40, 60, 80, 110, 150, 200, 260, 330, 400, 500])(
   'kill -9 after %i ms leaves nothing behind',
@@ -60,8 +47,8 @@ it.each([5, 20, 40, 60, 80, 110, 150, 200, 260, 330, 400, 500])(
     await world.startService('service', flags)
 
     // What was begun is finished, so the same request now gets an answer that works …
-    const grant = await granted(body)
-    expect(grant).toMatchObject({status: 201, state: 'active'})
+    const grant = await world.api<PathGrant>('tenant1', 'POST', '/v1/paths', body, 201)
+    expect(grant.state).toBe('active')
     // … and when it is given back, nothing is left.
     await world.api('tenant1', 'DELETE', `/v1/paths/${grant.id}`, undefined, 204)
     expect(await eventually(traces, found => JSON.stringify(found) === JSON.stringify(clean))).toEqual(clean)
@@ -69,9 +56,8 @@ it.each([5, 20, 40, 60, 80, 110, 150, 200, 260, 330, 400, 500])(
 )
 
 it('a gate that lost everything is healed by the next round', async () => {
-  const key = generateKeyPair('alice')
-  const grant = await granted({server_id: world.server('t1-web'), public_key: key.publicKey})
-  const client = new GateClient(world, {...grant, key})
+  const grant = await world.grant('tenant1', 't1-web')
+  const client = new GateClient(world, grant)
   await onGate(
     'for n in /run/netns/os-ssh-*; do ip netns exec ${n##*/} nft flush ruleset; done; nft flush ruleset; rm -f /etc/os-ssh/principals/*',
   )

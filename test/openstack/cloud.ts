@@ -46,7 +46,7 @@ export async function up(backend: Backend, say: Say): Promise<Site> {
   await hardware()
   await whenAgentsLive(backend)
   say('the agents are alive; making tenants and machines')
-  return topology(backend, say)
+  return topology(backend)
 }
 
 const answers = async (url: string) => (await fetch(url).catch(() => undefined)) !== undefined

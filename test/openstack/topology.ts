@@ -6,7 +6,6 @@ import {cloudsFile, login, sshEndpoint} from './identity.ts'
 import {type Backend, dir, external} from './place.ts'
 import {listening, until} from './processes.ts'
 import type {Json, Rest} from './rest.ts'
-import {wayTo} from './way.ts'
 
 /** What tests need to know of the cloud, as the lab says it of itself. Also in site.json. */
 export interface Site
@@ -28,7 +27,7 @@ const gateNetworks = {
 } as const
 
 /** The tenants that the lab has too, made through the real APIs; the gates behind floating IPs. */
-export async function topology(backend: Backend, say: (line: string) => void): Promise<Site> {
+export async function topology(backend: Backend): Promise<Site> {
   const admin = await login('admin')
   const keys = newKeys()
   for (const [name, pair] of Object.entries(keys)) {
@@ -53,7 +52,7 @@ export async function topology(backend: Backend, say: (line: string) => void): P
   for (const {owner, name, off} of servers)
     if (off) await projects[owner].user.nova('POST', `servers/${named(name).id}/action`, {'os-stop': null})
   const addresses = await Promise.all(gates.map(({name, last}) => floatingIp(admin, named(name), ext(last))))
-  for (const address of addresses) await reachable(admin, address, say)
+  for (const host of addresses) await until(`the gate at ${host}`, () => listening(22, host), 60)
   const site: Site = {
     name: 'openstack',
     backend,
@@ -159,16 +158,11 @@ async function placed(admin: Rest, router: string): Promise<void> {
   }
 }
 
-interface FloatingIp {
-  readonly id: string
-  readonly port_id: string
-  readonly floating_ip_address: string
-}
-
-async function floatingIp(admin: Rest, server: Made, address: string): Promise<FloatingIp> {
+/** Gives a server a floating IP; its address. */
+async function floatingIp(admin: Rest, server: Made, address: string): Promise<string> {
   const {ports} = await admin.neutron('GET', `ports?device_id=${server.id}`)
   const {networks} = await admin.neutron('GET', 'networks?name=public')
-  const {floatingip} = await admin.neutron('POST', 'floatingips', {
+  await admin.neutron('POST', 'floatingips', {
     floatingip: {
       floating_network_id: networks[0].id,
       floating_ip_address: address,
@@ -176,30 +170,7 @@ async function floatingIp(admin: Rest, server: Made, address: string): Promise<F
       project_id: server.project_id,
     },
   })
-  return floatingip
-}
-
-/**
- * Waits for a gate's sshd behind its floating IP. Of some thirty clouds one never led there: the L3 agent is told once, by a
- * message, and what it has missed it looks for only much later. So the address is taken off and put on again.
- */
-async function reachable(
-  admin: Rest,
-  {id, port_id, floating_ip_address: host}: FloatingIp,
-  say: (line: string) => void,
-) {
-  for (let left = 2; ; left--) {
-    try {
-      return await until(`the gate at ${host}`, () => listening(22, host), 60)
-    } catch (error) {
-      const {floatingip} = await admin.neutron('GET', `floatingips/${id}`)
-      say(`${(error as Error).message}; floating IP ${floatingip.status}, router ${floatingip.router_id}`)
-      say(await wayTo(host))
-      if (left === 0) throw error
-    }
-    await admin.neutron('PUT', `floatingips/${id}`, {floatingip: {port_id: null}})
-    await admin.neutron('PUT', `floatingips/${id}`, {floatingip: {port_id}})
-  }
+  return address
 }
 
 /** A project through the eyes of its user, and of an admin where only one may. */

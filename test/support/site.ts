@@ -2,7 +2,6 @@ import {type LabInfo, labDown, labUp} from '../../lab/index.ts'
 import {site as openstackSite} from '../openstack/cloud.ts'
 import {reset, touch} from '../openstack/reset.ts'
 import type {Site as RealSite} from '../openstack/topology.ts'
-import {wayTo} from '../openstack/way.ts'
 
 /** A cloud that tests run on: the lab, or the real one. `api` takes faults (lab/api/faults.ts), which only the lab's does. */
 export type Site = Omit<RealSite, 'backend' | 'servers'> &
@@ -40,9 +39,4 @@ export async function openSite(name: string, use: {readonly asks: boolean} = {as
 /** The lab goes; the real cloud stays, for the next file. */
 export async function closeSite(site: Site): Promise<void> {
   if (testCloud === 'lab') await labDown({name: site.name})
-}
-
-/** Why may a gate at this address not answer? For the message of a test that fails by it. */
-export async function whySilent(host: string): Promise<string> {
-  return testCloud === 'lab' ? '' : `\n${await wayTo(host)}`
 }
