@@ -26,6 +26,9 @@ const aims: Record<string, string> = {
   'grant-reuse': '<= 100 ms',
   'grant-attach': '<= 600 ms',
   'service-rss': '<= 150 MB',
+  'load-grants': '>= 150/s',
+  'load-growth': '<= 1.2',
+  'load-revoke': '<= 250 ms',
 }
 
 export const median = (values: readonly number[]): number => {

@@ -54,50 +54,34 @@ export async function path(db: Store, id: string): Promise<PathRow | undefined> 
   return row && decodePath(row)
 }
 
-/** Live paths, oldest first; those that fit `which`. */
-export async function livePaths(db: Store, which: Which = {}): Promise<PathRow[]> {
-  let query = db.selectFrom('paths').selectAll().where('state', 'in', LIVE)
-  for (const [column, value] of Object.entries(which))
-    if (value !== undefined) query = query.where(column as keyof Which, '=', value)
+type Columns = 'user_id' | 'server_id' | 'project_id' | 'gate_id' | 'attachment_id'
+
+/** Paths in these states that fit, oldest first. */
+async function pathsIn(
+  db: Store,
+  states: readonly PathRow['state'][],
+  which: Partial<Record<Columns, string | readonly string[] | undefined>>,
+): Promise<PathRow[]> {
+  let query = db.selectFrom('paths').selectAll().where('state', 'in', states)
+  for (const [column, value] of Object.entries(which)) {
+    if (typeof value === 'string') query = query.where(column as Columns, '=', value)
+    else if (value !== undefined) query = query.where(column as Columns, 'in', value)
+  }
   return (await query.orderBy('serial').execute()).map(decodePath)
 }
 
+/** Live paths, oldest first; those that fit `which`. */
+export const livePaths = (db: Store, which: Which = {}) => pathsIn(db, LIVE, {...which})
+
 /** Live paths by these attachments, oldest first. */
-export async function livePathsBy(db: Store, attachmentIds: readonly string[]): Promise<PathRow[]> {
-  if (attachmentIds.length === 0) return []
-  const rows = await db
-    .selectFrom('paths')
-    .selectAll()
-    .where('attachment_id', 'in', attachmentIds)
-    .where('state', 'in', LIVE)
-    .orderBy('serial')
-    .execute()
-  return rows.map(decodePath)
-}
+export const livePathsBy = (db: Store, ids: readonly string[]) =>
+  ids.length === 0 ? Promise.resolve([]) : pathsIn(db, LIVE, {attachment_id: ids})
 
 /** Paths of a gate that still hold something on it: live ones, and ended ones until they are released. */
-export async function pathsOfGate(db: Store, gateId: string): Promise<PathRow[]> {
-  const rows = await db
-    .selectFrom('paths')
-    .selectAll()
-    .where('gate_id', '=', gateId)
-    .where('state', 'in', HELD)
-    .orderBy('serial')
-    .execute()
-  return rows.map(decodePath)
-}
+export const pathsOfGate = (db: Store, gate_id: string) => pathsIn(db, HELD, {gate_id})
 
 /** Paths of a user that still hold something on a gate. */
-export async function pathsOfUser(db: Store, userId: string): Promise<PathRow[]> {
-  const rows = await db
-    .selectFrom('paths')
-    .selectAll()
-    .where('user_id', '=', userId)
-    .where('state', 'in', HELD)
-    .orderBy('serial')
-    .execute()
-  return rows.map(decodePath)
-}
+export const pathsOfUser = (db: Store, user_id: string) => pathsIn(db, HELD, {user_id})
 
 /**
  * What may not be given to a new path of this gate. Aliases too go by the gate and not by the attachment: a slot is taken
