@@ -15,6 +15,9 @@ const INTAKE_MS = 20_000
 const STANDING_S = 5
 const FRESH_S = 20
 
+/** A VM that has answered is not asked again for so long, ms: the next path to it goes the same way. */
+const ANSWERED_MS = 10_000
+
 /** How to try this path's VM behind this attachment. @param now epoch ms */
 export function probeOf(path: PathRow, attachment: AttachmentRow, now: number): Probe {
   const {wired_at} = attachment
@@ -30,6 +33,9 @@ export const directProbe = (path: PathRow): Probe => ({path, seconds: STANDING_S
 
 type Context = Pick<ServiceContext, 'db' | 'clock' | 'log' | 'events'>
 
+/** A VM as it is reached from this gate. */
+const vmOf = ({attachment_id, address}: PathRow) => `${attachment_id} ${address}`
+
 /**
  * Tries the VMs of new paths from the gate and says of each whether it may be used. They share a session, since sshd admits
  * ten a connection (MaxSessions) and a VM that does not answer must hold up nobody.
@@ -38,6 +44,8 @@ export class Prober {
   readonly #context: Context
   readonly #onFailed: () => void
   readonly #known = new Set<string>()
+  /** When VMs last answered, epoch ms. */
+  readonly #answered = new Map<string, number>()
   /** Gives probes to the session that takes them in now. */
   #take: ((probes: readonly Probe[]) => void) | undefined
 
@@ -50,10 +58,21 @@ export class Prober {
   /** Probes these unless they are being probed already; returns at once. */
   probe(link: GateLink, probes: readonly Probe[]): void {
     const anew = probes.filter(({path}) => !this.#known.has(path.id))
-    if (anew.length === 0) return
     for (const {path} of anew) this.#known.add(path.id)
+    const since = this.#context.clock() - ANSWERED_MS
+    for (const [vm, at] of this.#answered) if (at < since) this.#answered.delete(vm)
+    const [sure, open] = [true, false].map(is =>
+      anew.filter(({path}) => this.#answered.has(vmOf(path)) === is),
+    ) as [Probe[], Probe[]]
+    if (sure.length > 0) void this.#activate(sure.map(({path}) => path))
+    if (open.length === 0) return
     this.#take ??= this.#open(link)
-    this.#take(anew)
+    this.#take(open)
+  }
+
+  /** The gate may be another one by now: what VMs have answered to it says nothing any more. */
+  forget(): void {
+    this.#answered.clear()
   }
 
   #open(link: GateLink): (probes: readonly Probe[]) => void {
@@ -89,12 +108,26 @@ export class Prober {
     return take
   }
 
+  async #activate(paths: readonly PathRow[]): Promise<void> {
+    const ids = paths.map(path => path.id)
+    await activatePaths(this.#context.db, ids).catch(err =>
+      this.#context.log.error({err}, 'what a probe said could not be written down'),
+    )
+    for (const id of ids) {
+      this.#context.events.emit(id)
+      this.#known.delete(id)
+    }
+  }
+
   async #acknowledge({path, seconds}: Probe, status: number): Promise<void> {
     try {
       if (status === 0) {
-        await activatePaths(this.#context.db, [path.id])
-        this.#context.events.emit(path.id)
-      } else if ((await rowOf(this.#context.db, path.id))?.state === 'pending') {
+        this.#answered.set(vmOf(path), this.#context.clock())
+        await this.#activate([path])
+        return
+      }
+      this.#answered.delete(vmOf(path))
+      if ((await rowOf(this.#context.db, path.id))?.state === 'pending') {
         const why = status === 1 ? 'refuses the connection' : `does not answer within ${seconds} s`
         const from = path.route === 'direct' ? 'the gate itself' : 'its own network'
         const sentence = `the VM ${why} on ${path.address}, TCP port 22, asked from ${from}`

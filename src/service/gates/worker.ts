@@ -16,7 +16,7 @@ import {renderAccounts, renderGate, renderSessions} from './render.ts'
 import {QUARANTINE_MS} from './times.ts'
 
 /** Accounts made at a time, and how many free ones there should always be. */
-const POOL_STEP = 32
+const POOL_STEP = 128
 const POOL_SPARE = 8
 /** How long a NIC that Nova calls attached may take to show up in the gate, ms. */
 const NIC_MS = 20_000
@@ -65,6 +65,7 @@ export class GateWorker {
   /** Forget what was applied: the next round sends the whole state. */
   forget(): void {
     this.#applied = {base: '', attachments: new Map(), accounts: 0}
+    this.#prober.forget()
   }
 
   /**
@@ -164,23 +165,14 @@ export class GateWorker {
     return {...(fresh ? {base: identity} : {}), attachments, sweep: fresh, stamps}
   }
 
-  /** Makes accounts ahead of need; only the very first and a sudden crowd wait for it. */
+  /** Makes accounts ahead of need, many at a time: so few rounds wait for them. */
   async #accounts(link: GateLink, paths: readonly PathRow[]): Promise<void> {
     const highest = paths.reduce((max, path) => Math.max(max, Number(path.login.slice(3)) + 1), 0)
     const wanted = Math.ceil((highest + POOL_SPARE) / POOL_STEP) * POOL_STEP
     const have = this.#applied.accounts
     if (have >= wanted) return
-    const making = link.run(renderAccounts(Array.from({length: wanted - have}, (_, n) => login(have + n))))
-    if (have >= highest && have > 0) {
-      // Enough for now: the pool grows while the paths go on.
-      this.#applied.accounts = wanted
-      making.then(
-        result => result.status !== 0 && this.forget(),
-        () => this.forget(),
-      )
-      return
-    }
-    const {status, stderr} = await making
+    const missing = Array.from({length: wanted - have}, (_, n) => login(have + n))
+    const {status, stderr} = await link.run(renderAccounts(missing))
     if (status !== 0)
       throw new OsSshError('GATE_DOWN', `no accounts on the gate: ${stderr.trim().slice(-300)}`)
     this.#applied.accounts = wanted

@@ -20,6 +20,7 @@ let db: Store
 let shells: ChildProcess[]
 let told: string[]
 let hear: () => void
+let now = 0
 
 /** As GateConnection.run, without the gate; and as sshd, which admits so many sessions. */
 const link = {
@@ -56,7 +57,7 @@ function prober(): Prober {
   const context = {
     db,
     log: pino({level: 'silent'}),
-    clock: () => 0,
+    clock: () => now,
     events: {emit: tell},
   }
   return new Prober(context as unknown as ServiceContext, () => undefined)
@@ -65,7 +66,7 @@ function prober(): Prober {
 /** A path to an alias that answers, by a refusal at least, or to one of no link, which no connection leads to. */
 async function path(n: number, answers: boolean) {
   const id = `00000000-0000-4000-8000-${String(n).padStart(12, '0')}`
-  const alias = answers ? '127.0.0.1' : `fe80::${n}`
+  const alias = answers ? `127.0.0.${n}` : `fe80::${n}`
   await pathRow(db, {id, alias, login: `osp${String(n).padStart(4, '0')}`, fingerprint: `f${n}`})
   return (await pathById(db, id)) as PathRow
 }
@@ -124,4 +125,37 @@ it('a path that has become active meanwhile is not failed by a late answer', asy
   await once(shells[0], 'close')
   await new Promise(resolve => setTimeout(resolve, 50))
   expect(told).toEqual([])
+})
+
+it('a VM that has just answered is not asked for the next path, but again after 10 s, a failure or a loss', async () => {
+  const asked: string[] = []
+  let status = 0
+  const scripted = {
+    // Answers each probe as it is told of it.
+    async run(input: Readable, onLine: (line: string) => void) {
+      for await (const chunk of input)
+        for (const [, id = ''] of String(chunk).matchAll(/^probe (\S{36})/gm)) {
+          asked.push(id)
+          onLine(`probe ${id} ${status}`)
+        }
+    },
+  } as unknown as GateConnection
+  const one = prober()
+  let n = 30
+  /** Whether the next path to the one VM is tried. */
+  const tried = async () => {
+    const next = await path(++n, true)
+    const [before, heard] = [asked.length, told.length]
+    one.probe(scripted, [{path: next, seconds: 5}])
+    await until(heard + 1)
+    await new Promise(resolve => setImmediate(resolve))
+    return asked.length > before
+  }
+  expect([await tried(), await tried()]).toEqual([true, false])
+  expect((await pathById(db, told.at(-1) ?? ''))?.state).toBe('active')
+  now += 10_001
+  expect([await tried(), await tried()]).toEqual([true, false])
+  one.forget()
+  status = 1
+  expect([await tried(), await tried()]).toEqual([true, true])
 })

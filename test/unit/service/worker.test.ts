@@ -102,6 +102,22 @@ it('gives a gate its whole state once, and then only what has changed', async ()
   expect(await round()).toEqual(['state'])
 })
 
+it('has an account for every path before the state names it, however sudden the crowd', async () => {
+  const made = () => Math.max(...[...scripts.join('\n').matchAll(/^osp(\d{4})$/gm)].map(([, n]) => Number(n)))
+  await round()
+  expect(made()).toBe(127)
+  for (let n = 0; n < 150; n++)
+    await pathRow(db, {
+      ...{
+        id: PATH.replace(/1$/, String(n).padStart(3, '0')).slice(-36),
+        login: `osp${String(n).padStart(4, '0')}`,
+      },
+      ...{alias: `100.64.1.${n}`, fingerprint: `f${n}`},
+    })
+  expect(await round()).toEqual(['accounts', 'state'])
+  expect(made()).toBe(255)
+})
+
 it('gives it all again after the connection was lost, and when it is told to', async () => {
   await attachmentRow(db, plugged)
   answer = () => applied('attachment 0 ready\n')
