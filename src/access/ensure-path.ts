@@ -8,7 +8,7 @@ import {withLock} from '../system/lock.ts'
 import {checkGrant} from './grant.ts'
 import {pinGranted} from './host-keys.ts'
 import {ensureIdentity} from './identity.ts'
-import {type FailedPath, freshPath, now, type PathFile, pathFiles, readPath} from './path-files.ts'
+import {freshPath, now, type PathFile, pathFiles, readPath} from './path-files.ts'
 import type {Session} from './session.ts'
 import {writePath} from './write-path.ts'
 
@@ -22,19 +22,19 @@ const LAST_MOMENT = 30
 /**
  * A usable path to a VM: the one there is while it is young, else a renewed or new one from the service. Ten callers at
  * once ask the service once. When the service is away, an older path serves until it expires.
- * @param failed the path that does not work, if it is still the one that there is
+ * @param failed when the file of the path that does not work was written, epoch ms: one that was written since is another try
  * @throws OsSshError whatever the service says, NOT_LOGGED_IN, HOST_KEY, NO_KEYCHAIN
  */
 export async function ensurePath(
   session: Session,
   serverId: string,
   wanted: Pick<PathRequest, 'network_id' | 'life'> = {},
-  {failed, patience = PATIENCE}: {failed?: FailedPath | undefined; patience?: number | undefined} = {},
+  {failed, patience = PATIENCE}: {failed?: number | undefined; patience?: number | undefined} = {},
 ): Promise<PathFile> {
   return withLock(pathFiles(session.directory, serverId).lock, async () => {
     const there = await freshPath(session.directory, serverId)
     // One that failed is of no use, unless another process has got it anew meanwhile.
-    const works = failed === undefined || failed.id !== there?.id || failed.expires !== there.expires
+    const works = failed === undefined || failed !== there?.written
     if (there && works && Object.keys(wanted).length === 0) return there
     const identity = await ensureIdentity(session)
     try {

@@ -30,17 +30,16 @@ export async function keptPaths(directory: string): Promise<string[]> {
   return files.filter(name => name.endsWith('.path')).map(name => name.slice(0, -'.path'.length))
 }
 
-/** A path as bin/proxy reads it: one line `until alias port gate expires id`. */
+/** A path as bin/proxy reads it: one line `until alias port gate expires id written`. */
 export interface PathFile extends Hop {
   /** Until when to use it without asking the service, epoch s: two thirds of its certificate's life. */
   readonly until: number
   /** Until when it can be used at all: the end of its certificate, epoch s. */
   readonly expires: number
   readonly id: string
+  /** When its file was written, epoch ms; 0 by an older os-ssh. Tells two writings of the same path apart. */
+  readonly written: number
 }
-
-/** Which path did not work: what of its file is another one's when somebody has got it anew. */
-export type FailedPath = Pick<PathFile, 'id' | 'expires'>
 
 /** The time as a path's file has it, epoch s. */
 export const now = () => Math.floor(Date.now() / 1000)
@@ -49,9 +48,15 @@ export const now = () => Math.floor(Date.now() / 1000)
 export async function readPath(directory: string, serverId: string): Promise<PathFile | undefined> {
   const {state, config} = pathFiles(directory, serverId)
   const text = await readIfThere(state)
-  const [until, alias, port, gate, expires, id] = text?.trim().split(' ') ?? []
+  const [until, alias, port, gate, expires, id, written = 0] = text?.trim().split(' ') ?? []
   if (!until || !alias || !port || !gate || !expires || !id) return undefined
-  return {until: Number(until), alias, port: Number(port), gate, expires: Number(expires), id, config}
+  const numbers = {
+    until: Number(until),
+    port: Number(port),
+    expires: Number(expires),
+    written: Number(written),
+  }
+  return {...numbers, alias, gate, id, config}
 }
 
 /** Whether a path can be used as it is, without a word to anybody: it is young, its VM's host key is pinned, and the agent is there. */

@@ -8,15 +8,15 @@ import {packageRoot, runtimeDirectory, stateDirectory} from '../system/directori
 import {makeDirectory, writeAtomic} from '../system/files.ts'
 import {withLock} from '../system/lock.ts'
 import {replaceProcess} from '../system/process.ts'
-import {type FailedPath, freshPath, type PathFile} from './path-files.ts'
+import {freshPath, type PathFile} from './path-files.ts'
 
-/** What a ProxyCommand says: `proxy CLOUD VM_UUID [KEYCHAIN] [--again=SECONDS:PATH:EXPIRES]`. */
+/** What a ProxyCommand says: `proxy CLOUD VM_UUID [KEYCHAIN] [--again=SECONDS:WRITTEN]`. */
 export interface ProxyArguments {
   readonly cloud: string
   readonly serverId: string
   readonly keychain?: string | undefined
-  /** The path that looked fresh has just failed: after how many s, and which it was. */
-  readonly again?: (FailedPath & {readonly seconds: number}) | undefined
+  /** The path that looked fresh has just failed: after how many s, and when its file was written, epoch ms. */
+  readonly again?: {readonly seconds: number; readonly written: number} | undefined
 }
 
 /** All of it takes no longer than this, s: ssh's user waits. */
@@ -26,7 +26,8 @@ const LOGIN = 45_000
 /** What the hop itself may take of it, s (ConnectTimeout of the gate's Host). */
 const HOP = 10
 
-const AGAIN = /^--again=(\d{1,4}):([0-9a-f-]{36}):(\d{1,12})$/
+/** Without the time in the file of an older os-ssh. */
+const AGAIN = /^--again=(\d{1,4}):(\d{0,16})$/
 
 /** @throws OsSshError USAGE */
 export function proxyArguments(words: readonly string[]): ProxyArguments {
@@ -35,9 +36,9 @@ export function proxyArguments(words: readonly string[]): ProxyArguments {
   if (!cloud || !isUuid(serverId) || more.length > 0) {
     throw new OsSshError('USAGE', 'proxy CLOUD VM_UUID [KEYCHAIN] is for ssh: see os-ssh config')
   }
-  const [, seconds, id, expires] = AGAIN.exec(again ?? '') ?? []
-  if (!seconds || !id || !expires) return {cloud, serverId, keychain}
-  return {cloud, serverId, keychain, again: {seconds: Number(seconds), id, expires: Number(expires)}}
+  const [, seconds, written] = AGAIN.exec(again ?? '') ?? []
+  if (seconds === undefined) return {cloud, serverId, keychain}
+  return {cloud, serverId, keychain, again: {seconds: Number(seconds), written: Number(written)}}
 }
 
 /**
@@ -67,7 +68,7 @@ async function renewed(
   const options = {cloud, keychain, needsKey: true, ...talk, timeout: patience}
   const renew = (more: Pick<Conversation, 'ask'>) =>
     withSession({...options, ...more}, session =>
-      ensurePath(session, serverId, {}, {failed: again, patience}),
+      ensurePath(session, serverId, {}, {failed: again?.written, patience}),
     )
   return renew({}).catch(async error => {
     if (ask === undefined || !(error instanceof OsSshError) || error.code !== 'NOT_LOGGED_IN') throw error

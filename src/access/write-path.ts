@@ -27,7 +27,7 @@ export async function writePath(directory: string, grant: PathGrant, identity: I
   await write(files.publicKey, `${identity.publicKey}\n`)
   await write(files.config, gateHost(gate, directory, grant))
   const {alias, port, id} = grant
-  const path = {until: unsettled ? 0 : until, alias, port, gate, expires, id}
+  const path = {until: unsettled ? 0 : until, alias, port, gate, expires, id, written: Date.now()}
   // Last: what it names is complete when it appears.
   await write(files.state, `${Object.values(path).join(' ')}\n`)
   return {...path, config: files.config}

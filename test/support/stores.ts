@@ -1,4 +1,4 @@
-import {afterAll} from '@jest/globals'
+import {afterAll, beforeAll} from '@jest/globals'
 import pg from 'pg'
 
 import {openStore, type Store} from '../../src/service/store/open.ts'
@@ -13,12 +13,14 @@ export interface Dialect {
 }
 
 let server: ReturnType<typeof startPostgres> | undefined
+// Its start takes seconds on a busy machine, more than a test's first line may.
+beforeAll(() => {
+  if (hasPostgres()) server = startPostgres()
+}, 120_000)
 afterAll(() => server?.stop())
 
 async function openPostgres(): Promise<Store> {
-  // One for a test file.
-  server ??= startPostgres()
-  const {url} = server
+  const url = server?.url ?? ''
   const client = new pg.Client({connectionString: url})
   await client.connect()
   // Its tables stay: to make them anew, or a database a test, takes many times as long.

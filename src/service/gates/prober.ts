@@ -34,7 +34,7 @@ export const directProbe = (path: PathRow): Probe => ({path, seconds: STANDING_S
 type Context = Pick<ServiceContext, 'db' | 'clock' | 'log' | 'events'>
 
 /** A VM as it is reached from this gate. */
-const vmOf = ({attachment_id, address}: PathRow) => `${attachment_id} ${address}`
+const vmOf = ({attachment_id, server_id, address}: PathRow) => `${attachment_id} ${server_id} ${address}`
 
 /**
  * Tries the VMs of new paths from the gate and says of each whether it may be used. They share a session, since sshd admits
@@ -62,7 +62,8 @@ export class Prober {
     const since = this.#context.clock() - ANSWERED_MS
     for (const [vm, at] of this.#answered) if (at < since) this.#answered.delete(vm)
     const [sure, open] = [true, false].map(is =>
-      anew.filter(({path}) => this.#answered.has(vmOf(path)) === is),
+      // A port that has just changed is announced to its VM, whatever that one has answered to the one before.
+      anew.filter(({path, fresh}) => (fresh === undefined && this.#answered.has(vmOf(path))) === is),
     ) as [Probe[], Probe[]]
     if (sure.length > 0) void this.#activate(sure.map(({path}) => path))
     if (open.length === 0) return

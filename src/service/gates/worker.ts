@@ -197,6 +197,8 @@ export class GateWorker {
         if (row.state !== 'ready') await readyAttachments(db, [row.id])
         continue
       }
+      // What was ready before is not any more: nothing goes through it until the gate says so again.
+      this.#applied.attachments.delete(row.id)
       const since = this.#nicSince.get(row.id) ?? clock()
       this.#nicSince.set(row.id, since)
       const waiting = paths.filter(p => p.attachment_id === row.id && p.state === 'pending').map(p => p.id)

@@ -1,6 +1,7 @@
 import type {Plan} from '../planner/plan.ts'
 import {decodeAttachment} from './attachments.ts'
-import {LIVE, lifecycle, UNCUT} from './lifecycle.ts'
+import {lifecycle, UNCUT} from './lifecycle.ts'
+import {LIVE_STATES, RELEASED} from './literals.ts'
 import {atomically, type Store} from './open.ts'
 import type {AttachmentRow} from './schema.ts'
 
@@ -122,7 +123,12 @@ export async function loseAttachment(
   })
 }
 
-const live = (db: Store) => db.selectFrom('paths').select('attachment_id').where('state', 'in', LIVE)
+const live = (db: Store) =>
+  db
+    .selectFrom('paths')
+    .select('attachment_id')
+    .where('state', '<>', RELEASED)
+    .where('state', 'in', LIVE_STATES)
 
 /** Attachments with paths that the gate has not cut yet. One that is down cannot: there, taking out the interface cuts them. */
 const uncut = (db: Store) =>
@@ -130,6 +136,7 @@ const uncut = (db: Store) =>
     .selectFrom('paths')
     .innerJoin('gates', 'gates.id', 'paths.gate_id')
     .select('attachment_id')
+    .where('paths.state', '<>', RELEASED)
     .where('paths.state', 'in', UNCUT)
     .where('gates.state', '!=', 'down')
 

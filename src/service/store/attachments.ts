@@ -1,7 +1,7 @@
 import type {Selectable} from 'kysely'
 
 import {contains} from '../planner/prefix.ts'
-import {LIVE} from './lifecycle.ts'
+import {LIVE_STATES, RELEASED} from './literals.ts'
 import type {Store} from './open.ts'
 import {decodePath} from './paths.ts'
 import type {AttachmentRow, AttachmentTable, PathRow, Reach} from './schema.ts'
@@ -58,7 +58,8 @@ export async function addressesOnLink(
     .select('address')
     .where('attachment_id', '=', id)
     .where('network_id', '=', network_id)
-    .where('state', 'in', LIVE)
+    .where('paths.state', '<>', RELEASED)
+    .where('paths.state', 'in', LIVE_STATES)
     .execute()
   return rows.map(row => row.address)
 }
@@ -85,7 +86,8 @@ export async function portGroups(db: Store, id: string): Promise<PortGroups> {
     .select('group_id')
     .distinct()
     .where('attachment_id', '=', id)
-    .where('state', 'in', LIVE)
+    .where('paths.state', '<>', RELEASED)
+    .where('paths.state', 'in', LIVE_STATES)
     .execute()
   return {
     has: has.map(row => row.group_id).sort(),
@@ -105,11 +107,15 @@ const lacking = (db: Store) =>
         .onRef('attachment_groups.group_id', '=', 'path_groups.group_id'),
     )
     .where('attachment_groups.group_id', 'is', null)
-    .where('paths.state', 'in', LIVE)
+    .where('paths.state', '<>', RELEASED)
+    .where('paths.state', 'in', LIVE_STATES)
 
 /** Attachments that are plugged, but whose port is in other groups than it shall be. */
 export async function wronglyGrouped(db: Store): Promise<AttachmentRow[]> {
-  const live = db.selectFrom('paths').where('state', 'in', LIVE)
+  const live = db
+    .selectFrom('paths')
+    .where('paths.state', '<>', RELEASED)
+    .where('paths.state', 'in', LIVE_STATES)
   const rows = await db
     .selectFrom('attachments')
     .selectAll()
@@ -135,7 +141,8 @@ export async function wronglyGrouped(db: Store): Promise<AttachmentRow[]> {
                     selectFrom('paths')
                       .innerJoin('path_groups', 'path_groups.path_id', 'paths.id')
                       .select('path_id')
-                      .where('state', 'in', LIVE)
+                      .where('paths.state', '<>', RELEASED)
+                      .where('paths.state', 'in', LIVE_STATES)
                       .whereRef('paths.attachment_id', '=', 'has.attachment_id')
                       .whereRef('path_groups.group_id', '=', 'has.group_id'),
                   ),
@@ -164,6 +171,7 @@ export async function pendingBy(
     .selectFrom('paths')
     .selectAll()
     .where('attachment_id', 'in', [...byId.keys()])
+    .where('state', '<>', RELEASED)
     .where('state', '=', 'pending')
     .orderBy('serial')
     .execute()

@@ -66,6 +66,9 @@ export async function auditAct(
     .execute()
 }
 
+/** Rows of ten values that one statement writes. */
+const ROWS = 1000
+
 /** Writes a change of paths; in the transaction of that change. @param at epoch ms */
 export async function auditPaths(
   tx: Store,
@@ -87,7 +90,12 @@ export async function auditPaths(
     until: path.expires_at,
     detail: detail ?? null,
   }))
-  await tx.insertInto('audit').values(rows).execute()
+  // SQLite takes 32,766 values a statement, PostgreSQL twice as many.
+  for (let n = 0; n < rows.length; n += ROWS)
+    await tx
+      .insertInto('audit')
+      .values(rows.slice(n, n + ROWS))
+      .execute()
 }
 
 /** The newest entries below `before`, refusals or all the rest. */

@@ -5,6 +5,7 @@ import {attachments as allAttachments} from './attachments.ts'
 import {type Actor, auditAct} from './audit.ts'
 import {lifecycle} from './lifecycle.ts'
 import {atomically, type Store} from './open.ts'
+import {releaseGate} from './path-steps.ts'
 import {countPaths} from './paths.ts'
 import type {GateRow, GateTable} from './schema.ts'
 
@@ -94,6 +95,7 @@ export async function removeGate(
       .where('id', 'not in', tx.selectFrom('attachments').select('gate_id'))
       .executeTakeFirst()
     if (numDeletedRows === 0n) return false
+    await releaseGate(tx, id, at)
     await auditAct(tx, 'gate-remove', who, {at, detail})
     return true
   })

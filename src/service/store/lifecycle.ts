@@ -62,5 +62,3 @@ export type GateState = Reached<typeof lifecycle.gate>
 export const LIVE = ['pending', 'active'] as const satisfies readonly PathPhase[]
 /** Over, and not yet confirmed by the gate. */
 export const UNCUT = lifecycle.path.cut.from
-/** States in which a path's alias and account are nobody else's. */
-export const HELD = [...LIVE, ...UNCUT, 'cut'] as const satisfies readonly PathPhase[]

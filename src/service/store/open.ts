@@ -1,4 +1,4 @@
-import {type Dialect, Kysely, SqliteDialect, sql} from 'kysely'
+import {type Dialect, Kysely, SqliteAdapter, SqliteDialect, sql} from 'kysely'
 import {DEFAULT_MIGRATION_TABLE, Migrator} from 'kysely/migration'
 
 import {OsSshError} from '../../errors.ts'
@@ -56,6 +56,17 @@ export async function migrate(db: Store, dialect: MigrationDialect): Promise<voi
   if (error !== undefined) throw error
 }
 
+/** SQLite's changes of tables are part of transactions; the library, which knows other reasons, makes none for them. */
+class TransactionalSqlite extends SqliteDialect {
+  override createAdapter() {
+    return new (class extends SqliteAdapter {
+      override get supportsTransactionalDdl() {
+        return true
+      }
+    })()
+  }
+}
+
 async function sqliteDialect(file: string): Promise<Dialect> {
   const {default: Sqlite} = await import('better-sqlite3')
   const database = new Sqlite(file)
@@ -64,7 +75,7 @@ async function sqliteDialect(file: string): Promise<Dialect> {
   database.pragma('synchronous = FULL')
   database.pragma('foreign_keys = ON')
   database.pragma('busy_timeout = 5000')
-  return new SqliteDialect({database})
+  return new TransactionalSqlite({database})
 }
 
 async function postgresDialect(url: string): Promise<Dialect> {
@@ -73,7 +84,10 @@ async function postgresDialect(url: string): Promise<Dialect> {
   // int8 arrives as text by default; our times and serials are far below 2^53
   const int8 = 20
   pg.types.setTypeParser(int8, Number)
-  return new PostgresDialect({pool: new pg.Pool({connectionString: url, max: 8})})
+  const pool = new pg.Pool({connectionString: url, max: 8})
+  // An idle connection that the server ends is replaced when the next one is needed; unheard, it would end the service.
+  pool.on('error', () => undefined)
+  return new PostgresDialect({pool})
 }
 
 /** How many rows of a table there are, by state. */

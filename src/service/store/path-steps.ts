@@ -1,5 +1,6 @@
 import {auditPaths, type Why} from './audit.ts'
 import {lifecycle} from './lifecycle.ts'
+import {RELEASED} from './literals.ts'
 import {atomically, type Store} from './open.ts'
 import {decodePath, type Which} from './paths.ts'
 import type {PathFault, PathRow, PathTable} from './schema.ts'
@@ -26,6 +27,7 @@ function move(
   let query = tx
     .updateTable('paths')
     .set({...set, state: to})
+    .where('state', '<>', RELEASED)
     .where('state', 'in', from)
   if (ids !== undefined) query = query.where('id', 'in', ids)
   if (expiredBy !== undefined) query = query.where('expires_at', '<=', expiredBy)
@@ -106,6 +108,7 @@ export async function releasePaths(db: Store, gateId: string, rested: number): P
     .updateTable('paths')
     .set({state: to})
     .where('gate_id', '=', gateId)
+    .where('state', '<>', RELEASED)
     .where('state', 'in', from)
     .where('cut_at', '<=', rested)
     .execute()
@@ -113,6 +116,13 @@ export async function releasePaths(db: Store, gateId: string, rested: number): P
 
 /** Forgets paths that ended, and audit that was written, before `before`; what still holds an account is never forgotten. */
 export async function prune(db: Store, before: number): Promise<void> {
-  await db.deleteFrom('paths').where('state', 'in', steps.prune.from).where('ended_at', '<', before).execute()
+  await db.deleteFrom('paths').where('state', '=', RELEASED).where('ended_at', '<', before).execute()
   await db.deleteFrom('audit').where('at', '<', before).execute()
+}
+
+/** Nothing of a gate that was removed rests: what is over on it is cut by that, and released. */
+export async function releaseGate(tx: Store, gateId: string, now: number): Promise<void> {
+  const over = tx.updateTable('paths').where('gate_id', '=', gateId).where('state', '<>', RELEASED)
+  await over.set({state: steps.cut.to, cut_at: now}).where('state', 'in', steps.cut.from).execute()
+  await over.set({state: steps.release.to}).where('state', 'in', steps.release.from).execute()
 }

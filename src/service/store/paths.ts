@@ -1,6 +1,7 @@
 import {type Selectable, sql} from 'kysely'
 
-import {HELD, LIVE, UNCUT} from './lifecycle.ts'
+import {UNCUT} from './lifecycle.ts'
+import {LIVE_STATES, RELEASED} from './literals.ts'
 import type {Store} from './open.ts'
 import type {PathFault, PathRow, PathTable} from './schema.ts'
 
@@ -32,7 +33,7 @@ export async function livePath(db: Store, owner: Owner): Promise<PathRow | undef
     .where('user_id', '=', owner.user_id)
     .where('server_id', '=', owner.server_id)
     .where('fingerprint', '=', owner.fingerprint)
-    .where('state', 'in', LIVE)
+    .where('state', 'in', LIVE_STATES)
     .executeTakeFirst()
   return row && decodePath(row)
 }
@@ -44,7 +45,7 @@ export async function liveOf(db: Store, owner: Omit<Owner, 'fingerprint'>): Prom
     .select(sql<number>`count(*)`.as('n'))
     .where('user_id', '=', owner.user_id)
     .where('server_id', '=', owner.server_id)
-    .where('state', 'in', LIVE)
+    .where('state', 'in', LIVE_STATES)
     .executeTakeFirstOrThrow()
   return Number(n)
 }
@@ -56,32 +57,34 @@ export async function path(db: Store, id: string): Promise<PathRow | undefined> 
 
 type Columns = 'user_id' | 'server_id' | 'project_id' | 'gate_id' | 'attachment_id'
 
-/** Paths in these states that fit, oldest first. */
-async function pathsIn(
+/** Held paths that fit, oldest first; those alone that are live. */
+async function pathsThat(
   db: Store,
-  states: readonly PathRow['state'][],
   which: Partial<Record<Columns, string | readonly string[] | undefined>>,
+  live = false,
 ): Promise<PathRow[]> {
-  let query = db.selectFrom('paths').selectAll().where('state', 'in', states)
+  let query = db.selectFrom('paths').selectAll().where('state', '<>', RELEASED)
+  if (live) query = query.where('state', 'in', LIVE_STATES)
   for (const [column, value] of Object.entries(which)) {
     if (typeof value === 'string') query = query.where(column as Columns, '=', value)
     else if (value !== undefined) query = query.where(column as Columns, 'in', value)
   }
-  return (await query.orderBy('serial').execute()).map(decodePath)
+  // Sorted here: asked for in order, SQLite would read all paths by their numbers.
+  return (await query.execute()).map(decodePath).sort((a, b) => a.serial - b.serial)
 }
 
 /** Live paths, oldest first; those that fit `which`. */
-export const livePaths = (db: Store, which: Which = {}) => pathsIn(db, LIVE, {...which})
+export const livePaths = (db: Store, which: Which = {}) => pathsThat(db, {...which}, true)
 
 /** Live paths by these attachments, oldest first. */
 export const livePathsBy = (db: Store, ids: readonly string[]) =>
-  ids.length === 0 ? Promise.resolve([]) : pathsIn(db, LIVE, {attachment_id: ids})
+  ids.length === 0 ? Promise.resolve([]) : pathsThat(db, {attachment_id: ids}, true)
 
 /** Paths of a gate that still hold something on it: live ones, and ended ones until they are released. */
-export const pathsOfGate = (db: Store, gate_id: string) => pathsIn(db, HELD, {gate_id})
+export const pathsOfGate = (db: Store, gate_id: string) => pathsThat(db, {gate_id})
 
 /** Paths of a user that still hold something on a gate. */
-export const pathsOfUser = (db: Store, user_id: string) => pathsIn(db, HELD, {user_id})
+export const pathsOfUser = (db: Store, user_id: string) => pathsThat(db, {user_id})
 
 /**
  * What may not be given to a new path of this gate. Aliases too go by the gate and not by the attachment: a slot is taken
@@ -95,7 +98,7 @@ export async function heldOnGate(
     .selectFrom('paths')
     .select(['login', 'alias'])
     .where('gate_id', '=', gateId)
-    .where('state', 'in', HELD)
+    .where('state', '<>', RELEASED)
     .execute()
   return {logins: new Set(rows.map(row => row.login)), aliases: new Set(rows.map(row => row.alias))}
 }
@@ -105,7 +108,7 @@ export async function countPaths(db: Store): Promise<Map<string, Map<string, num
   const rows = await db
     .selectFrom('paths')
     .select(['gate_id', 'project_id', sql<number>`count(*)`.as('n')])
-    .where('state', 'in', HELD)
+    .where('state', '<>', RELEASED)
     .groupBy(['gate_id', 'project_id'])
     .execute()
   const byGate = Map.groupBy(rows, row => row.gate_id)
@@ -120,6 +123,7 @@ export async function gatesWithEnded(db: Store, rested: number): Promise<string[
     .selectFrom('paths')
     .select('gate_id')
     .distinct()
+    .where('state', '<>', RELEASED)
     .where(e => e.or([e('state', 'in', UNCUT), e.and([e('state', '=', 'cut'), e('cut_at', '<=', rested)])]))
     .execute()
   return rows.map(row => row.gate_id)
@@ -134,6 +138,7 @@ export function pendingSince(
     .selectFrom('paths')
     .select(['attachment_id', 'gate_id'])
     .distinct()
+    .where('state', '<>', RELEASED)
     .where('state', '=', 'pending')
     .where('created_at', '<=', since)
     .execute()

@@ -15,7 +15,7 @@ import {generateKeyPair} from '../../../src/ssh/keys.ts'
 /* Which path is taken when the one that there is has just failed. */
 
 const VM = '3f2a7c1e-0000-4000-8000-000000000001'
-const [DEAD, NEW] = ['00000000-0000-4000-8000-00000000000a', '00000000-0000-4000-8000-00000000000b']
+const PATH = '00000000-0000-4000-8000-00000000000a'
 const home = mkdtempSync(join(tmpdir(), 'os-ssh-ensure-'))
 const directory = join(home, 'run')
 const later = Math.floor(Date.now() / 1000) + 3600
@@ -37,8 +37,8 @@ const session = {
   }),
 } as unknown as Session
 
-const write = (id: string) =>
-  writeFileSync(pathFiles(directory, VM).state, `${later} 100.64.0.16 22 gate ${later} ${id}\n`)
+const write = (written: number) =>
+  writeFileSync(pathFiles(directory, VM).state, `${later} 100.64.0.16 22 gate ${later} ${PATH} ${written}\n`)
 
 beforeAll(async () => {
   process.env['HOME'] = home
@@ -57,34 +57,36 @@ beforeEach(() => {
 })
 
 test('one that is fresh is taken without a word to anybody', async () => {
-  write(DEAD)
-  expect(await ensurePath(session, VM)).toMatchObject({id: DEAD})
+  write(1)
+  expect(await ensurePath(session, VM)).toMatchObject({id: PATH, written: 1})
   expect(asked).toBe(0)
 })
 
 test('one that has failed is not, however young its file is', async () => {
   // Its user may have got it, and lost it, within the same second.
-  write(DEAD)
-  const failed = {id: DEAD, expires: later}
-  await expect(ensurePath(session, VM, {}, {failed})).rejects.toMatchObject({code: 'SERVICE_DOWN'})
+  write(Date.now())
+  const {written} = await ensurePath(session, VM)
+  await expect(ensurePath(session, VM, {}, {failed: written})).rejects.toMatchObject({code: 'SERVICE_DOWN'})
   expect(asked).toBe(1)
 })
 
-test.each([
-  ['another one', {id: NEW, expires: later}],
-  ['the same one renewed', {id: DEAD, expires: later - 1}],
-])('unless another process has got %s meanwhile', async (_, failed) => {
-  write(DEAD)
-  expect(await ensurePath(session, VM, {}, {failed})).toMatchObject({id: DEAD})
+test('unless another process has asked for it meanwhile, who may have got the same one', async () => {
+  write(2)
+  expect(await ensurePath(session, VM, {}, {failed: 1})).toMatchObject({id: PATH})
   expect(asked).toBe(0)
 })
 
-test('bin/proxy says which one has failed, and after how long', () => {
-  expect(proxyArguments(['mine', VM, `--again=7:${DEAD}:${later}`])).toEqual({
-    cloud: 'mine',
-    serverId: VM,
-    again: {seconds: 7, id: DEAD, expires: later},
+test('an older os-ssh did not say when: then the service is asked', async () => {
+  writeFileSync(pathFiles(directory, VM).state, `${later} 100.64.0.16 22 gate ${later} ${PATH}\n`)
+  const {again} = proxyArguments(['mine', VM, '--again=7:'])
+  await expect(ensurePath(session, VM, {}, {failed: again?.written})).rejects.toMatchObject({
+    code: 'SERVICE_DOWN',
   })
-  for (const words of [['--again=7'], [`--again=7:${DEAD};reboot:1`], ['--again=7:::']])
+})
+
+test('bin/proxy says which one has failed, and after how long', () => {
+  const again = {seconds: 7, written: 4711}
+  expect(proxyArguments(['mine', VM, '--again=7:4711'])).toEqual({cloud: 'mine', serverId: VM, again})
+  for (const words of [['--again=7'], ['--again=7:1;reboot']])
     expect(() => proxyArguments(['mine', VM, 'agent', ...words])).toThrow(OsSshError)
 })

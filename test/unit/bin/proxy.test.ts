@@ -38,7 +38,7 @@ const start = (...args: Parameters<typeof started>) => started(...args).stdout
 /** An ssh that says this and ends so. */
 const ssh = (script: string) => writeFileSync(join(bin, 'ssh'), `#!/bin/sh\n${script}\n`)
 const path = (until: number) =>
-  writeFileSync(pathFiles(cloud, id).state, `${until} fd00::7 22 gate-1 9 path-1\n`)
+  writeFileSync(pathFiles(cloud, id).state, `${until} fd00::7 22 gate-1 9 path-1 4711\n`)
 const files = pathFiles(cloud, id)
 const later = Math.floor(Date.now() / 1000) + 3600
 const straight = `ssh ${hopArguments({config: files.config, alias: 'fd00::7', port: 22, gate: 'gate-1'}).join(' ')}\n`
@@ -83,7 +83,7 @@ test.each([
   const {stdout, stderr, status} = started(`${root}bin/proxy`, ['lab', id, 'agent'], {}, 'SSH-2.0-client')
   // It says how long it took, s, and which path: a busy machine may pass a second's end meanwhile.
   expect({stdout: stdout.replace('--again=1:', '--again=0:'), stderr, status}).toEqual({
-    stdout: `${asking.trimEnd()} --again=0:path-1:9\nSSH-2.0-client`,
+    stdout: `${asking.trimEnd()} --again=0:4711\nSSH-2.0-client`,
     stderr: '',
     status: 0,
   })

@@ -232,6 +232,23 @@ describe.each(dialects)('on $name', ({name, open}) => {
     expect([...all].sort()).toEqual([...allowed].sort())
   }, 60_000)
 
+  it('ends any number at once', async () => {
+    const db = await open()
+    const rows = Array.from(
+      {length: 7000},
+      (_, n) => `('p${n}', 'active', 'u${n}', 'alice', 't', 's', 's', 'n', 'attached',
+      '10.0.0.1', 'g', 'a', 'alias${n}', 'osp${n}', 'k', 'f', 0, 1, 1)`,
+    )
+    await run(
+      db,
+      `insert into paths (id, state, user_id, user_name, project_id, server_id, server_name, network_id, route, address, gate_id,
+        attachment_id, alias, login, public_key, fingerprint, created_at, expires_at, certificate_until) values ${rows.join(', ')}`,
+    )
+    expect(await endPaths(db, {expiredBy: 2}, 2, {action: 'expire'})).toHaveLength(7000)
+    expect(await auditPage(db, {limit: 9000, denials: false})).toHaveLength(7000)
+    await db.destroy()
+  })
+
   it('a crash between a change and its audit leaves neither', async () => {
     const db = await open()
     await operations['addGate']?.(db, 0, 0)

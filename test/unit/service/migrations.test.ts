@@ -63,6 +63,23 @@ it('ends what an older version planned by the first caller’s view, and keeps t
   await db.destroy()
 })
 
+it('a migration that is cut off anywhere leaves the database as it was', async () => {
+  const file = join(home, 'cut.db')
+  const old = new Kysely<Database>({dialect: new SqliteDialect({database: new Sqlite(file)})})
+  const migrator = new Migrator({db: old, provider: {getMigrations: async () => migrations('sqlite')}})
+  await migrator.migrateTo('2026-11-24c-isolation')
+  await old.destroy()
+  const database = new Sqlite(file)
+  // In the way of its second table.
+  database.exec('create table path_groups (x)')
+  await expect(openStore(file)).rejects.toThrow('path_groups')
+  database.exec('drop table path_groups')
+  database.close()
+  const db = await openStore(file)
+  expect(await db.selectFrom('path_groups').selectAll().execute()).toEqual([])
+  await db.destroy()
+})
+
 describe.each(dialects)('on $name', ({open}) => {
   /** Begins on a database that has seen this migration of a version to come. */
   const beginAfter = async (name: string) => {

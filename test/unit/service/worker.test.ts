@@ -183,6 +183,17 @@ it('probes the VM once its attachment is ready and its port is in the VM’s gro
   expect(await round()).toContain('probes')
 })
 
+it('tries nothing by an attachment that was ready and is not any more', async () => {
+  await attachmentRow(db, plugged)
+  answer = () => applied('attachment 0 ready\n')
+  await round()
+  await pathRow(db, {id: PATH})
+  answer = () => applied('attachment 0 nic-missing\n')
+  expect(await round()).toEqual(['state os-ssh-0'])
+  answer = () => applied('attachment 0 ready\n')
+  expect(await round()).toEqual(['state os-ssh-0', 'probes'])
+})
+
 it('a path that is over is cut when the gate has said so, and its account rests 35 s', async () => {
   await attachmentRow(db, {...plugged, state: 'ready'})
   await pathRow(db, {id: PATH, state: 'ended'})
