@@ -61,11 +61,11 @@ export class Prober {
     for (const {path} of anew) this.#known.add(path.id)
     const since = this.#context.clock() - ANSWERED_MS
     for (const [vm, at] of this.#answered) if (at < since) this.#answered.delete(vm)
-    const [sure, open] = [true, false].map(is =>
-      // A port that has just changed is announced to its VM, whatever that one has answered to the one before.
-      anew.filter(({path, fresh}) => (fresh === undefined && this.#answered.has(vmOf(path))) === is),
-    ) as [Probe[], Probe[]]
-    if (sure.length > 0) void this.#activate(sure.map(({path}) => path))
+    // A port that has just changed is announced to its VM, whatever that one has answered to the one before.
+    const isSure = ({path, fresh}: Probe) => fresh === undefined && this.#answered.has(vmOf(path))
+    const sure = anew.filter(isSure).map(({path}) => path)
+    const open = anew.filter(probe => !isSure(probe))
+    if (sure.length > 0) void this.#activate(sure)
     if (open.length === 0) return
     this.#take ??= this.#open(link)
     this.#take(open)

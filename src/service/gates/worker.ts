@@ -128,7 +128,7 @@ export class GateWorker {
     )
     if (paths.some(path => path.cut_at !== null && path.cut_at <= now - QUARANTINE_MS))
       await releasePaths(db, gate.id, now - QUARANTINE_MS)
-    await this.#acknowledge(sent.attachments, result.stdout, paths, present, link)
+    await this.#acknowledge(sent, result.stdout, paths, present, link)
     await this.#removed(attachments)
   }
 
@@ -180,7 +180,7 @@ export class GateWorker {
 
   /** Reads the gate's answer, attachment by attachment, and lets the waiting paths go on. */
   async #acknowledge(
-    sent: readonly AttachmentRow[],
+    sent: {readonly attachments: readonly AttachmentRow[]; readonly stamps: ReadonlyMap<string, string>},
     stdout: string,
     paths: readonly PathRow[],
     attachments: readonly AttachmentRow[],
@@ -190,10 +190,10 @@ export class GateWorker {
     const answers = new Map(
       [...stdout.matchAll(/^attachment (\d+) (ready|nic-missing|failed)$/gm)].map(m => [Number(m[1]), m[2]]),
     )
-    for (const row of sent) {
+    for (const row of sent.attachments) {
       if (answers.get(row.slot) === 'ready') {
         this.#nicSince.delete(row.id)
-        this.#applied.attachments.set(row.id, attachmentStamp(row, paths))
+        this.#applied.attachments.set(row.id, sent.stamps.get(row.id) ?? '')
         if (row.state !== 'ready') await readyAttachments(db, [row.id])
         continue
       }

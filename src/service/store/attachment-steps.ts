@@ -1,7 +1,7 @@
 import type {Plan} from '../planner/plan.ts'
 import {decodeAttachment} from './attachments.ts'
 import {lifecycle, UNCUT} from './lifecycle.ts'
-import {LIVE_STATES, RELEASED} from './literals.ts'
+import {held, live} from './literals.ts'
 import {atomically, type Store} from './open.ts'
 import type {AttachmentRow} from './schema.ts'
 
@@ -123,22 +123,20 @@ export async function loseAttachment(
   })
 }
 
-const live = (db: Store) =>
-  db
-    .selectFrom('paths')
-    .select('attachment_id')
-    .where('state', '<>', RELEASED)
-    .where('state', 'in', LIVE_STATES)
+/** Attachments that live paths need. */
+const needed = (db: Store) => live(db).select('attachment_id')
 
 /** Attachments with paths that the gate has not cut yet. One that is down cannot: there, taking out the interface cuts them. */
 const uncut = (db: Store) =>
-  db
-    .selectFrom('paths')
+  held(db)
     .innerJoin('gates', 'gates.id', 'paths.gate_id')
     .select('attachment_id')
-    .where('paths.state', '<>', RELEASED)
     .where('paths.state', 'in', UNCUT)
     .where('gates.state', '!=', 'down')
+
+/** Those that may go do. */
+const retire = (db: Store) =>
+  db.updateTable('attachments').set({state: steps.retire.to}).where('state', 'in', steps.retire.from)
 
 /** Attachments that no path needs: first a grace, since people come back; then they go. */
 export async function retireIdle(db: Store, now: number, grace: number): Promise<void> {
@@ -146,19 +144,16 @@ export async function retireIdle(db: Store, now: number, grace: number): Promise
     .updateTable('attachments')
     .set({idle_since: null})
     .where('idle_since', 'is not', null)
-    .where('id', 'in', live(db))
+    .where('id', 'in', needed(db))
     .execute()
   await db
     .updateTable('attachments')
     .set({idle_since: now})
     .where('idle_since', 'is', null)
-    .where('id', 'not in', live(db))
+    .where('id', 'not in', needed(db))
     .where('id', 'not in', uncut(db))
     .execute()
-  await db
-    .updateTable('attachments')
-    .set({state: steps.retire.to})
-    .where('state', 'in', steps.retire.from)
+  await retire(db)
     .where('id', 'not in', uncut(db))
     // One that never came to be is of no use to those who come back.
     .where(e =>
@@ -172,25 +167,17 @@ export async function retireIdle(db: Store, now: number, grace: number): Promise
 
 /** An idle one goes before its grace is over. @returns whether it was idle */
 export async function retireEarly(db: Store, id: string): Promise<boolean> {
-  const {numUpdatedRows} = await db
-    .updateTable('attachments')
-    .set({state: steps.retire.to})
-    .where('state', 'in', steps.retire.from)
+  const {numUpdatedRows} = await retire(db)
     .where('id', '=', id)
     .where('idle_since', 'is not', null)
-    .where('id', 'not in', live(db))
+    .where('id', 'not in', needed(db))
     .executeTakeFirst()
   return numUpdatedRows > 0n
 }
 
 /** All of a gate that is removed go. */
 export async function retireAll(db: Store, gateId: string): Promise<void> {
-  await db
-    .updateTable('attachments')
-    .set({state: steps.retire.to})
-    .where('state', 'in', steps.retire.from)
-    .where('gate_id', '=', gateId)
-    .execute()
+  await retire(db).where('gate_id', '=', gateId).execute()
 }
 
 /** Nothing of it is left on the gate, in Nova and in Neutron. */
@@ -205,6 +192,6 @@ export async function forgetGrace(db: Store, ids: readonly string[]): Promise<vo
     .updateTable('attachments')
     .set({idle_since: 0})
     .where('id', 'in', ids)
-    .where('id', 'not in', live(db))
+    .where('id', 'not in', needed(db))
     .execute()
 }

@@ -1,7 +1,7 @@
 import type {Selectable} from 'kysely'
 
 import {contains} from '../planner/prefix.ts'
-import {LIVE_STATES, RELEASED} from './literals.ts'
+import {held, LIVE_STATES, live, RELEASED} from './literals.ts'
 import type {Store} from './open.ts'
 import {decodePath} from './paths.ts'
 import type {AttachmentRow, AttachmentTable, PathRow, Reach} from './schema.ts'
@@ -53,13 +53,10 @@ export async function addressesOnLink(
   db: Store,
   {id, network_id}: Pick<AttachmentRow, 'id' | 'network_id'>,
 ): Promise<string[]> {
-  const rows = await db
-    .selectFrom('paths')
+  const rows = await live(db)
     .select('address')
     .where('attachment_id', '=', id)
     .where('network_id', '=', network_id)
-    .where('paths.state', '<>', RELEASED)
-    .where('paths.state', 'in', LIVE_STATES)
     .execute()
   return rows.map(row => row.address)
 }
@@ -78,16 +75,12 @@ export async function portGroups(db: Store, id: string): Promise<PortGroups> {
     .selectFrom('attachment_groups')
     .select(['group_id', 'own'])
     .where('attachment_id', '=', id)
-    .orderBy('group_id')
     .execute()
-  const paths = await db
-    .selectFrom('paths')
+  const paths = await live(db)
     .leftJoin('path_groups', 'path_groups.path_id', 'paths.id')
     .select('group_id')
     .distinct()
     .where('attachment_id', '=', id)
-    .where('paths.state', '<>', RELEASED)
-    .where('paths.state', 'in', LIVE_STATES)
     .execute()
   return {
     has: has.map(row => row.group_id).sort(),
@@ -98,8 +91,7 @@ export async function portGroups(db: Store, id: string): Promise<PortGroups> {
 
 /** Groups that live paths need and the port lacks, with path and attachment. */
 const lacking = (db: Store) =>
-  db
-    .selectFrom('paths')
+  live(db)
     .innerJoin('path_groups', 'path_groups.path_id', 'paths.id')
     .leftJoin('attachment_groups', join =>
       join
@@ -107,15 +99,9 @@ const lacking = (db: Store) =>
         .onRef('attachment_groups.group_id', '=', 'path_groups.group_id'),
     )
     .where('attachment_groups.group_id', 'is', null)
-    .where('paths.state', '<>', RELEASED)
-    .where('paths.state', 'in', LIVE_STATES)
 
 /** Attachments that are plugged, but whose port is in other groups than it shall be. */
 export async function wronglyGrouped(db: Store): Promise<AttachmentRow[]> {
-  const live = db
-    .selectFrom('paths')
-    .where('paths.state', '<>', RELEASED)
-    .where('paths.state', 'in', LIVE_STATES)
   const rows = await db
     .selectFrom('attachments')
     .selectAll()
@@ -127,7 +113,7 @@ export async function wronglyGrouped(db: Store): Promise<AttachmentRow[]> {
         e('id', 'in', lacking(db).select('paths.attachment_id')),
         // Left behind by paths that are over; only while there is no live path at all it stays, since people come back.
         e.and([
-          e('id', 'in', live.select('attachment_id')),
+          e('id', 'in', live(db).select('attachment_id')),
           e(
             'id',
             'in',
@@ -167,11 +153,9 @@ export async function pendingBy(
 ): Promise<{readonly admitted: PathRow[]; readonly waiting: PathRow[]}> {
   if (rows.length === 0) return {admitted: [], waiting: []}
   const byId = new Map(rows.map(row => [row.id, row]))
-  const pending = await db
-    .selectFrom('paths')
+  const pending = await held(db)
     .selectAll()
     .where('attachment_id', 'in', [...byId.keys()])
-    .where('state', '<>', RELEASED)
     .where('state', '=', 'pending')
     .orderBy('serial')
     .execute()

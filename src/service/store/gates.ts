@@ -103,12 +103,8 @@ export async function removeGate(
 
 /** All gates with what is plugged into them, as the planner wants them. */
 export async function gateChoices(db: Store): Promise<GateChoice[]> {
-  const [gates, attachments, counts] = await Promise.all([
-    db.selectFrom('gates').selectAll().execute(),
-    allAttachments(db),
-    countPaths(db),
-  ])
-  return gates.map(gate => ({
+  const [rows, attachments, counts] = await Promise.all([gates(db), allAttachments(db), countPaths(db)])
+  return rows.map(gate => ({
     id: gate.id,
     project_id: gate.project_id,
     scope: gate.scope,
@@ -130,10 +126,7 @@ export async function gateChoices(db: Store): Promise<GateChoice[]> {
 
 /** Gates as the API shows them: those of `projectId` and the shared ones, or all. */
 export async function gateViews(db: Store, projectId?: string): Promise<Gate[]> {
-  const [rows, choices] = await Promise.all([
-    db.selectFrom('gates').selectAll().orderBy('name').execute(),
-    gateChoices(db),
-  ])
+  const [rows, choices] = await Promise.all([gates(db), gateChoices(db)])
   return rows
     .filter(row => projectId === undefined || row.scope === 'shared' || row.project_id === projectId)
     .map(row => {

@@ -1,6 +1,7 @@
 import {sql} from 'kysely'
 
-import type {PathPhase} from './lifecycle.ts'
+import {LIVE, type PathPhase} from './lifecycle.ts'
+import type {Store} from './open.ts'
 
 /*
  * What partial indexes of `paths` are about (migrations.ts), as literals: SQLite's planner cannot know that a parameter is the
@@ -10,5 +11,11 @@ import type {PathPhase} from './lifecycle.ts'
 /** For `where('paths.state', '<>', RELEASED)`: paths whose alias and account are nobody else's. */
 export const RELEASED = sql.lit<PathPhase>('released')
 
-/** For `where('paths.state', 'in', LIVE_STATES)`; the states of LIVE. */
-export const LIVE_STATES = sql<PathPhase>`('pending', 'active')`
+/** For `where('paths.state', 'in', LIVE_STATES)`. */
+export const LIVE_STATES = sql<PathPhase>`(${sql.join(LIVE.map(state => sql.lit(state)))})`
+
+/** Paths whose alias and account are nobody else's, to be asked on. */
+export const held = (db: Store) => db.selectFrom('paths').where('paths.state', '<>', RELEASED)
+
+/** Those of them that take their place on a gate. */
+export const live = (db: Store) => held(db).where('paths.state', 'in', LIVE_STATES)

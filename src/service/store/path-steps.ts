@@ -86,7 +86,7 @@ export async function renewPath(
       .returningAll()
       .executeTakeFirst()
     if (row === undefined) return undefined
-    await auditPaths(tx, 'renew', [decodePath(row)], now, why)
+    await auditPaths(tx, 'renew', [row], now, why)
     return decodePath(row)
   })
 }

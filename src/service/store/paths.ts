@@ -1,7 +1,7 @@
 import {type Selectable, sql} from 'kysely'
 
 import {UNCUT} from './lifecycle.ts'
-import {LIVE_STATES, RELEASED} from './literals.ts'
+import {held, live} from './literals.ts'
 import type {Store} from './open.ts'
 import type {PathFault, PathRow, PathTable} from './schema.ts'
 
@@ -27,25 +27,21 @@ export const decodePath = ({error, ...row}: Selectable<PathTable>): PathRow => (
 
 /** The one live path of this user, server and key, if any. */
 export async function livePath(db: Store, owner: Owner): Promise<PathRow | undefined> {
-  const row = await db
-    .selectFrom('paths')
+  const row = await live(db)
     .selectAll()
     .where('user_id', '=', owner.user_id)
     .where('server_id', '=', owner.server_id)
     .where('fingerprint', '=', owner.fingerprint)
-    .where('state', 'in', LIVE_STATES)
     .executeTakeFirst()
   return row && decodePath(row)
 }
 
 /** How many live paths this user has to this VM, with whatever key. */
 export async function liveOf(db: Store, owner: Omit<Owner, 'fingerprint'>): Promise<number> {
-  const {n} = await db
-    .selectFrom('paths')
+  const {n} = await live(db)
     .select(sql<number>`count(*)`.as('n'))
     .where('user_id', '=', owner.user_id)
     .where('server_id', '=', owner.server_id)
-    .where('state', 'in', LIVE_STATES)
     .executeTakeFirstOrThrow()
   return Number(n)
 }
@@ -57,34 +53,31 @@ export async function path(db: Store, id: string): Promise<PathRow | undefined> 
 
 type Columns = 'user_id' | 'server_id' | 'project_id' | 'gate_id' | 'attachment_id'
 
-/** Held paths that fit, oldest first; those alone that are live. */
+/** Those of these paths that fit, oldest first. */
 async function pathsThat(
-  db: Store,
+  query: ReturnType<typeof held>,
   which: Partial<Record<Columns, string | readonly string[] | undefined>>,
-  live = false,
 ): Promise<PathRow[]> {
-  let query = db.selectFrom('paths').selectAll().where('state', '<>', RELEASED)
-  if (live) query = query.where('state', 'in', LIVE_STATES)
   for (const [column, value] of Object.entries(which)) {
     if (typeof value === 'string') query = query.where(column as Columns, '=', value)
     else if (value !== undefined) query = query.where(column as Columns, 'in', value)
   }
   // Sorted here: asked for in order, SQLite would read all paths by their numbers.
-  return (await query.execute()).map(decodePath).sort((a, b) => a.serial - b.serial)
+  return (await query.selectAll().execute()).map(decodePath).sort((a, b) => a.serial - b.serial)
 }
 
 /** Live paths, oldest first; those that fit `which`. */
-export const livePaths = (db: Store, which: Which = {}) => pathsThat(db, {...which}, true)
+export const livePaths = (db: Store, which: Which = {}) => pathsThat(live(db), {...which})
 
 /** Live paths by these attachments, oldest first. */
 export const livePathsBy = (db: Store, ids: readonly string[]) =>
-  ids.length === 0 ? Promise.resolve([]) : pathsThat(db, {attachment_id: ids}, true)
+  ids.length === 0 ? Promise.resolve([]) : pathsThat(live(db), {attachment_id: ids})
 
 /** Paths of a gate that still hold something on it: live ones, and ended ones until they are released. */
-export const pathsOfGate = (db: Store, gate_id: string) => pathsThat(db, {gate_id})
+export const pathsOfGate = (db: Store, gate_id: string) => pathsThat(held(db), {gate_id})
 
 /** Paths of a user that still hold something on a gate. */
-export const pathsOfUser = (db: Store, user_id: string) => pathsThat(db, {user_id})
+export const pathsOfUser = (db: Store, user_id: string) => pathsThat(held(db), {user_id})
 
 /**
  * What may not be given to a new path of this gate. Aliases too go by the gate and not by the attachment: a slot is taken
@@ -94,21 +87,14 @@ export async function heldOnGate(
   db: Store,
   gateId: string,
 ): Promise<{logins: Set<string>; aliases: Set<string>}> {
-  const rows = await db
-    .selectFrom('paths')
-    .select(['login', 'alias'])
-    .where('gate_id', '=', gateId)
-    .where('state', '<>', RELEASED)
-    .execute()
+  const rows = await held(db).select(['login', 'alias']).where('gate_id', '=', gateId).execute()
   return {logins: new Set(rows.map(row => row.login)), aliases: new Set(rows.map(row => row.alias))}
 }
 
 /** Accounts that are taken (by live paths, and ended ones until they are released), by gate and project. */
 export async function countPaths(db: Store): Promise<Map<string, Map<string, number>>> {
-  const rows = await db
-    .selectFrom('paths')
+  const rows = await held(db)
     .select(['gate_id', 'project_id', sql<number>`count(*)`.as('n')])
-    .where('state', '<>', RELEASED)
     .groupBy(['gate_id', 'project_id'])
     .execute()
   const byGate = Map.groupBy(rows, row => row.gate_id)
@@ -119,11 +105,9 @@ export async function countPaths(db: Store): Promise<Map<string, Map<string, num
 
 /** Gates with paths to cut, or to release because they were cut before `rested` (epoch ms). */
 export async function gatesWithEnded(db: Store, rested: number): Promise<string[]> {
-  const rows = await db
-    .selectFrom('paths')
+  const rows = await held(db)
     .select('gate_id')
     .distinct()
-    .where('state', '<>', RELEASED)
     .where(e => e.or([e('state', 'in', UNCUT), e.and([e('state', '=', 'cut'), e('cut_at', '<=', rested)])]))
     .execute()
   return rows.map(row => row.gate_id)
@@ -134,11 +118,9 @@ export function pendingSince(
   db: Store,
   since: number,
 ): Promise<Pick<PathRow, 'attachment_id' | 'gate_id'>[]> {
-  return db
-    .selectFrom('paths')
+  return held(db)
     .select(['attachment_id', 'gate_id'])
     .distinct()
-    .where('state', '<>', RELEASED)
     .where('state', '=', 'pending')
     .where('created_at', '<=', since)
     .execute()

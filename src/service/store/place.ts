@@ -66,7 +66,7 @@ export function placePath(
         .insertInto('path_groups')
         .values(groups.map(group_id => ({path_id: path.id, group_id})))
         .execute()
-    await auditPaths(tx, 'grant', [decodePath(row)], path.created_at, why)
+    await auditPaths(tx, 'grant', [row], path.created_at, why)
     return decodePath(row)
   })
 }
