@@ -6,14 +6,19 @@ import type {CertificateAuthority} from './ca/ca.ts'
 import type {PathEvents} from './events.ts'
 import type {GateAddress, GateConnection} from './gates/connection.ts'
 import type {Jobs} from './jobs.ts'
+import type {Leases} from './leases.ts'
 import type {Store} from './store/open.ts'
 
 /** What a gate's worker wants of a connection. */
-export type GateLink = Pick<GateConnection, 'run' | 'close'>
+export type GateLink = Pick<GateConnection, 'run' | 'reach' | 'close'>
 
 /** What the parts of the running service share. */
 export interface ServiceContext {
   readonly db: Store
+  /** Of the service, the same in all replicas; gates know it. */
+  readonly serviceId: string
+  /** What this replica alone may do now. */
+  readonly leases: Leases
   readonly ca: CertificateAuthority
   /** The service's own account. */
   readonly cloud: OpenStack
@@ -22,7 +27,7 @@ export interface ServiceContext {
   readonly log: Logger
   /** Epoch ms. */
   readonly clock: () => number
-  /** What becomes of paths, for those who wait for it. */
+  /** What becomes of paths, for those who wait for it, here and in other replicas. */
   readonly events: PathEvents
   /** What is done beside the requests. */
   readonly jobs: Jobs

@@ -4,37 +4,83 @@ import {setTimeout as sleep} from 'node:timers/promises'
 import type {Store} from './store/open.ts'
 import {path} from './store/paths.ts'
 import type {PathRow} from './store/schema.ts'
+import type {News, Wire} from './store/wire.ts'
 
-/** Another replica may be the one that makes a path: who waits looks again now and then, ms. */
-const LOOK_MS = 1000
+/** A replica may die before it has told the others: who waits looks again after so long, ms. */
+const LOOK_MS = 5000
+const ANY = ''
 
-/** Tells those who wait, in this process, that something has become of a path. */
+const isPending = ({state}: PathRow) => state === 'requested' || state === 'pending'
+
+/** Tells those who wait, here and in other replicas, that something has become of a path. */
 export class PathEvents {
   readonly #changes = new EventEmitter().setMaxListeners(0)
+  readonly #wire: Wire | undefined
+  #paths: string[] = []
+  #gates: string[] = []
+
+  /** @param wire to the other replicas, where there are some */
+  constructor(wire?: Wire) {
+    this.#wire = wire
+  }
 
   emit(pathId: string): void {
     this.#changes.emit(pathId)
+    if (this.#wire === undefined) return
+    this.#paths.push(pathId)
+    this.#tell()
   }
 
-  /** Waits until the path is no longer pending, or `deadline` (epoch ms) has passed; the path as it is then. */
+  /** Asks the replica that holds this gate's lease for a round. */
+  wakeElsewhere(gateId: string): void {
+    if (this.#wire === undefined) return
+    this.#gates.push(gateId)
+    this.#tell()
+  }
+
+  /** What comes in one turn goes in one message. */
+  #tell(): void {
+    if (this.#paths.length + this.#gates.length !== 1) return
+    setImmediate(() => {
+      const [paths, gates] = [this.#paths, this.#gates]
+      ;[this.#paths, this.#gates] = [[], []]
+      this.#wire?.send({paths, gates: [...new Set(gates)]})
+    })
+  }
+
+  /** What another replica says, or that something may have been missed. */
+  hear(news: News | undefined): void {
+    for (const id of news?.paths ?? []) this.#changes.emit(id)
+    if (news === undefined) this.#changes.emit(ANY)
+  }
+
+  /**
+   * Waits until the path is so, by default no longer pending, or `deadline` (epoch ms) has passed.
+   *
+   * @returns the path as it is then
+   */
   async wait(
     {db, clock}: {readonly db: Store; readonly clock: () => number},
     pathId: string,
     deadline: number,
+    is: (row: PathRow) => boolean | Promise<boolean> = row => !isPending(row),
   ): Promise<PathRow | undefined> {
     for (;;) {
       // Listen before looking, or the answer could come between the two.
       const abort = new AbortController()
-      const event = once(this.#changes, pathId, {signal: abort.signal}).catch(() => undefined)
+      const {signal} = abort
+      const event = Promise.race([once(this.#changes, pathId, {signal}), once(this.#changes, ANY, {signal})])
+      const heard = event.catch(() => undefined)
       const row = await path(db, pathId)
       const left = deadline - clock()
-      if (row?.state === 'pending' && left > 0)
+      const over = row === undefined || (await is(row)) || left <= 0
+      if (!over)
         await Promise.race([
-          event,
-          sleep(Math.min(left, LOOK_MS), undefined, {signal: abort.signal}).catch(() => undefined),
+          heard,
+          sleep(Math.min(left, LOOK_MS), undefined, {signal}).catch(() => undefined),
         ])
       abort.abort()
-      if (row?.state !== 'pending' || left <= 0) return row
+      if (over) return row
     }
   }
 }

@@ -1,23 +1,22 @@
 import {randomUUID} from 'node:crypto'
-import {setTimeout as sleep} from 'node:timers/promises'
 
 import {OsSshError} from '../errors.ts'
-import type {OpenStack, Server} from '../openstack/index.ts'
+import type {Server} from '../openstack/index.ts'
 import type {PathRequest} from '../protocol/index.ts'
 import {fingerprint, parsePublicKey} from '../ssh/keys.ts'
 import type {Caller} from './caller.ts'
-import {askerOf, type GrantContext, giveWay, makeRoom, spare} from './fairness.ts'
+import {type GrantContext, giveWay} from './fairness.ts'
 import {userFault} from './faults.ts'
 import type {GrantLimits} from './limits.ts'
-import {candidates, type Nic, nicsOf, outsideOf} from './planner/facts.ts'
-import {type GateChoice, type Plan, planDirect, planNew, planReuse} from './planner/plan.ts'
-import {attachments} from './store/attachments.ts'
+import {planNow, waits} from './placement.ts'
+import {type Facts, type Nic, nicsOf, wayOf} from './planner/facts.ts'
+import type {Plan} from './planner/plan.ts'
 import {refuseBarred} from './store/bars.ts'
-import {gates as allGates, gateChoices} from './store/gates.ts'
-import type {Store} from './store/open.ts'
-import {endPaths, renewPath} from './store/path-steps.ts'
-import {livePath} from './store/paths.ts'
-import {Collision, placePath} from './store/place.ts'
+import {gate as gateById} from './store/gates.ts'
+import {atomically, type Store} from './store/open.ts'
+import {endPaths, failPaths, renewPath} from './store/path-steps.ts'
+import {livePath, path as pathById} from './store/paths.ts'
+import {Collision, keepFacts, type NewPath, placePath, requestPath} from './store/place.ts'
 import type {PathRow} from './store/schema.ts'
 
 /** The row of a path, and whether what the gate has of it is older. */
@@ -28,13 +27,11 @@ export interface Granted {
 
 /** Collisions with other grants that run at the same moment; each try plans anew. */
 const TRIES = 12
-/** How long to wait for a gate that is letting go of the very network, ms: Nova and Neutron take some seconds. */
-const LETTING_GO_MS = 15_000
-const LETTING_GO_POLL_MS = 1000
 
 /**
- * Writes the row of a path, which its gate's worker then makes true. Renews the one that is there when it still
- * fits. Checks the caller's right with the caller's own token.
+ * Writes the row of a path and finds its place, which the holder of its gate's lease then makes true. While there is no place it
+ * waits for one (placement.ts). Renews the path that is there when it still fits. Checks the caller's right with the caller's
+ * own token.
  *
  * @throws OsSshError NOT_FOUND, DENIED, VM_OFF, VM_NO_ADDRESS, NO_GATE, GATE_FULL, …
  */
@@ -46,34 +43,19 @@ export async function grantPath(
 ): Promise<Granted> {
   const key = parsePublicKey(request.public_key)
   if (key.type !== 'ssh-ed25519') throw new OsSshError('USAGE', 'the public key must be of type ssh-ed25519')
-  const patient = context.clock() + LETTING_GO_MS
-  for (;;) {
-    try {
-      return await grantNow(context, caller, request, limits)
-    } catch (error) {
-      if (!(error instanceof OsSshError) || error.code !== 'BUSY' || context.clock() > patient) throw error
-      await sleep(LETTING_GO_POLL_MS)
-    }
-  }
-}
-
-/** By what is true of the VM now: after a wait it is read again. */
-async function grantNow(
-  context: GrantContext,
-  caller: Caller,
-  request: PathRequest,
-  limits: GrantLimits,
-): Promise<Granted> {
   const server = await visibleServer(caller, request.server_id)
   mayEnter(caller, server)
   const {id: user_id} = caller.token.user
   await refuseBarred(context, {user_id, server_id: server.id, project_id: server.tenant_id})
   const nics = await chosenNics(caller, server, request.network_id)
+  const grant = new Grant(context, caller, request, server, nics, limits)
   for (let attempt = 1; ; attempt++) {
     try {
-      return await tryGrant(context, caller, request, server, nics, limits)
+      return await grant.try()
     } catch (error) {
-      if (attempt === TRIES || !isConflict(error)) throw error
+      if (!(error instanceof Collision)) throw error
+      if (attempt === TRIES)
+        throw new OsSshError('BUSY', 'too many ask for the same at this moment', {retryAfter: 2})
     }
   }
 }
@@ -106,143 +88,130 @@ async function chosenNics({cloud}: Caller, server: Server, networkId?: string): 
   return chosen
 }
 
-/** The driver's errors not by `instanceof`: they may be of another realm. */
-const isConflict = (error: unknown) =>
-  error instanceof Collision ||
-  /UNIQUE|unique|SQLITE_BUSY/.test(`${(error as {code?: string}).code} ${error}`)
-
-async function tryGrant(
-  context: GrantContext,
-  caller: Caller,
-  request: PathRequest,
-  server: Server,
-  nics: readonly Nic[],
-  limits: GrantLimits,
-): Promise<Granted> {
-  const {db, clock} = context
-  const now = clock()
-  const life = Math.min(request.life ?? limits.defaultLife, limits.maxLife) * 1000
-  const owner = {
-    user_id: caller.token.user.id,
-    server_id: server.id,
-    fingerprint: fingerprint(request.public_key),
-  }
-  const there = await livePath(db, owner)
-  if (there !== undefined) {
-    if (nics.some(nic => nic.network_id === there.network_id && nic.address === there.address)) {
-      const renewed = await renew(db, caller, there, {now, life, limits})
-      if (renewed !== undefined) return renewed
-    } else
-      await endPaths(db, {ids: [there.id]}, now, {
-        action: 'revoke',
-        source: caller.source,
-        detail: 'the VM has another address now',
-      })
-  }
-  if (limits.fairness !== undefined) await giveWay(context, owner, limits.fairness)
-  const plan = await makePlan(context, caller.cloud, server.tenant_id, nics, limits)
-  const path = {
-    ...owner,
-    id: randomUUID(),
-    user_name: caller.token.user.name,
-    project_id: server.tenant_id,
-    server_name: server.name,
-    network_id: plan.nic.network_id,
-    route: plan.route,
-    address: plan.nic.address,
-    public_key: request.public_key.trim(),
-    created_at: now,
-    expires_at: now + life,
-    certificate_until: now + Math.min(life, limits.certLife * 1000),
-  }
-  return {path: await placePath(db, plan, limits, path, {source: caller.source}), renewed: false}
-}
-
-interface Renewal {
-  /** Epoch ms. */
-  readonly now: number
+/** One request of one caller. */
+class Grant {
+  readonly #context: GrantContext
+  readonly #caller: Caller
+  readonly #server: Server
+  readonly #limits: GrantLimits
+  readonly #publicKey: string
   /** Asked life, ms. */
-  readonly life: number
-  readonly limits: GrantLimits
-}
+  readonly #life: number
+  #facts: Facts
 
-/**
- * Moves the end of a path and of its certificate on. One whose certificate is in the first third of its life is fresh: the
- * same answer, and no work for the gate. Nothing lives longer than the longest life after it was made.
- */
-async function renew(
-  db: Store,
-  {source}: Caller,
-  path: PathRow,
-  {now, life, limits}: Renewal,
-): Promise<Granted | undefined> {
-  const until = Math.max(path.expires_at, Math.min(now + life, path.created_at + limits.maxLife * 1000))
-  const certificate = Math.min(now + limits.certLife * 1000, until)
-  const certificateIsFresh = path.certificate_until - now > ((certificate - now) * 2) / 3
-  if (path.state === 'pending' || (certificateIsFresh && until - path.expires_at < life / 3))
-    return {path, renewed: false}
-  const times = {expires_at: until, certificate_until: certificate}
-  const row = await renewPath(db, path.id, times, now, {source})
-  return row && {path: row, renewed: true}
-}
+  constructor(
+    context: GrantContext,
+    caller: Caller,
+    request: PathRequest,
+    server: Server,
+    nics: readonly Nic[],
+    limits: GrantLimits,
+  ) {
+    this.#context = context
+    this.#caller = caller
+    this.#server = server
+    this.#limits = limits
+    this.#publicKey = request.public_key.trim()
+    this.#life = Math.min(request.life ?? limits.defaultLife, limits.maxLife) * 1000
+    this.#facts = {nics}
+  }
 
-/** Plans by what is there, and makes room where the gates are full of what nobody uses. */
-async function makePlan(
-  context: GrantContext,
-  cloud: OpenStack,
-  projectId: string,
-  nics: readonly Nic[],
-  limits: GrantLimits,
-): Promise<Plan> {
-  const {db, clock} = context
-  const gates = await gateChoices(db)
-  const asker = askerOf(limits, projectId, clock())
-  try {
-    const reuse = planReuse(nics, gates, asker, limits)
-    if (reuse !== undefined) return reuse
-    const way = await newWay(cloud, nics, projectId).catch(error => {
-      throw userFault(error, 'the network of the VM cannot be read')
+  /** @throws Collision when somebody else was first */
+  async try(): Promise<Granted> {
+    const {db, clock} = this.#context
+    const {fairness} = this.#limits
+    const now = clock()
+    const owner = {
+      user_id: this.#caller.token.user.id,
+      server_id: this.#server.id,
+      fingerprint: fingerprint(this.#publicKey),
+    }
+    const there = await livePath(db, owner)
+    if (there !== undefined) return this.#again(there, now)
+    if (fairness !== undefined) await giveWay(this.#context, owner, fairness)
+    const plan = await this.#plan()
+    const path: NewPath = {
+      ...owner,
+      id: randomUUID(),
+      user_name: this.#caller.token.user.name,
+      project_id: this.#server.tenant_id,
+      server_name: this.#server.name,
+      public_key: this.#publicKey,
+      created_at: now,
+      expires_at: now + this.#life,
+      certificate_until: now + Math.min(this.#life, this.#limits.certLife * 1000),
+    }
+    return {path: await this.#write(db, path, plan, now), renewed: false}
+  }
+
+  /** The plan; undefined while what it needs is under way. @throws OsSshError */
+  async #plan(): Promise<Plan | undefined> {
+    const {tenant_id} = this.#server
+    const look = async () => {
+      const way = await wayOf(this.#caller.cloud, this.#facts.nics, tenant_id).catch(error => {
+        throw userFault(error, 'the network of the VM cannot be read')
+      })
+      this.#facts = {nics: this.#facts.nics, ...(way && {way})}
+      return way
+    }
+    return planNow(this.#context, this.#facts.nics, look, tenant_id, this.#limits).catch(error => {
+      if (waits(error)) return undefined
+      throw error
     })
-    if (way !== undefined) return planNew(way.nic, way.options, gates, asker, limits)
-    const outside = await leadingOut(context, nics, gates)
-    return planDirect(outside.nic, outside.gates, asker, limits)
-  } catch (error) {
-    if (!(error instanceof OsSshError) || error.code !== 'GATE_FULL') throw error
-    throw (
-      (await spare(context, gates, asker, limits)) ?? (await makeRoom(context, gates, asker, limits)) ?? error
+  }
+
+  /** Request and place in one transaction; without a plan, what the user saw is kept for whoever finds one. */
+  #write(db: Store, path: NewPath, plan: Plan | undefined, now: number): Promise<PathRow> {
+    const {perVm = 0} = this.#limits.fairness ?? {}
+    return atomically(db, async tx => {
+      const row = await requestPath(tx, path, this.#facts, perVm, {source: this.#caller.source})
+      if (plan !== undefined) return placePath(tx, plan, this.#limits, row, now)
+      await keepFacts(tx, row.id, this.#facts, now)
+      return row
+    })
+  }
+
+  /** The user has a path to this VM by this key: it is renewed, or goes for one that fits. */
+  async #again(there: PathRow, now: number): Promise<Granted> {
+    const {db} = this.#context
+    if (there.state === 'requested') return {path: there, renewed: false}
+    const {nics} = this.#facts
+    if (!nics.some(nic => nic.network_id === there.network_id && nic.address === there.address)) {
+      const why = {action: 'revoke', source: this.#caller.source} as const
+      await endPaths(db, {ids: [there.id]}, now, {...why, detail: 'the VM has another address now'})
+      return this.try()
+    }
+    if (await this.#isLost(there)) {
+      await failPaths(db, [there.id], LOST, now)
+      return this.try()
+    }
+    return (await this.#renew(there, now)) ?? {path: (await pathById(db, there.id)) ?? there, renewed: false}
+  }
+
+  /** Is its gate down, and another one there for it? Where there is none, it may be back before its user has given up. */
+  async #isLost({gate_id}: PathRow): Promise<boolean> {
+    if ((await gateById(this.#context.db, gate_id))?.state !== 'down') return false
+    return this.#plan().then(
+      plan => plan !== undefined,
+      () => false,
     )
   }
+
+  /**
+   * Moves the end of a path and of its certificate on. One whose certificate is in the first third of its life is fresh: the
+   * same answer, and no work for the gate. Nothing lives longer than the longest life after it was made.
+   */
+  async #renew(path: PathRow, now: number): Promise<Granted | undefined> {
+    const {certLife, maxLife} = this.#limits
+    const until = Math.max(path.expires_at, Math.min(now + this.#life, path.created_at + maxLife * 1000))
+    const certificate = Math.min(now + certLife * 1000, until)
+    const certificateIsFresh = path.certificate_until - now > ((certificate - now) * 2) / 3
+    if (path.state === 'pending' || (certificateIsFresh && until - path.expires_at < this.#life / 3))
+      return {path, renewed: false}
+    const times = {expires_at: until, certificate_until: certificate}
+    const row = await renewPath(this.#context.db, path.id, times, now, {source: this.#caller.source})
+    return row && {path: row, renewed: true}
+  }
 }
 
-/** The interface to go to, and the networks that a gate can be plugged into for it, if any. */
-async function newWay(cloud: OpenStack, nics: readonly Nic[], projectId: string) {
-  for (const nic of nics) {
-    const options = await candidates(cloud, nic, projectId)
-    if (options.length > 0) return {nic, options}
-  }
-  return undefined
-}
-
-/**
- * The interface that gates reach by their own way out, and those gates.
- *
- * @throws OsSshError VM_UNREACHABLE
- */
-async function leadingOut({db, cloud}: GrantContext, nics: readonly Nic[], gates: readonly GateChoice[]) {
-  const rows = await allGates(db)
-  const plugged = new Set((await attachments(db)).flatMap(row => row.port_id ?? []))
-  const outside = new Map(
-    await Promise.all(rows.map(async row => [row.id, await outsideOf(cloud, row, plugged)] as const)),
-  )
-  for (const nic of nics) {
-    const leading = gates.filter(gate => outside.get(gate.id)?.has(nic.network_id))
-    if (leading.length > 0) return {nic, gates: leading}
-  }
-  throw new OsSshError(
-    'VM_UNREACHABLE',
-    'no gate can be plugged into a network of the VM, nor leads there by itself',
-    {
-      hint: 'ask the owner of its network to share it with your project, or the operator of the SSH service',
-    },
-  )
-}
+const LOST = {code: 'GATE_DOWN', message: 'its gate does not answer; another one takes it'} as const

@@ -1,4 +1,5 @@
 import {chmod, mkdir, readFile, rm} from 'node:fs/promises'
+import {hostname} from 'node:os'
 import {join} from 'node:path'
 
 import {type Logger, pino} from 'pino'
@@ -14,9 +15,12 @@ import {PathEvents} from './events.ts'
 import {GateConnection} from './gates/connection.ts'
 import {Gates} from './gates/gates.ts'
 import {Jobs} from './jobs.ts'
+import {Leases} from './leases.ts'
 import type {Fairness, GrantLimits} from './limits.ts'
 import {Reconciler} from './reconciler.ts'
-import {openStore} from './store/open.ts'
+import {serviceId} from './store/leases.ts'
+import {isPostgres, openStore} from './store/open.ts'
+import {type News, openWire} from './store/wire.ts'
 import {Turns} from './turns.ts'
 
 export interface ServiceConfig {
@@ -73,38 +77,42 @@ export async function createService(config: ServiceConfig): Promise<RunningServi
   const log = config.log ?? pino({redact: ['req.headers', '*.managementKey']})
   await mkdir(config.state, {recursive: true, mode: 0o700})
   await chmod(config.state, 0o700)
-  const db = await openStore(config.database ?? join(config.state, 'service.db'))
+  const database = config.database ?? join(config.state, 'service.db')
+  const db = await openStore(database)
   const clock = Date.now
   const managementKey = await readKey(config.managementKey)
   const jobs = new Jobs(log)
+  // The same after a restart, so that nobody waits for the lease of an earlier life.
+  const replica = `${hostname()} ${config.listen}`
+  const hear = (news: News | undefined) => {
+    events.hear(news)
+    for (const id of news?.gates ?? []) jobs.run(() => gates.tend(id))
+  }
+  const wire = isPostgres(database) ? await openWire(database, db, replica, log, hear) : undefined
+  const events = new PathEvents(wire)
+  const leases = new Leases(db, replica, clock)
   const context: ServiceContext = {
     db,
+    leases,
+    serviceId: await serviceId(db),
     ca: await openCa(join(config.state, 'ca')),
     cloud: config.cloud,
     connect: (gate, lost) => new GateConnection(gate, managementKey, lost),
     log,
     clock,
     jobs,
-    events: new PathEvents(),
+    events,
     account: new Account(config.cloud, clock),
   }
   const gates = new Gates(context)
-  const reconciler = new Reconciler(context, gates, {
+  const limits = limitsOf(config)
+  const reconciler = new Reconciler(context, gates, limits, {
     tick: 1000,
     grace: (config.grace ?? 10 * 60) * 1000,
     resync: (config.resync ?? 60) * 1000,
     survey: (config.survey ?? 20) * 1000,
     retention: (config.retention ?? 90) * DAY_MS,
   })
-  const maxLife = config.maxLife ?? 24 * HOUR_S
-  const limits: GrantLimits = {
-    maxLife,
-    defaultLife: Math.min(config.defaultLife ?? 8 * HOUR_S, maxLife),
-    certLife: config.certLife ?? HOUR_S,
-    fairness: config.fairness && {...config.fairness, waiting: new Map()},
-    paths: config.maxPathsPerGate ?? 2000,
-    attachments: config.maxNetworksPerGate ?? 24,
-  }
   const authenticate = authenticator(config.cloud, clock, config.adminProjects ?? [])
   const api = await createApi({
     context,
@@ -123,8 +131,22 @@ export async function createService(config: ServiceConfig): Promise<RunningServi
       // First, so that what is under way on a gate ends.
       gates.close()
       await jobs.stop()
+      await leases.release().catch(err => log.warn({err}, 'leases are not given back'))
+      await wire?.close()
       await db.destroy()
     },
+  }
+}
+
+function limitsOf(config: ServiceConfig): GrantLimits {
+  const maxLife = config.maxLife ?? 24 * HOUR_S
+  return {
+    maxLife,
+    defaultLife: Math.min(config.defaultLife ?? 8 * HOUR_S, maxLife),
+    certLife: config.certLife ?? HOUR_S,
+    fairness: config.fairness && {...config.fairness, waiting: new Map()},
+    paths: config.maxPathsPerGate ?? 2000,
+    attachments: config.maxNetworksPerGate ?? 24,
   }
 }
 

@@ -32,6 +32,11 @@ export class Jobs {
     this.#tasks.set(name, running)
   }
 
+  /** Runs it beside what is done now. */
+  run(task: () => Promise<unknown>): void {
+    task().catch(err => this.#log.warn({err}, 'task failed'))
+  }
+
   /** @param ms from now */
   later(ms: number, run: () => unknown): void {
     if (this.#stopped) return

@@ -3,13 +3,16 @@ import type {ServiceContext} from './context.ts'
 import {expire, fail, revokeBarred} from './endings.ts'
 import {letGo} from './gates/attachments.ts'
 import type {Gates} from './gates/gates.ts'
-import {provision} from './gates/provision.ts'
 import {QUARANTINE_MS} from './gates/times.ts'
+import {gateLease, SURVEY} from './leases.ts'
+import type {GrantLimits} from './limits.ts'
+import {sweepPorts} from './orphans.ts'
+import {placeWaiting} from './placement.ts'
 import {forgetGrace, retireIdle} from './store/attachment-steps.ts'
 import {attachments, stranded, wronglyGrouped} from './store/attachments.ts'
 import {gates as allGates} from './store/gates.ts'
 import {prune} from './store/path-steps.ts'
-import {gatesWithEnded, pendingSince} from './store/paths.ts'
+import {gatesWithChanges, gatesWithEnded, gatesWithPending} from './store/paths.ts'
 import {survey} from './survey.ts'
 
 const HOUR_MS = 60 * 60_000
@@ -29,19 +32,23 @@ export interface Intervals {
 }
 
 /**
- * Keeps time: what nobody asks for at a certain moment is asked for here, from the rows. It may be killed anywhere; the next
- * start carries on.
+ * Keeps time: what nobody asks for at a certain moment is asked for here, from the rows. Every replica does; what only one may
+ * do goes with a lease. It may be killed anywhere; the next start carries on.
  */
 export class Reconciler {
   readonly #context: ServiceContext
   readonly #gates: Gates
+  readonly #limits: GrantLimits
   readonly #intervals: Intervals
   /** When each of these was last done, epoch ms. */
   readonly #last = new Map<string, number>()
+  /** Ports that no row named at the last look. */
+  #suspects: ReadonlySet<string> = new Set()
 
-  constructor(context: ServiceContext, gates: Gates, intervals: Intervals) {
+  constructor(context: ServiceContext, gates: Gates, limits: GrantLimits, intervals: Intervals) {
     this.#context = context
     this.#gates = gates
+    this.#limits = limits
     this.#intervals = intervals
   }
 
@@ -59,23 +66,32 @@ export class Reconciler {
 
   /** What only time brings about, once. */
   async tick(): Promise<void> {
-    const {db, clock, jobs} = this.#context
+    const {db, clock, jobs, leases} = this.#context
     const now = clock()
+    await leases.renew()
     await expire(this.#context)
     const barred = await revokeBarred(this.#context, {detail: 'an operator revoked it'})
+    await placeWaiting({...this.#context, gates: this.#gates}, this.#limits)
     await retireIdle(db, now, this.#intervals.grace)
-    for (const row of await stranded(db)) letGo(this.#context, row)
+    const ours = await this.#ourGates()
+    for (const row of await stranded(db)) if (ours.has(row.gate_id)) letGo(this.#context, row)
     const wanted = new Set([...(await this.#gatesWithWork(now)), ...barred.map(path => path.gate_id)])
     if (this.#isDue('resync', this.#intervals.resync))
-      for (const gate of await allGates(db)) {
-        this.#gates.forget(gate.id)
-        wanted.add(gate.id)
+      for (const gateId of ours) {
+        this.#gates.forget(gateId)
+        wanted.add(gateId)
       }
-    for (const gateId of wanted) void this.#gates.wake(gateId)
-    // Grants that a crash, ours or another replica's, left half done are finished here.
-    for (const row of await pendingSince(db, now - this.#intervals.tick)) this.#provision(row)
+    for (const gateId of wanted) if (ours.has(gateId)) jobs.run(() => this.#gates.tend(gateId))
     if (this.#isDue('prune', HOUR_MS)) await prune(db, now - this.#intervals.retention)
-    if (this.#isDue('survey', this.#intervals.survey)) jobs.once('survey', () => this.#survey())
+    if (this.#isDue('survey', this.#intervals.survey)) jobs.once('survey', () => this.#survey(ours))
+  }
+
+  /** Gates whose lease is ours; what another replica has let go, or died with, is ours from now on. */
+  async #ourGates(): Promise<ReadonlySet<string>> {
+    const {db, leases} = this.#context
+    const ours = new Set<string>()
+    for (const {id} of await allGates(db)) if ((await leases.hold(gateLease(id))) !== undefined) ours.add(id)
+    return ours
   }
 
   #isDue(what: string, interval: number): boolean {
@@ -85,29 +101,35 @@ export class Reconciler {
     return true
   }
 
-  #provision(row: Parameters<typeof provision>[2]): void {
-    provision(this.#context, this.#gates, row)
-  }
-
   /** Ends paths to VMs that are gone, and plugs in again what somebody has plugged out. */
-  async #survey(): Promise<void> {
-    const {db} = this.#context
-    const {gone, lost} = await survey(this.#context)
-    const ids = gone.map(path => path.id)
-    const fault = new OsSshError('NOT_FOUND', 'the VM, or its address on that network, is gone')
-    this.#gates.wakeFor(await fail(this.#context, ids, fault))
-    await forgetGrace(
-      db,
-      gone.map(path => path.attachment_id),
-    )
+  async #survey(ours: ReadonlySet<string>): Promise<void> {
+    const {db, leases} = this.#context
+    if ((await leases.hold(SURVEY)) !== undefined) {
+      const {gone} = await survey(this.#context)
+      const ids = gone.map(path => path.id)
+      const fault = new OsSshError('NOT_FOUND', 'the VM, or its address on that network, is gone')
+      this.#gates.wakeFor(await fail(this.#context, ids, fault))
+      await forgetGrace(
+        db,
+        gone.map(path => path.attachment_id),
+      )
+      this.#suspects = await sweepPorts(this.#context, this.#suspects)
+    }
+    const lost = await attachments(db, {state: 'wanted'})
     for (const row of [...lost, ...(await wronglyGrouped(db))])
-      this.#provision({attachment_id: row.id, gate_id: row.gate_id})
+      if (ours.has(row.gate_id)) await this.#gates.regroup(row.gate_id, row.id)
   }
 
   /** Gates with something that a round would move on. */
   async #gatesWithWork(now: number): Promise<string[]> {
     const {db} = this.#context
     const leaving = await attachments(db, {state: 'removing'})
-    return [...(await gatesWithEnded(db, now - QUARANTINE_MS)), ...leaving.map(row => row.gate_id)]
+    return [
+      ...(await gatesWithChanges(db)),
+      ...(await gatesWithEnded(db, now - QUARANTINE_MS)),
+      // Grants that a crash, ours or another replica's, left half done are finished here.
+      ...(await gatesWithPending(db, now - this.#intervals.tick)),
+      ...leaving.map(row => row.gate_id),
+    ]
   }
 }

@@ -115,7 +115,9 @@ beforeEach(async () => {
       const ids = over.map(path => path.id)
       if (gate.answers) await cutPaths(db, ids, NOW)
       else await db.updateTable('gates').set({state: 'down'}).execute()
+      return true
     },
+    wakeFor: () => undefined,
     drop: () => undefined,
   }
   const deps = {

@@ -1,3 +1,4 @@
+import {takeOne} from '../../src/service/store/holdings.ts'
 import type {Store} from '../../src/service/store/open.ts'
 import type {AttachmentRow, GateRow, PathRow} from '../../src/service/store/schema.ts'
 
@@ -78,4 +79,5 @@ export async function pathRow(
   await db.insertInto('paths').values(row).execute()
   for (const group_id of groups)
     await db.insertInto('path_groups').values({path_id: row.id, group_id}).execute()
+  if (row.state !== 'released') await takeOne(db, row.gate_id, row.project_id)
 }

@@ -2,12 +2,12 @@ import {type ErrorCode, OsSshError} from '../../errors.ts'
 import type {Path, PathGrant, PathRequest, PathState} from '../../protocol/index.ts'
 import {actor, type Caller} from '../caller.ts'
 import {revoke, revokeBarred} from '../endings.ts'
-import {provision} from '../gates/provision.ts'
 import {grantPath} from '../grant.ts'
 import {hostKeys} from '../host-keys.ts'
 import {auditDenial} from '../store/audit.ts'
 import {bar} from '../store/bars.ts'
 import {gates as allGates, gate as gateById} from '../store/gates.ts'
+import {UNCUT} from '../store/lifecycle.ts'
 import {livePaths, path as pathById} from '../store/paths.ts'
 import type {GateRow, PathRow} from '../store/schema.ts'
 import * as answers from './answers.ts'
@@ -30,6 +30,7 @@ function failure(row: PathRow): OsSshError | undefined {
 
 /** What its client is told: whether the gate has cut it already is none of theirs. */
 function stateOf({state, error}: PathRow): PathState {
+  if (state === 'requested') return 'pending'
   if (state === 'cut' || state === 'released') return error === undefined ? 'ended' : 'failed'
   return state
 }
@@ -67,30 +68,39 @@ async function grant(
   request: PathRequest,
   wait: number,
 ): Promise<Path | PathGrant> {
-  const {context, gates, turns} = deps
+  const {context, turns} = deps
   const over = await turns?.take(caller.token.project?.id ?? caller.token.user.id)
   const longest = setTimeout(() => over?.(), TURN_MS)
   try {
-    const {path, renewed} = await grantPath({...context, gates}, caller, request, deps.limits)
-    provision(context, gates, path)
-    // What the gate has of a path that was asleep may have run out: its new time is there before the answer.
-    if (renewed) await gates.wake(path.gate_id)
-    const [known, row, gate] = await Promise.all([
-      hostKeys(context, caller.cloud, path.server_id),
-      context.events.wait(context, path.id, context.clock() + wait * 1000),
-      gateOf(deps, path),
-    ])
+    const {row, known} = await made(deps, caller, request, context.clock() + wait * 1000)
     if (row === undefined || stateOf(row) === 'ended')
       throw new OsSshError('BUSY', 'the path was revoked while it was being made')
     const fault = failure(row)
     if (fault !== undefined) throw fault
-    if (row.state === 'pending') return view(row, gate)
+    const gate = await gateOf(deps, row)
+    if (row.state !== 'active') return view(row, gate)
     const {keys, rebuild} = known
     return {...view(row, gate), ...credentials(deps, row, gate), host_keys: keys, ...(rebuild && {rebuild})}
   } finally {
     clearTimeout(longest)
     over?.()
   }
+}
+
+/** A path, until `deadline` (epoch ms) or until it is made. One whose gate fails meanwhile is asked for once more: there may be another. */
+async function made(deps: Deps, caller: Caller, request: PathRequest, deadline: number, again = false) {
+  const {context, gates} = deps
+  const {path, renewed} = await grantPath({...context, gates}, caller, request, deps.limits)
+  if (path.state === 'pending') gates.wakeFor([path])
+  // What the gate has of a path that was asleep may have run out: its new time is there before the answer.
+  if (renewed && !(await gates.wake(path.gate_id)))
+    await context.events.wait(context, path.id, deadline, row => row.version === row.applied)
+  const [known, row] = await Promise.all([
+    hostKeys(context, caller.cloud, path.server_id),
+    context.events.wait(context, path.id, deadline),
+  ])
+  if (row?.error?.code === 'GATE_DOWN' && !again) return made(deps, caller, request, deadline, true)
+  return {row, known}
 }
 
 function credentials(
@@ -121,9 +131,28 @@ async function ownPath({context}: Deps, caller: Caller, id: string): Promise<Pat
   return row
 }
 
+/** So long is waited for whoever holds the gate's lease, ms. */
+const CUT_MS = 30_000
+const isUncut = ({state}: PathRow) => (UNCUT as readonly string[]).includes(state)
+
+/** Has a gate acknowledged a state without these, whoever told it; or does it not answer? */
+async function isCut(deps: Deps, ended: readonly PathRow[]): Promise<boolean> {
+  const {context, gates} = deps
+  const ids = new Set(ended.map(path => path.gate_id).filter(id => id !== ''))
+  const here = new Map(await Promise.all([...ids].map(async id => [id, await gates.wake(id)] as const)))
+  const deadline = context.clock() + CUT_MS
+  const isOver = async (path: PathRow) =>
+    !isUncut(path) || (here.get(path.gate_id) === true && (await gateOf(deps, path))?.state === 'down')
+  const cut = ended.map(async ({id}) => {
+    const row = await context.events.wait(context, id, deadline, isOver)
+    return row === undefined || !isUncut(row)
+  })
+  return (await Promise.all(cut)).every(Boolean)
+}
+
 /** /v1/paths */
 export function pathRoutes(api: Api, deps: Deps): void {
-  const {context, gates, authenticate} = deps
+  const {context, authenticate} = deps
   const granted = (caller: Caller, body: PathRequest, wait: number) =>
     grant(deps, caller, body, wait).catch(async error => {
       if (error instanceof OsSshError && REFUSALS.has(error.code))
@@ -190,10 +219,7 @@ export function pathRoutes(api: Api, deps: Deps): void {
     const row = await ownPath(deps, caller, request.params.id)
     await revoke(context, {ids: [row.id]}, {source: caller.source, detail: caller.token.user.name})
     // Answer when the gate has really cut it: that is what the caller wants to know.
-    await gates.wake(row.gate_id)
-    const gate = await gateOf(deps, row)
-    const after = await pathById(context.db, row.id)
-    if ((after?.state === 'ended' || after?.state === 'failed') && gate?.state === 'down')
+    if (!(await isCut(deps, [row])))
       throw new OsSshError(
         'GATE_DOWN',
         'the path is revoked, but its gate does not answer: it is cut when its time is over or the gate is back',
@@ -208,7 +234,7 @@ export function pathRoutes(api: Api, deps: Deps): void {
     await bar(context.db, request.query, context.clock())
     const why = {source: caller.source, detail: caller.token.user.name}
     const ended = await revokeBarred(context, why)
-    await Promise.all([...new Set(ended.map(path => path.gate_id))].map(id => gates.wake(id)))
+    await isCut(deps, ended)
     return {revoked: ended.length}
   })
 }

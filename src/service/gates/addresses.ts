@@ -1,5 +1,3 @@
-import {OsSshError} from '../../errors.ts'
-
 /*
  * The address plan of a gate. Each attachment (slot 0..1023) has a /20 of 100.64.0.0/10 (RFC 6598: shared address
  * space, routed nowhere) and a /64 of a ULA (RFC 4193); the first addresses are the veth link between the gate's main
@@ -11,7 +9,8 @@ export const ALIAS_RANGE_6 = 'fd5e:6f73:7368::/48'
 const MAX_SLOTS = 1024
 /** Aliases of VMs that the gate reaches by its own way out; no attachment gets this slot. */
 export const DIRECT_SLOT = MAX_SLOTS - 1
-const ALIASES_PER_SLOT = 4000
+/** Aliases of a slot. */
+export const ALIASES = 4000
 const FIRST_ALIAS = 16
 
 export type Family = 4 | 6
@@ -50,32 +49,15 @@ export function slotPlan(slot: number): SlotPlan {
   }
 }
 
-function aliasAt(slot: number, family: Family, n: number): string {
+/**
+ * The alias of number n of a slot, below ALIASES. The spelling matters: sshd's permitopen compares text.
+ */
+export function aliasAt(slot: number, family: Family, n: number): string {
   if (family === 4) return ipv4(base4(slot) + FIRST_ALIAS + n)
   return `${base6(slot)}::${(FIRST_ALIAS * FIRST_ALIAS + n).toString(16)}`
 }
 
-/**
- * The first free alias of a slot. The spelling matters: sshd's permitopen compares text.
- *
- * @throws OsSshError GATE_FULL
- */
-export function freeAlias(slot: number, family: Family, used: ReadonlySet<string>): string {
-  for (let n = 0; n < ALIASES_PER_SLOT; n++) {
-    const alias = aliasAt(slot, family, n)
-    if (!used.has(alias)) return alias
-  }
-  throw new OsSshError('GATE_FULL', 'all aliases of this network are in use on the gate')
-}
-
 /** The account of number n: `osp0000` … `osp9999`. */
 export const login = (n: number) => `osp${String(n).padStart(4, '0')}`
-
-/** The first free account of a gate. @throws OsSshError GATE_FULL */
-export function freeLogin(used: ReadonlySet<string>, limit: number): string {
-  for (let n = 0; n < limit; n++) {
-    const name = login(n)
-    if (!used.has(name)) return name
-  }
-  throw new OsSshError('GATE_FULL', `all ${limit} accounts of the gate are in use`)
-}
+/** The number of an account. */
+export const loginNumber = (name: string) => Number(name.slice(3))

@@ -11,14 +11,14 @@ import {gate as gateById} from '../store/gates.ts'
 import type {AttachmentRow, GateRow} from '../store/schema.ts'
 
 const DETACH_MS = 30_000
-/** How long a port that Nova calls attached may take to be ACTIVE, ms; some back ends never say so. */
-const WIRE_MS = 10_000
 const POLL_MS = 300
 
-type Plugging = Pick<ServiceContext, 'db' | 'cloud' | 'log' | 'clock'>
+type Plugging = Pick<ServiceContext, 'db' | 'cloud' | 'log' | 'clock' | 'serviceId'>
 
 /** By this name a port is found again when we died between making it and writing it down. */
-const portName = (row: AttachmentRow) => `os-ssh-${row.id}`
+export const portName = (row: Pick<AttachmentRow, 'id'>) => `os-ssh-${row.id}`
+/** By this description the ports of one service are found, whatever rows say. */
+export const portDescription = (serviceId: string) => `os-ssh service ${serviceId}`
 
 async function findPort({cloud}: Plugging, row: AttachmentRow, gate: GateRow): Promise<Port | undefined> {
   if (row.port_id === null) {
@@ -61,7 +61,10 @@ const equal = (a: readonly string[], b: readonly string[]) => JSON.stringify(a) 
 export async function plug(context: Plugging, row: AttachmentRow, gate: GateRow): Promise<boolean> {
   const {db, cloud} = context
   const known = await portGroups(db, row.id)
-  const own = await ownGroups(context, known, gate)
+  const [own, before] = await Promise.all([
+    ownGroups(context, known, gate),
+    row.state === 'wanted' ? findPort(context, row, gate) : undefined,
+  ])
   const onLink = await addressesOnLink(db, row)
   let groups = wantedGroups(own, known)
   const same =
@@ -76,7 +79,8 @@ export async function plug(context: Plugging, row: AttachmentRow, gate: GateRow)
     groups = wantedGroups(own, await portGroups(db, row.id))
   }
 
-  const found = (await findPort(context, row, gate)) ?? (await createPort(context, row, gate, onLink))
+  const there = row.state === 'wanted' ? before : await findPort(context, row, gate)
+  const found = there ?? (await createPort(context, row, gate, onLink))
   if (found.project_id !== gate.project_id)
     throw new OsSshError(
       'CLOUD_REFUSED',
@@ -84,11 +88,14 @@ export async function plug(context: Plugging, row: AttachmentRow, gate: GateRow)
     )
   const change = changeOf(found, groups, missingSubnets(row, ipsOf(found), onLink))
   const port = change === undefined ? found : await cloud.network.updatePort(found.id, change)
+  // What has no time to lose is not kept waiting by what has.
+  const tagged = row.state === 'wanted' ? tag(context, port) : undefined
   if (port.device_id === '') await cloud.compute.attachPort(gate.server_id, port.id)
   else if (port.device_id !== gate.server_id)
     throw new OsSshError('CLOUD_REFUSED', 'the port of the attachment is plugged into another server')
-  await waitForPort(context, port.id, WIRE_MS, now => now?.status === 'ACTIVE')
+  await tagged
 
+  // That the port is ACTIVE is not waited for: the gate takes its interface meanwhile, and asks the VM until it answers.
   const addresses = addressesOf(port, row)
   // To leave a group is nothing that a path waits for.
   const rewired =
@@ -147,21 +154,16 @@ function addressesOf(port: Port, row: AttachmentRow): string[] {
 const byFamily = (a: string, b: string) =>
   Number(isIPv4(b.split('/')[0] ?? '')) - Number(isIPv4(a.split('/')[0] ?? ''))
 
-/** Looks at the port until the condition holds, or it has gone, or the time (ms) is over. */
-async function waitForPort(
-  {cloud}: Plugging,
-  portId: string,
-  within: number,
-  condition: (port: Port | undefined) => boolean,
-): Promise<void> {
-  for (const end = Date.now() + within; ; await sleep(POLL_MS)) {
+/** Waits until Nova has detached the port, in its own time; deleted before that, the port would be missed by it. */
+async function detached({cloud, clock}: Plugging, portId: string): Promise<void> {
+  for (const end = clock() + DETACH_MS; ; await sleep(POLL_MS)) {
     const port = await cloud.network.port(portId).catch(gone)
-    if (port === undefined || condition(port) || Date.now() > end) return
+    if (port === undefined || port.device_id === '' || clock() > end) return
   }
 }
 
 async function createPort(
-  {cloud, db, log}: Plugging,
+  {cloud, db, serviceId}: Plugging,
   row: AttachmentRow,
   gate: GateRow,
   onLink: readonly string[],
@@ -174,7 +176,7 @@ async function createPort(
   const port = await cloud.network.createPort({
     network_id: row.network_id,
     name: portName(row),
-    description: `os-ssh: gate ${gate.name}`,
+    description: portDescription(serviceId),
     ...(subnets.length > 0 ? {fixed_ips: subnets.map(subnet_id => ({subnet_id}))} : {}),
     // Its groups come by an update: only an admin may create a port in the groups of another project, while an
     // update by whoever sees them is let through (neutron/db/securitygroups_db.py, _get_security_groups_on_port).
@@ -182,9 +184,11 @@ async function createPort(
     ...(own ? {} : {project_id: gate.project_id}),
   })
   await writePort(db, row.id, port.id)
-  await cloud.network.tagPort(port.id, ['os-ssh']).catch(error => log.warn({err: error}, 'port not tagged'))
   return port
 }
+
+const tag = ({cloud, log}: Plugging, {id}: Port) =>
+  cloud.network.tagPort(id, ['os-ssh']).catch(err => log.warn({err}, 'port not tagged'))
 
 /**
  * Detaches the port from the gate, deletes it, and then the row: in this order, so that a crash leaves a row that leads
@@ -193,21 +197,27 @@ async function createPort(
  * @throws OpenStackError
  */
 export async function unplug(context: Plugging, row: AttachmentRow, gate: GateRow): Promise<void> {
-  const {cloud, db} = context
   const port = await findPort(context, row, gate)
-  if (port !== undefined) {
-    if (port.device_id !== '') {
-      await cloud.compute.detachPort(gate.server_id, port.id).catch(gone)
-      // Nova detaches in its own time; deleted before that, the port would be missed by it.
-      await waitForPort(context, port.id, DETACH_MS, now => now?.device_id === '')
-    }
-    await cloud.network.deletePort(port.id).catch(async error => {
-      gone(error)
-      // Neutron says 404 of what one sees and may not delete, too: an account that lost its role must not forget the port.
-      if (await cloud.network.port(port.id).catch(gone)) throw error
-    })
+  if (port !== undefined) await deletePort(context, port, gate)
+  await removeAttachment(context.db, row.id)
+}
+
+/** Detaches a port of ours from its gate and deletes it. @throws OpenStackError */
+export async function deletePort(
+  context: Plugging,
+  port: Pick<Port, 'id' | 'device_id'>,
+  gate: Pick<GateRow, 'server_id'>,
+): Promise<void> {
+  const {cloud} = context
+  if (port.device_id !== '') {
+    await cloud.compute.detachPort(gate.server_id, port.id).catch(gone)
+    await detached(context, port.id)
   }
-  await removeAttachment(db, row.id)
+  await cloud.network.deletePort(port.id).catch(async error => {
+    gone(error)
+    // Neutron says 404 of what one sees and may not delete, too: an account that lost its role must not forget the port.
+    if (await cloud.network.port(port.id).catch(gone)) throw error
+  })
 }
 
 /** A port is never plugged and unplugged at the same time. */

@@ -24,6 +24,9 @@ export interface ScriptResult {
   readonly stderr: string
 }
 
+/** `silent`: nothing has answered in time; `unknown`: sshd says no, for whatever reason. */
+export type Reached = 'open' | 'refused' | 'silent' | 'unknown'
+
 /** A kept-open management connection to one gate. Connects on first use and again after it was lost. */
 export class GateConnection {
   #client: Promise<Client> | undefined
@@ -49,14 +52,42 @@ export class GateConnection {
    * @throws OsSshError GATE_DOWN, HOST_KEY
    */
   async run(script: string | Readable, onLine?: (line: string) => void): Promise<ScriptResult> {
+    return this.#exec(await this.#open(), script, onLine)
+  }
+
+  /**
+   * Does something listen there, seen from the gate's main namespace? Its sshd itself connects, which is no process there.
+   *
+   * @param within ms
+   * @throws OsSshError GATE_DOWN, HOST_KEY
+   */
+  async reach(host: string, port: number, within: number): Promise<Reached> {
+    const client = await this.#open()
+    return new Promise(resolve => {
+      const late = setTimeout(() => resolve('silent'), within)
+      const answer = (reached: Reached) => {
+        clearTimeout(late)
+        client.off('close', lost)
+        resolve(reached)
+      }
+      const lost = () => answer('unknown')
+      client.once('close', lost)
+      client.forwardOut('127.0.0.1', 0, host, port, (error, channel) => {
+        channel?.destroy()
+        if (error === undefined) answer('open')
+        else answer(/refused/i.test(error.message) ? 'refused' : 'unknown')
+      })
+    })
+  }
+
+  async #open(): Promise<Client> {
     if (this.#closed) throw new OsSshError('GATE_DOWN', 'the management connection to the gate is closed')
     this.#client ??= this.#connect()
     const opening = this.#client
-    const client = await opening.catch(error => {
+    return opening.catch(error => {
       if (this.#client === opening) this.#client = undefined
       throw error
     })
-    return this.#exec(client, script, onLine)
   }
 
   /** For good, whether it is open or still opening: nothing of it keeps a service alive that is told to stop. */

@@ -1,7 +1,8 @@
 import type {ServiceContext} from '../context.ts'
+import {gateLease} from '../leases.ts'
 import {GateWorker} from './worker.ts'
 
-/** The workers of all gates, by the gates' ids. */
+/** The workers of all gates, by the gates' ids. Each works while its gate's lease is this replica's. */
 export class Gates {
   readonly #context: ServiceContext
   readonly #workers = new Map<string, GateWorker>()
@@ -10,19 +11,44 @@ export class Gates {
     this.#context = context
   }
 
-  /** A round of this gate; resolves when a round that began after this call has ended. */
-  wake(gateId: string): Promise<void> {
-    return this.#context.jobs.stopped ? Promise.resolve() : this.#worker(gateId).wake()
+  /**
+   * A round of this gate, by whoever holds its lease.
+   *
+   * @returns true when a round that began after this call has ended; false when another replica was asked for one
+   */
+  async wake(gateId: string): Promise<boolean> {
+    const {jobs, leases, events} = this.#context
+    if (jobs.stopped) return true
+    if ((await leases.hold(gateLease(gateId))) === undefined) {
+      events.wakeElsewhere(gateId)
+      return false
+    }
+    await this.#worker(gateId).wake()
+    return true
   }
 
-  /** Each gate of these paths forgets those of them that are over, soon. */
+  /** A round, if the lease is ours or nobody's. */
+  async tend(gateId: string): Promise<void> {
+    const {jobs, leases} = this.#context
+    if (!jobs.stopped && (await leases.hold(gateLease(gateId))) !== undefined)
+      await this.#worker(gateId).wake()
+  }
+
+  /** Each gate of these paths is told of them soon. */
   wakeFor(paths: readonly {readonly gate_id: string}[]): void {
-    for (const id of new Set(paths.map(path => path.gate_id))) void this.wake(id)
+    const ids = new Set(paths.map(path => path.gate_id).filter(id => id !== ''))
+    for (const id of ids) this.#context.jobs.run(() => this.wake(id))
   }
 
   /** The next round sends the whole state. */
   forget(gateId: string): void {
     this.#workers.get(gateId)?.forget()
+  }
+
+  /** Looks at the groups of this attachment's port, if its gate is ours. */
+  async regroup(gateId: string, attachmentId: string): Promise<void> {
+    if ((await this.#context.leases.hold(gateLease(gateId))) !== undefined)
+      this.#worker(gateId).provision(attachmentId)
   }
 
   /** Accounts of the gate that have a connection now; none when it is down, undefined when that is not known. */

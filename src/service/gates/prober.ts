@@ -13,7 +13,7 @@ const INTAKE_MS = 20_000
 
 /** How long a VM has to answer, s: on a network that stands, and on one whose agents may not have followed yet. */
 const STANDING_S = 5
-const FRESH_S = 20
+const FRESH_S = 25
 
 /** A VM that has answered is not asked again for so long, ms: the next path to it goes the same way. */
 const ANSWERED_MS = 10_000
@@ -31,14 +31,17 @@ const DIRECT_HINT =
 /** How to try the VM of a path that needs no attachment: that way stands as long as the gate does. */
 export const directProbe = (path: PathRow): Probe => ({path, seconds: STANDING_S})
 
+/** What the script says of these. */
+const STATUS = {open: 0, refused: 1, silent: 124} as const
+
 type Context = Pick<ServiceContext, 'db' | 'clock' | 'log' | 'events'>
 
 /** A VM as it is reached from this gate. */
 const vmOf = ({attachment_id, server_id, address}: PathRow) => `${attachment_id} ${server_id} ${address}`
 
 /**
- * Tries the VMs of new paths from the gate and says of each whether it may be used. They share a session, since sshd admits
- * ten a connection (MaxSessions) and a VM that does not answer must hold up nobody.
+ * Tries the VMs of new paths from the gate and says of each whether it may be used. Those that a shell tries share a session, since
+ * sshd admits ten a connection (MaxSessions) and a VM that does not answer must hold up nobody.
  */
 export class Prober {
   readonly #context: Context
@@ -66,9 +69,23 @@ export class Prober {
     const sure = anew.filter(isSure).map(({path}) => path)
     const open = anew.filter(probe => !isSure(probe))
     if (sure.length > 0) void this.#activate(sure)
-    if (open.length === 0) return
+    const [fresh, standing] = [open.filter(one => one.fresh), open.filter(one => one.fresh === undefined)]
+    for (const probe of standing) void this.#reach(link, probe)
+    this.#bySession(link, fresh)
+  }
+
+  /** The way stands: sshd may connect itself. What it is not allowed, or cannot say, the gate's shell tries. */
+  async #reach(link: GateLink, probe: Probe): Promise<void> {
+    const {alias} = probe.path
+    const reached = await link.reach(alias, 22, probe.seconds * 1000).catch(() => 'unknown' as const)
+    if (reached === 'unknown') this.#bySession(link, [probe])
+    else await this.#acknowledge(probe, STATUS[reached])
+  }
+
+  #bySession(link: GateLink, probes: readonly Probe[]): void {
+    if (probes.length === 0) return
     this.#take ??= this.#open(link)
-    this.#take(open)
+    this.#take(probes)
   }
 
   /** The gate may be another one by now: what VMs have answered to it says nothing any more. */

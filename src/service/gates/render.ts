@@ -20,17 +20,28 @@ export interface GateIdentity {
   readonly keepNics: readonly string[]
 }
 
+/** Who runs the gate: it takes nothing from another service, nor from one that comes with a smaller number. */
+export interface Holder {
+  readonly service: string
+  readonly fence: number
+}
+
 export interface DesiredGate {
+  readonly holder: Holder
   /** Absent when this connection has already configured it. */
   readonly base?: GateIdentity
-  /** Attachments to configure; the others are left as they are. */
-  readonly attachments: readonly AttachmentRow[]
+  /** Attachments to configure, each with all its paths; the others are as they were, but for what has changed. */
+  readonly attachments: readonly {readonly row: AttachmentRow; readonly paths: readonly PathRow[]}[]
   /** Slots of all attachments that shall exist. */
   readonly slots: readonly number[]
-  /** All paths not yet released: live ones get through, ended ones are cut. */
+  /** Whether `paths` are all that are not released yet, and nothing else shall be there; or those that have changed. */
+  readonly whole: boolean
+  /** Live ones get through, ended ones are cut. */
   readonly paths: readonly PathRow[]
-  /** Look for processes of accounts that no path has, too. */
-  readonly sweep: boolean
+  /** Paths whose accounts are about to be anybody's: a login that was under way at the cut may have come through since. */
+  readonly rested: readonly PathRow[]
+  /** Of paths that have changed: the slots of their attachments, where those are not configured anew. */
+  readonly slotOf: ReadonlyMap<string, number>
   /** Epoch ms. */
   readonly now: number
 }
@@ -78,50 +89,60 @@ const principalsLine = (path: PathRow) => {
 const account = ({login}: PathRow) => strict(login, /^osp\d{4}$/)
 const seconds = (until: number, now: number) => Math.ceil((until - now) / 1000)
 
+/** Elements of an nft set or map: all by their keys (with what a map has for them), and those that shall be there for a time. */
+interface Elements {
+  readonly name: string
+  readonly all: {readonly key: string; readonly value: string}[]
+  readonly there: string[]
+}
+
+function element(to: Elements, key: string, value: string, until: number): void {
+  to.all.push({key, value})
+  if (until > 0) to.there.push(`${key} timeout ${until}s${value}`)
+}
+
+const named = <Name extends string>(names: readonly Name[]) =>
+  Object.fromEntries(names.map((name): [Name, Elements] => [name, {name, all: [], there: []}])) as Record<
+    Name,
+    Elements
+  >
+
+const opens = (path: PathRow, now: number) => isLive(path, now) && path.certificate_until > now
+
 /** What each path's account reaches from the gate's main namespace, until its certificate's end. */
-function reaches(paths: readonly PathRow[], now: number): string {
-  const open = paths.filter(path => isLive(path, now) && path.certificate_until > now)
-  const accounts = ([4, 6] as const).map(family => [
-    `paths${family}`,
-    open
-      .filter(path => isIPv6(path.alias) === (family === 6))
-      .map(
-        path =>
-          `${account(path)} . ${address(path.alias)} . 22 timeout ${seconds(path.certificate_until, now)}s`,
-      ),
-  ])
-  // Of those that need no namespace, the gate's main one has what it would have.
-  const direct = paths.filter(path => path.route === 'direct')
-  return render('paths.nft.eta', {
-    accounts,
-    direct: render('elements.nft.eta', {elements: elementsOf(direct, now)}),
-  })
+function accountsOf(paths: readonly PathRow[], now: number): Elements[] {
+  const sets = named(['paths4', 'paths6'])
+  for (const path of paths) {
+    const key = `${account(path)} . ${address(path.alias)} . 22`
+    const until = opens(path, now) ? seconds(path.certificate_until, now) : 0
+    element(sets[isIPv6(path.alias) ? 'paths6' : 'paths4'], key, '', until)
+  }
+  return Object.values(sets)
 }
 
 /**
  * Elements of the maps and sets of one attachment, or of the direct paths, with the time they have left. A new connection needs the first, which ends
  * with the certificate; an open one lives by the second, which ends with the path.
  */
-function elementsOf(paths: readonly PathRow[], now: number): [string, string[]][] {
-  const sets: Record<'vms4' | 'vms6' | 'live4' | 'live6', string[]> = {
-    vms4: [],
-    vms6: [],
-    live4: [],
-    live6: [],
-  }
+function elementsOf(paths: readonly PathRow[], now: number): Elements[] {
+  const sets = named(['vms4', 'vms6', 'live4', 'live6'])
   for (const path of paths) {
     const family = isIPv6(path.alias) ? 6 : 4
     const live = isLive(path, now)
     const alias = address(path.alias)
-    if (live && path.certificate_until > now)
-      sets[`vms${family}`].push(
-        `${alias} timeout ${seconds(path.certificate_until, now)}s : ${address(path.address)}`,
-      )
-    if (live || path.state !== 'cut')
-      sets[`live${family}`].push(`${alias} timeout ${live ? seconds(path.expires_at, now) : DYING}s`)
+    const until = opens(path, now) ? seconds(path.certificate_until, now) : 0
+    element(sets[`vms${family}`], alias, ` : ${address(path.address)}`, until)
+    const left = live ? seconds(path.expires_at, now) : DYING
+    element(sets[`live${family}`], alias, '', live || path.state !== 'cut' ? left : 0)
   }
-  return Object.entries(sets)
+  return Object.values(sets)
 }
+
+/** These instead of all that are there, or of their own earlier selves. */
+const elements = (whole: boolean, sets: readonly Elements[]) =>
+  render(whole ? 'elements.nft.eta' : 'changes.nft.eta', {sets})
+
+const direct = (paths: readonly PathRow[]) => paths.filter(path => path.route === 'direct')
 
 function attachmentValues(row: AttachmentRow, paths: readonly PathRow[], now: number) {
   const plan = slotPlan(row.slot)
@@ -148,7 +169,7 @@ function attachmentValues(row: AttachmentRow, paths: readonly PathRow[], now: nu
     ...fixed,
     rules,
     neighbours,
-    elements: render('elements.nft.eta', {elements: elementsOf(paths, now)}),
+    elements: elements(true, elementsOf(paths, now)),
     hash,
   }
 }
@@ -170,29 +191,39 @@ function baseValues({userCa, hostCertificate, keepNics}: GateIdentity) {
   }
 }
 
+/** What has changed of the attachments that are not configured anew. */
+function changesOf({paths, slotOf, now}: DesiredGate) {
+  const byAttachment = Map.groupBy(paths, path => path.attachment_id)
+  return [...byAttachment].flatMap(([id, some]) => {
+    const slot = slotOf.get(id)
+    if (slot === undefined) return []
+    return [{namespace: slotPlan(slot).namespace, elements: elements(false, elementsOf(some, now))}]
+  })
+}
+
 /**
- * The script that makes the gate so; run as root by `sh`.
+ * The script that makes the gate so; run as root by `sh`, which does nothing of it before it has heard all of it.
  *
  * @throws TypeError when a row holds something that must not reach a shell
  */
 export function renderGate(desired: DesiredGate): string {
-  const {now, paths} = desired
+  const {now, paths, holder, whole} = desired
+  // Of those that need no namespace, the gate's main one has what it would have.
+  const main = [...accountsOf(paths, now), ...elementsOf(direct(paths), now)]
   return render('apply.sh.eta', {
     dir: DIR,
     group: GROUP,
+    service: strict(holder.service, /^[0-9a-f-]{36}$/),
+    fence: strict(String(holder.fence), /^\d{1,15}$/),
+    whole,
     base: desired.base && baseValues(desired.base),
-    reaches: reaches(paths, now),
+    reaches: elements(whole, main),
     principals: paths.filter(path => isLive(path, now)).map(principalsLine),
-    attachments: desired.attachments.map(row =>
-      attachmentValues(
-        row,
-        paths.filter(path => path.attachment_id === row.id),
-        now,
-      ),
-    ),
+    attachments: desired.attachments.map(({row, paths}) => attachmentValues(row, paths, now)),
+    changes: whole ? [] : changesOf(desired),
     namespaces: desired.slots.map(slot => slotPlan(slot).namespace),
-    ended: paths.filter(path => !isLive(path, now)).map(account),
-    sweep: desired.sweep,
+    ended: [...paths.filter(path => !isLive(path, now)), ...desired.rested].map(account),
+    over: whole ? [] : paths.filter(path => !isLive(path, now)).map(account),
   })
 }
 

@@ -2,18 +2,20 @@ import {OsSshError} from '../../errors.ts'
 import {Rounds} from '../../system/rounds.ts'
 import type {GateLink, ServiceContext} from '../context.ts'
 import {fail} from '../endings.ts'
+import {gateLease} from '../leases.ts'
 import {readyAttachments} from '../store/attachment-steps.ts'
 import {attachments as attachmentsOf, pendingBy} from '../store/attachments.ts'
 import {gate as gateById, gateDown, gateUp, noteClock} from '../store/gates.ts'
-import {LIVE, UNCUT} from '../store/lifecycle.ts'
-import {cutPaths, releasePaths} from '../store/path-steps.ts'
-import {pathsOfGate} from '../store/paths.ts'
+import {acknowledgePaths, releasePaths} from '../store/path-steps.ts'
+import {changedPaths, heldBy, pathsOfGate, pendingDirect, restedPaths} from '../store/paths.ts'
 import type {AttachmentRow, GateRow, PathRow} from '../store/schema.ts'
-import {login} from './addresses.ts'
+import {login, loginNumber} from './addresses.ts'
 import {letGo} from './attachments.ts'
 import {directProbe, Prober, probeOf} from './prober.ts'
+import {provision} from './provision.ts'
 import {renderAccounts, renderGate, renderSessions} from './render.ts'
 import {QUARANTINE_MS} from './times.ts'
+import {type Answer, readAnswer, Told} from './told.ts'
 
 /** Accounts made at a time, and how many free ones there should always be. */
 const POOL_STEP = 128
@@ -27,7 +29,7 @@ const SKEW_MS = 3000
 const SESSIONS_MS = 1000
 
 /**
- * Makes one gate what the database says, round by round.
+ * Makes one gate what the database says, round by round, while its lease is this replica's.
  */
 export class GateWorker {
   readonly gateId: string
@@ -35,8 +37,7 @@ export class GateWorker {
   #connection: {readonly to: string; readonly link: GateLink} | undefined
   readonly #rounds: Rounds
   #asked: {readonly at: number; readonly answer: Promise<ReadonlySet<string>>} | undefined
-  /** What this connection has seen applied; empty after a loss, so that everything is sent anew. */
-  #applied = {base: '', attachments: new Map<string, string>(), accounts: 0}
+  readonly #told = new Told()
   readonly #prober: Prober
   readonly #nicSince = new Map<string, number>()
   #closed = false
@@ -57,6 +58,11 @@ export class GateWorker {
     return this.#rounds.ask()
   }
 
+  /** Has the port of this attachment looked after. */
+  provision(attachmentId: string): void {
+    provision(this.#context, attachmentId, () => void this.wake())
+  }
+
   /** Another round, ms from now. */
   #later(ms: number): void {
     this.#context.jobs.later(ms, () => this.wake())
@@ -64,7 +70,7 @@ export class GateWorker {
 
   /** Forget what was applied: the next round sends the whole state. */
   forget(): void {
-    this.#applied = {base: '', attachments: new Map(), accounts: 0}
+    this.#told.forget()
     this.#prober.forget()
   }
 
@@ -97,39 +103,79 @@ export class GateWorker {
   }
 
   async #reconcile(): Promise<void> {
-    const {db, clock} = this.#context
+    const {db, clock, leases, serviceId} = this.#context
     const gate = await gateById(db, this.gateId)
     if (gate === undefined || this.#closed) return
-    const link = this.#link(gate)
+    const fence = await leases.hold(gateLease(gate.id))
+    // Whoever has it changes the gate without us.
+    if (fence === undefined) return this.forget()
     const now = clock()
     const attachments = await attachmentsOf(db, {gate_id: gate.id})
-    const paths = await pathsOfGate(db, gate.id)
-    await this.#accounts(link, paths)
-
+    await this.#plugIn(attachments)
+    const paths = this.#told.whole ? await changedPaths(db, gate.id) : await pathsOfGate(db, gate.id)
+    const rested = await restedPaths(db, gate.id, now - QUARANTINE_MS)
     const present = attachments.filter(row => row.state === 'plugged' || row.state === 'ready')
-    const sent = this.#changed(gate, present, paths, now)
-    const result = await link.run(renderGate({...sent, slots: present.map(row => row.slot), paths, now}))
-    const applied = /^applied (\d{1,12})$/m.exec(result.stdout)
-    if (result.status !== 0 || applied === null) {
-      this.forget()
-      throw new OsSshError(
-        'GATE_DOWN',
-        `the gate could not be configured: ${result.stderr.trim().slice(-300)}`,
+    const push = await this.#told.push(this.#context, gate, present, paths, now)
+    if (push !== undefined || rested.length > 0) {
+      const link = this.#link(gate)
+      await this.#accounts(link, paths)
+      const nothing = {attachments: [], slots: present.map(row => row.slot), whole: false, paths: [], now}
+      const desired = push ?? {...nothing, slotOf: new Map<string, number>()}
+      const holder = {service: serviceId, fence}
+      const said = await this.#run(gate, link, renderGate({...desired, rested, holder}), fence)
+      if (said?.applied === undefined) return
+      await this.#up(gate, said.applied)
+      const news = paths.filter(path => path.version !== path.applied)
+      await acknowledgePaths(db, news, clock())
+      for (const path of news) this.#context.events.emit(path.id)
+      await releasePaths(
+        db,
+        gate.id,
+        rested.map(path => path.id),
       )
+      if (push !== undefined) {
+        this.#told.took(push)
+        for (const {row} of push.attachments) {
+          const ready = said.attachments.get(row.slot) === 'ready'
+          this.#told.tookAttachment(row.id, push, ready)
+          await this.#acknowledge(row, ready)
+        }
+      }
     }
-    if (result.stderr !== '')
-      this.#context.log.warn({gate: gate.name, stderr: result.stderr.slice(-2000)}, 'gate says')
-    await this.#up(gate, Number(applied[1]) * 1000)
-    const uncut = paths.filter(path => (UNCUT as readonly string[]).includes(path.state))
-    await cutPaths(
-      db,
-      uncut.map(path => path.id),
-      clock(),
-    )
-    if (paths.some(path => path.cut_at !== null && path.cut_at <= now - QUARANTINE_MS))
-      await releasePaths(db, gate.id, now - QUARANTINE_MS)
-    await this.#acknowledge(sent, result.stdout, paths, present, link)
-    await this.#removed(attachments)
+    await this.#probe(gate, present)
+    // The gate has forgotten these: now Nova and Neutron may.
+    for (const row of attachments) if (row.state === 'removing') letGo(this.#context, row)
+  }
+
+  /** @returns undefined when there is another round to come instead. @throws OsSshError GATE_DOWN */
+  async #run(gate: GateRow, link: GateLink, script: string, fence: number): Promise<Answer | undefined> {
+    const {status, stdout, stderr} = await link.run(script)
+    const said = readAnswer(stdout)
+    if (said.held !== undefined) {
+      this.forget()
+      const {service} = said.held
+      if (service !== this.#context.serviceId)
+        throw new OsSshError('GATE_DOWN', `the gate is run by the SSH service ${service}`, {
+          hint: 'remove it there, or, when that service is no more, delete /etc/os-ssh/holder on the gate',
+        })
+      this.#context.log.warn(
+        {gate: gate.name, ours: fence, theirs: said.held.fence},
+        'the gate has heard of a later lease',
+      )
+      await this.#context.leases.seen(gateLease(gate.id), said.held.fence)
+      this.#later(0)
+      return undefined
+    }
+    if (said.stale) {
+      this.#context.log.warn({gate: gate.name}, 'the gate is not as it was left')
+      this.forget()
+      this.#later(0)
+      return undefined
+    }
+    if (status !== 0 || said.applied === undefined)
+      throw new OsSshError('GATE_DOWN', `the gate could not be configured: ${stderr.trim().slice(-300)}`)
+    if (stderr !== '') this.#context.log.warn({gate: gate.name, stderr: stderr.slice(-2000)}, 'gate says')
+    return said
   }
 
   #link(gate: GateRow): GateLink {
@@ -146,91 +192,64 @@ export class GateWorker {
     return this.#connection.link
   }
 
-  /** What this gate has not been sent yet. */
-  #changed(gate: GateRow, present: readonly AttachmentRow[], paths: readonly PathRow[], now: number) {
-    const {ca} = this.#context
-    const identity = {
-      userCa: ca.userCa,
-      hostCertificate: ca.signGate(gate.id, gate.host_key, now),
-      keepNics: gate.keep_nics,
-    }
-    const fresh = this.#applied.base !== identity.hostCertificate
-    const stamps = new Map(present.map(row => [row.id, attachmentStamp(row, paths)]))
-    // One that went and comes again is new to the gate, even if it looks the same.
-    for (const id of this.#applied.attachments.keys())
-      if (!stamps.has(id)) this.#applied.attachments.delete(id)
-    const attachments = present.filter(row => this.#applied.attachments.get(row.id) !== stamps.get(row.id))
-    // Until the gate has said ready nothing counts as applied; #acknowledge fills the attachments in.
-    this.#applied.base = identity.hostCertificate
-    return {...(fresh ? {base: identity} : {}), attachments, sweep: fresh, stamps}
-  }
-
   /** Makes accounts ahead of need, many at a time: so few rounds wait for them. */
   async #accounts(link: GateLink, paths: readonly PathRow[]): Promise<void> {
-    const highest = paths.reduce((max, path) => Math.max(max, Number(path.login.slice(3)) + 1), 0)
+    const highest = paths.reduce((max, path) => Math.max(max, loginNumber(path.login) + 1), 0)
     const wanted = Math.ceil((highest + POOL_SPARE) / POOL_STEP) * POOL_STEP
-    const have = this.#applied.accounts
+    const have = this.#told.accounts
     if (have >= wanted) return
     const missing = Array.from({length: wanted - have}, (_, n) => login(have + n))
     const {status, stderr} = await link.run(renderAccounts(missing))
     if (status !== 0)
       throw new OsSshError('GATE_DOWN', `no accounts on the gate: ${stderr.trim().slice(-300)}`)
-    this.#applied.accounts = wanted
+    this.#told.accounts = wanted
   }
 
-  /** Reads the gate's answer, attachment by attachment, and lets the waiting paths go on. */
-  async #acknowledge(
-    sent: {readonly attachments: readonly AttachmentRow[]; readonly stamps: ReadonlyMap<string, string>},
-    stdout: string,
-    paths: readonly PathRow[],
-    attachments: readonly AttachmentRow[],
-    link: GateLink,
-  ): Promise<void> {
+  /** Ports that pending paths wait for are made and changed beside the rounds. */
+  async #plugIn(attachments: readonly AttachmentRow[]): Promise<void> {
+    const staying = attachments.filter(row => row.state !== 'removing')
+    const {admitted, waiting} = await pendingBy(this.#context.db, staying)
+    const wanted = new Set(staying.flatMap(row => (row.state === 'wanted' ? row.id : [])))
+    const some = [...waiting, ...admitted.filter(path => wanted.has(path.attachment_id))]
+    for (const id of new Set(some.map(path => path.attachment_id))) this.provision(id)
+  }
+
+  /** The gate has this attachment, or waits for its interface. */
+  async #acknowledge(row: AttachmentRow, ready: boolean): Promise<void> {
     const {db, clock} = this.#context
-    const answers = new Map(
-      [...stdout.matchAll(/^attachment (\d+) (ready|nic-missing|failed)$/gm)].map(m => [Number(m[1]), m[2]]),
-    )
-    for (const row of sent.attachments) {
-      if (answers.get(row.slot) === 'ready') {
-        this.#nicSince.delete(row.id)
-        this.#applied.attachments.set(row.id, sent.stamps.get(row.id) ?? '')
-        if (row.state !== 'ready') await readyAttachments(db, [row.id])
-        continue
-      }
-      // What was ready before is not any more: nothing goes through it until the gate says so again.
-      this.#applied.attachments.delete(row.id)
-      const since = this.#nicSince.get(row.id) ?? clock()
-      this.#nicSince.set(row.id, since)
-      const waiting = paths.filter(p => p.attachment_id === row.id && p.state === 'pending').map(p => p.id)
-      if (clock() - since < NIC_MS) this.#later(NIC_POLL_MS)
-      else {
-        const fault = new OsSshError('NIC_MISSING', 'the network interface did not appear in the gate')
-        if ((await fail(this.#context, waiting, fault)).length > 0) this.#later(0)
-        this.#nicSince.delete(row.id)
-      }
+    if (ready) {
+      this.#nicSince.delete(row.id)
+      if (row.state !== 'ready') await readyAttachments(db, [row.id])
+      return
     }
-    const ready = new Map(
-      attachments.filter(row => this.#applied.attachments.has(row.id)).map(row => [row.id, row]),
-    )
-    const {admitted} = await pendingBy(db, [...ready.values()])
-    const known = new Set(paths.map(path => path.id))
+    const since = this.#nicSince.get(row.id) ?? clock()
+    this.#nicSince.set(row.id, since)
+    if (clock() - since < NIC_MS) return this.#later(NIC_POLL_MS)
+    const waiting = (await heldBy(db, [row.id])).filter(path => path.state === 'pending').map(path => path.id)
+    const fault = new OsSshError('NIC_MISSING', 'the network interface did not appear in the gate')
+    if ((await fail(this.#context, waiting, fault)).length > 0) this.#later(0)
+    this.#nicSince.delete(row.id)
+  }
+
+  /** Paths that the gate has, and whose ports are as they must be, are tried. */
+  async #probe(gate: GateRow, present: readonly AttachmentRow[]): Promise<void> {
+    const {db, clock} = this.#context
+    const ready = new Map(present.filter(row => this.#told.has(row.id)).map(row => [row.id, row]))
+    const [{admitted}, direct] = await Promise.all([
+      pendingBy(db, [...ready.values()]),
+      pendingDirect(db, gate.id),
+    ])
+    // One that came during the round is not on the gate yet.
+    const known = (path: PathRow) => path.version === path.applied
     const probes = [
-      ...paths.filter(path => path.state === 'pending' && path.route === 'direct').map(directProbe),
-      // One that came during the round is not on the gate yet.
-      ...admitted
-        .filter(path => known.has(path.id))
-        .flatMap(path => {
-          const row = ready.get(path.attachment_id)
-          return row === undefined ? [] : [probeOf(path, row, clock())]
-        }),
+      ...direct.filter(known).map(directProbe),
+      ...admitted.filter(known).flatMap(path => {
+        const row = ready.get(path.attachment_id)
+        return row === undefined ? [] : [probeOf(path, row, clock())]
+      }),
     ]
     // A VM that does not answer must not hold up the others: the round ends without waiting for the probes.
-    this.#prober.probe(link, probes)
-  }
-
-  /** The gate has forgotten these: now Nova and Neutron may. */
-  async #removed(attachments: readonly AttachmentRow[]): Promise<void> {
-    for (const row of attachments) if (row.state === 'removing') letGo(this.#context, row)
+    if (probes.length > 0) this.#prober.probe(this.#link(gate), probes)
   }
 
   /** @param time the gate's, epoch ms, whole seconds */
@@ -250,28 +269,19 @@ export class GateWorker {
   async #down(error: unknown): Promise<void> {
     if (this.#closed) return
     this.forget()
-    const {db, log} = this.#context
-    const reason = error instanceof Error ? error.message : String(error)
+    const {db, log, events} = this.#context
     log.warn({gate: this.gateId, err: error}, 'gate round failed')
-    await gateDown(db, this.gateId, reason)
-    const waiting = await pathsOfGate(db, this.gateId)
-    const fault = error instanceof OsSshError ? error : new OsSshError('GATE_DOWN', reason)
+    this.#later(5000)
+    // What the database says is no fault of the gate.
+    if (!(error instanceof OsSshError || error instanceof TypeError)) return
+    await gateDown(db, this.gateId, error.message)
+    const held = await pathsOfGate(db, this.gateId)
+    const fault = error instanceof OsSshError ? error : new OsSshError('GATE_DOWN', error.message)
     await fail(
       this.#context,
-      waiting.filter(p => p.state === 'pending').map(p => p.id),
+      held.filter(p => p.state === 'pending').map(p => p.id),
       fault,
     )
-    this.#later(5000)
+    for (const path of held) if (path.state !== 'pending') events.emit(path.id)
   }
-}
-
-const isLive = ({state}: PathRow) => (LIVE as readonly string[]).includes(state)
-
-/** Changes whenever the script for this attachment would. */
-function attachmentStamp(row: AttachmentRow, paths: readonly PathRow[]): string {
-  const own = paths.filter(path => path.attachment_id === row.id)
-  const states = own.map(
-    p => `${p.alias}>${p.address}@${p.certificate_until}@${p.expires_at}${isLive(p) ? 'live' : p.state}`,
-  )
-  return [row.mac, row.mtu, row.addresses, JSON.stringify(row.reach), ...states].join(' ')
 }

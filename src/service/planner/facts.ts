@@ -23,6 +23,19 @@ export interface Candidate {
   readonly vms: number
 }
 
+/** A network interface of the VM and the networks that a gate could be plugged into for it. */
+export interface Way {
+  readonly nic: Nic
+  readonly options: readonly Candidate[]
+}
+
+/** What the user's own token saw of the VM when they asked: a path is placed by it, later and elsewhere too. */
+export interface Facts {
+  readonly nics: readonly Nic[]
+  /** Looked for only where no gate is plugged in already; absent when there is none. */
+  readonly way?: Way | undefined
+}
+
 const ROUTER_INTERFACES = [
   'network:router_interface',
   'network:router_interface_distributed',
@@ -82,6 +95,19 @@ export async function candidates(cloud: OpenStack, nic: Nic, projectId: string):
       vms: ports.filter(p => p.network_id === network.id && p.device_owner.startsWith('compute:')).length,
     }))
     .filter(candidate => wayTo(candidate.reach, nic) !== undefined)
+}
+
+/** The first interface that gates could be plugged in for, if any. */
+export async function wayOf(
+  cloud: OpenStack,
+  nics: readonly Nic[],
+  projectId: string,
+): Promise<Way | undefined> {
+  for (const nic of nics) {
+    const options = await candidates(cloud, nic, projectId)
+    if (options.length > 0) return {nic, options}
+  }
+  return undefined
 }
 
 /**

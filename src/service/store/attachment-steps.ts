@@ -22,8 +22,12 @@ async function move(db: Store, step: keyof typeof steps, ids: readonly string[])
 
 type Wanted = Pick<AttachmentRow, 'id' | 'gate_id' | 'slot' | 'network_id' | 'project_id' | 'mtu' | 'reach'>
 
-/** A path needs this network. @throws Error of the database when somebody else has just wanted it */
-export async function wantAttachment(tx: Store, wanted: Wanted, now: number): Promise<AttachmentRow> {
+/** A path needs this network; undefined when somebody else has just wanted it. */
+export async function wantAttachment(
+  tx: Store,
+  wanted: Wanted,
+  now: number,
+): Promise<AttachmentRow | undefined> {
   const {id, gate_id, slot, network_id, project_id, mtu, reach} = wanted
   const row = await tx
     .insertInto('attachments')
@@ -38,9 +42,10 @@ export async function wantAttachment(tx: Store, wanted: Wanted, now: number): Pr
       idle_since: null,
       created_at: now,
     })
+    .onConflict(conflict => conflict.doNothing())
     .returningAll()
-    .executeTakeFirstOrThrow()
-  return decodeAttachment(row)
+    .executeTakeFirst()
+  return row && decodeAttachment(row)
 }
 
 /** A path takes this one; undefined when it is going, or reaches something else than was planned by. */

@@ -1,7 +1,7 @@
 import type {Selectable} from 'kysely'
 
 import {contains} from '../planner/prefix.ts'
-import {held, LIVE_STATES, live, RELEASED} from './literals.ts'
+import {LIVE_STATES, live, PENDING, RELEASED} from './literals.ts'
 import type {Store} from './open.ts'
 import {decodePath} from './paths.ts'
 import type {AttachmentRow, AttachmentTable, PathRow, Reach} from './schema.ts'
@@ -89,9 +89,9 @@ export async function portGroups(db: Store, id: string): Promise<PortGroups> {
   }
 }
 
-/** Groups that live paths need and the port lacks, with path and attachment. */
-const lacking = (db: Store) =>
-  live(db)
+/** Groups that these paths need and the port lacks, with path and attachment. */
+const lacking = (paths: ReturnType<typeof live>) =>
+  paths
     .innerJoin('path_groups', 'path_groups.path_id', 'paths.id')
     .leftJoin('attachment_groups', join =>
       join
@@ -110,7 +110,7 @@ export async function wronglyGrouped(db: Store): Promise<AttachmentRow[]> {
       e.or([
         // Its own were never asked for.
         e('id', 'not in', db.selectFrom('attachment_groups').select('attachment_id').where('own', '=', 1)),
-        e('id', 'in', lacking(db).select('paths.attachment_id')),
+        e('id', 'in', lacking(live(db)).select('paths.attachment_id')),
         // Left behind by paths that are over; only while there is no live path at all it stays, since people come back.
         e.and([
           e('id', 'in', live(db).select('attachment_id')),
@@ -153,25 +153,24 @@ export async function pendingBy(
 ): Promise<{readonly admitted: PathRow[]; readonly waiting: PathRow[]}> {
   if (rows.length === 0) return {admitted: [], waiting: []}
   const byId = new Map(rows.map(row => [row.id, row]))
-  const pending = await held(db)
+  const pending = await db
+    .selectFrom('paths')
     .selectAll()
+    .where('state', '=', PENDING)
     .where('attachment_id', 'in', [...byId.keys()])
-    .where('state', '=', 'pending')
-    .orderBy('serial')
     .execute()
   if (pending.length === 0) return {admitted: [], waiting: []}
-  const short = await lacking(db)
+  const short = await lacking(db.selectFrom('paths').where('paths.state', '=', PENDING))
     .select('paths.id')
     .distinct()
     .where('paths.attachment_id', 'in', [...byId.keys()])
-    .where('paths.state', '=', 'pending')
     .execute()
   const lacks = new Set(short.map(row => row.id))
   const fits = (path: PathRow) => {
     const on = byId.get(path.attachment_id)
     return on !== undefined && !lacks.has(path.id) && covers(on, path)
   }
-  const paths = pending.map(decodePath)
+  const paths = pending.map(decodePath).sort((a, b) => a.serial - b.serial)
   return {admitted: paths.filter(fits), waiting: paths.filter(path => !fits(path))}
 }
 

@@ -3,10 +3,10 @@ import type {Gate} from '../../protocol/index.ts'
 import type {GateChoice} from '../planner/plan.ts'
 import {attachments as allAttachments} from './attachments.ts'
 import {type Actor, auditAct} from './audit.ts'
+import {holdings} from './holdings.ts'
 import {lifecycle} from './lifecycle.ts'
-import {atomically, type Store} from './open.ts'
+import {alone, atomically, type Store} from './open.ts'
 import {releaseGate} from './path-steps.ts'
-import {countPaths} from './paths.ts'
 import type {GateRow, GateTable} from './schema.ts'
 
 const {gate: steps} = lifecycle
@@ -20,6 +20,9 @@ export async function gate(db: Store, id: string): Promise<GateRow | undefined> 
   const row = await db.selectFrom('gates').selectAll().where('id', '=', id).executeTakeFirst()
   return row && decodeGate(row)
 }
+
+/** Placements on a gate and its removal wait for each other. */
+export const gateTurn = (id: string) => `gate ${id}`
 
 /** By name. */
 export async function gates(db: Store): Promise<GateRow[]> {
@@ -89,6 +92,7 @@ export async function removeGate(
   at: number,
 ): Promise<boolean> {
   return atomically(db, async tx => {
+    await alone(tx, gateTurn(id))
     const {numDeletedRows} = await tx
       .deleteFrom('gates')
       .where('id', '=', id)
@@ -103,14 +107,14 @@ export async function removeGate(
 
 /** All gates with what is plugged into them, as the planner wants them. */
 export async function gateChoices(db: Store): Promise<GateChoice[]> {
-  const [rows, attachments, counts] = await Promise.all([gates(db), allAttachments(db), countPaths(db)])
+  const [rows, attachments, counts] = await Promise.all([gates(db), allAttachments(db), holdings(db)])
   return rows.map(gate => ({
     id: gate.id,
     project_id: gate.project_id,
     scope: gate.scope,
     state: gate.state,
-    paths: [...(counts.get(gate.id)?.values() ?? [])].reduce((sum, n) => sum + n, 0),
-    held: counts.get(gate.id) ?? new Map<string, number>(),
+    paths: counts.get(gate.id)?.all ?? 0,
+    held: counts.get(gate.id)?.byProject ?? new Map<string, number>(),
     attachments: attachments
       .filter(row => row.gate_id === gate.id)
       .map(row => ({

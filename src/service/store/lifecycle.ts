@@ -13,8 +13,12 @@ interface Step {
 
 export const lifecycle = {
   path: {
-    /** A right that was checked gets its place on a gate: alias and account. */
-    grant: {from: [NONE], to: 'pending'},
+    /** A right that was checked. */
+    request: {from: [NONE], to: 'requested'},
+    /** It gets gate, alias and account. */
+    place: {from: ['requested'], to: 'pending'},
+    /** Over before it had any. */
+    withdraw: {from: ['requested'], to: 'released'},
     /** The VM has answered the gate. */
     activate: {from: ['pending'], to: 'active'},
     /** Its time is over, or somebody revoked it. */
@@ -58,7 +62,7 @@ export type PathPhase = Reached<typeof lifecycle.path>
 export type AttachmentState = Reached<typeof lifecycle.attachment>
 export type GateState = Reached<typeof lifecycle.gate>
 
-/** States in which a path takes its place on the gate. */
-export const LIVE = ['pending', 'active'] as const satisfies readonly PathPhase[]
+/** States in which a path is somebody's. */
+export const LIVE = ['requested', 'pending', 'active'] as const satisfies readonly PathPhase[]
 /** Over, and not yet confirmed by the gate. */
 export const UNCUT = lifecycle.path.cut.from

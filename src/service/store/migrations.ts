@@ -1,3 +1,5 @@
+import {randomUUID} from 'node:crypto'
+
 import {type Kysely, sql} from 'kysely'
 import type {Migration} from 'kysely/migration'
 
@@ -170,6 +172,47 @@ async function copyGroups(db: Kysely<Then>): Promise<void> {
   }
 }
 
+/**
+ * A path is asked for before it has its place; who runs a gate holds a lease; and nothing that is done for one path reads all
+ * of them: what a gate has not acknowledged has an index, accounts are counted as they are given.
+ */
+async function middle(db: Kysely<Then>): Promise<void> {
+  for (const [name, usual] of [
+    ['version', 1],
+    ['applied', 0],
+  ] as const)
+    await db.schema
+      .alterTable('paths')
+      .addColumn(name, 'integer', c => c.notNull().defaultTo(usual))
+      .execute()
+  await sql`create table path_facts (path_id text primary key references paths (id) on delete cascade,
+    facts text not null, seen_at bigint not null)`.execute(db)
+  await sql`create table holdings (gate_id text not null, project_id text not null, n integer not null,
+    primary key (gate_id, project_id))`.execute(db)
+  await sql`insert into holdings select gate_id, project_id, count(*) from paths where state <> 'released'
+    group by gate_id, project_id`.execute(db)
+  await sql`create table leases (name text primary key, owner text not null, until bigint not null,
+    fence bigint not null)`.execute(db)
+  await sql`create table service (id text primary key)`.execute(db)
+  await sql`insert into service values (${randomUUID()})`.execute(db)
+  for (const index of ['paths_alias', 'paths_login', 'paths_owner', 'paths_expiry', 'paths_attachment'])
+    await db.schema.dropIndex(index).execute()
+  const [held, live] = [`state <> 'released'`, `state in ('requested', 'pending', 'active')`]
+  for (const text of [
+    `create unique index paths_alias on paths (gate_id, alias) where ${held} and alias <> ''`,
+    `create unique index paths_login on paths (gate_id, login) where ${held} and login <> ''`,
+    `create unique index paths_owner on paths (user_id, server_id, fingerprint) where ${live}`,
+    `create index paths_expiry on paths (expires_at) where ${live}`,
+    `create index paths_gate on paths (gate_id) where ${held}`,
+    `create index paths_attachment on paths (attachment_id) where ${held}`,
+    `create index paths_requested on paths (created_at) where state = 'requested'`,
+    `create index paths_pending on paths (attachment_id) where state = 'pending'`,
+    `create index paths_changed on paths (gate_id) where ${held} and version <> applied`,
+    `create index paths_over on paths (gate_id) where ${held} and state in ('ended', 'failed', 'cut')`,
+  ])
+    await sql.raw(text).execute(db)
+}
+
 /** Every change of the tables since the beginning, in order; an ended one is never edited. */
 export function migrations(dialect: Dialect): Record<string, Migration> {
   return {
@@ -189,5 +232,6 @@ export function migrations(dialect: Dialect): Record<string, Migration> {
           .execute(),
     },
     '2026-11-25-breaking-lifecycle': {up: db => oneState(db as Kysely<Then>)},
+    '2026-11-28-breaking-middle': {up: db => middle(db as Kysely<Then>)},
   }
 }

@@ -1,4 +1,4 @@
-import {type Dialect, Kysely, SqliteAdapter, SqliteDialect, sql} from 'kysely'
+import {type Dialect, Kysely, PostgresAdapter, SqliteAdapter, SqliteDialect, sql} from 'kysely'
 import {DEFAULT_MIGRATION_TABLE, Migrator} from 'kysely/migration'
 
 import {OsSshError} from '../../errors.ts'
@@ -12,6 +12,18 @@ export function atomically<T>(db: Store, run: (tx: Store) => Promise<T>): Promis
   return db.isTransaction ? run(db) : db.transaction().execute(run)
 }
 
+/** One transaction at a time goes on from here; the next one then sees what this one has done. */
+export async function alone(tx: Store, what: string): Promise<void> {
+  // SQLite has one writer anyway.
+  if (sharesTables(tx)) await sql`select pg_advisory_xact_lock(hashtextextended(${what}, 0))`.execute(tx)
+}
+
+/** Do replicas share it? */
+export const sharesTables = (db: Store) => db.getExecutor().adapter instanceof PostgresAdapter
+
+/** Is it the URL of one that replicas share? */
+export const isPostgres = (url: string) => /^postgres(ql)?:/.test(url)
+
 /**
  * Opens the database and brings its tables up to date.
  *
@@ -19,7 +31,7 @@ export function atomically<T>(db: Store, run: (tx: Store) => Promise<T>): Promis
  * @throws Error of the driver when it cannot be opened
  */
 export async function openStore(url: string): Promise<Store> {
-  const postgres = /^postgres(ql)?:/.test(url)
+  const postgres = isPostgres(url)
   const db: Store = new Kysely<Database>({
     dialect: postgres ? await postgresDialect(url) : await sqliteDialect(url),
   })

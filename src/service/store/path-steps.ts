@@ -1,9 +1,17 @@
+import {sql} from 'kysely'
+
 import {auditPaths, type Why} from './audit.ts'
+import {giveBack} from './holdings.ts'
 import {lifecycle} from './lifecycle.ts'
 import {RELEASED} from './literals.ts'
 import {atomically, type Store} from './open.ts'
 import {decodePath, type Which} from './paths.ts'
 import type {PathFault, PathRow, PathTable} from './schema.ts'
+
+/** Rows whose ids one statement takes: SQLite has 32,766 variables. */
+const MANY = 10_000
+/** The gate is to be told of it. */
+const anew = {version: sql<number>`version + 1`}
 
 /* The steps of a path, each with its audit in the same transaction (lifecycle.ts). Times are epoch ms. */
 
@@ -13,15 +21,17 @@ const {path: steps} = lifecycle
 export interface Some {
   readonly ids?: readonly string[]
   readonly expiredBy?: number
-  readonly of?: Which
+  readonly of?: Which & {readonly gate_id?: string}
 }
+
+type Change = Partial<Omit<PathTable, 'serial' | 'state' | 'version' | 'applied'>>
 
 /** Takes those of `some` that may take this step; they, as they are then. */
 function move(
   tx: Store,
   step: keyof typeof steps,
   {ids, expiredBy, of = {}}: Some,
-  set: Partial<Omit<PathTable, 'serial' | 'state'>> = {},
+  set: Change & {readonly version?: typeof anew.version} = {},
 ): Promise<PathRow[]> {
   const {from, to} = steps[step] as {from: readonly PathRow['state'][]; to: PathRow['state']}
   let query = tx
@@ -39,6 +49,19 @@ function move(
     .then(rows => rows.map(decodePath))
 }
 
+/** Those that are over from now on: that have a place take `step`, the others leave nothing behind. */
+async function stop(
+  tx: Store,
+  step: 'end' | 'fail',
+  some: Some,
+  now: number,
+  why: Change = {},
+): Promise<PathRow[]> {
+  const over = {...why, ended_at: now}
+  const before = await move(tx, 'withdraw', some, {...over, cut_at: now})
+  return [...before, ...(await move(tx, step, some, {...over, ...anew}))]
+}
+
 /** Ends live paths; returns those that really were live, so that each is told and audited once. */
 export async function endPaths(
   db: Store,
@@ -48,7 +71,7 @@ export async function endPaths(
 ): Promise<PathRow[]> {
   if (some.ids?.length === 0) return []
   return atomically(db, async tx => {
-    const ended = await move(tx, 'end', some, {ended_at: now})
+    const ended = await stop(tx, 'end', some, now)
     await auditPaths(tx, action, ended, now, why)
     return ended
   })
@@ -63,7 +86,7 @@ export async function failPaths(
 ): Promise<PathRow[]> {
   if (ids.length === 0) return []
   return atomically(db, async tx => {
-    const failed = await move(tx, 'fail', {ids}, {ended_at: now, error: JSON.stringify(fault)})
+    const failed = await stop(tx, 'fail', {ids}, now, {error: JSON.stringify(fault)})
     await auditPaths(tx, 'fail', failed, now, {detail: fault.message})
     return failed
   })
@@ -80,7 +103,7 @@ export async function renewPath(
   return atomically(db, async tx => {
     const row = await tx
       .updateTable('paths')
-      .set(until)
+      .set({...until, ...anew})
       .where('id', '=', id)
       .where('state', '=', 'active')
       .returningAll()
@@ -101,17 +124,42 @@ export async function cutPaths(db: Store, ids: readonly string[], now: number): 
   if (ids.length > 0) await move(db, 'cut', {ids}, {cut_at: now})
 }
 
-/** Gives alias and account of what this gate has cut before `rested` back to the pool. */
-export async function releasePaths(db: Store, gateId: string, rested: number): Promise<void> {
-  const {from, to} = steps.release
-  await db
-    .updateTable('paths')
-    .set({state: to})
-    .where('gate_id', '=', gateId)
-    .where('state', '<>', RELEASED)
-    .where('state', 'in', from)
-    .where('cut_at', '<=', rested)
-    .execute()
+/** The gate has taken these as they were when they were read: what was over by then is cut. */
+export async function acknowledgePaths(
+  db: Store,
+  rows: readonly Pick<PathRow, 'id' | 'version' | 'state'>[],
+  now: number,
+): Promise<void> {
+  if (rows.length === 0) return
+  await atomically(db, async tx => {
+    for (const [version, some] of Map.groupBy(rows, row => row.version))
+      for (let n = 0; n < some.length; n += MANY) {
+        const part = some.slice(n, n + MANY)
+        const ids = part.map(row => row.id)
+        await tx
+          .updateTable('paths')
+          .set({applied: version})
+          .where('id', 'in', ids)
+          .where('version', '=', version)
+          .execute()
+        const over = part.filter(row => (steps.cut.from as readonly string[]).includes(row.state))
+        await cutPaths(
+          tx,
+          over.map(row => row.id),
+          now,
+        )
+      }
+  })
+}
+
+/** Gives alias and account of these paths of a gate back to the pool. */
+export async function releasePaths(db: Store, gateId: string, ids: readonly string[]): Promise<void> {
+  for (let n = 0; n < ids.length; n += MANY)
+    await atomically(db, async tx => {
+      const released = await move(tx, 'release', {ids: ids.slice(n, n + MANY)})
+      const projects = released.map(row => row.project_id)
+      await giveBack(tx, gateId, projects)
+    })
 }
 
 /** Forgets paths that ended, and audit that was written, before `before`; what still holds an account is never forgotten. */
@@ -120,9 +168,11 @@ export async function prune(db: Store, before: number): Promise<void> {
   await db.deleteFrom('audit').where('at', '<', before).execute()
 }
 
-/** Nothing of a gate that was removed rests: what is over on it is cut by that, and released. */
+/** Nothing of a gate that was removed is left: what is over on it is cut by that, and released. */
 export async function releaseGate(tx: Store, gateId: string, now: number): Promise<void> {
+  await endPaths(tx, {of: {gate_id: gateId}}, now, {action: 'revoke', detail: 'gate removed'})
   const over = tx.updateTable('paths').where('gate_id', '=', gateId).where('state', '<>', RELEASED)
   await over.set({state: steps.cut.to, cut_at: now}).where('state', 'in', steps.cut.from).execute()
   await over.set({state: steps.release.to}).where('state', 'in', steps.release.from).execute()
+  await tx.deleteFrom('holdings').where('gate_id', '=', gateId).execute()
 }

@@ -1,7 +1,8 @@
 import {type Selectable, sql} from 'kysely'
 
+import type {Facts} from '../planner/facts.ts'
 import {UNCUT} from './lifecycle.ts'
-import {held, live} from './literals.ts'
+import {CHANGED, held, live, OVER, PENDING, REQUESTED} from './literals.ts'
 import type {Store} from './open.ts'
 import type {PathFault, PathRow, PathTable} from './schema.ts'
 
@@ -79,28 +80,42 @@ export const pathsOfGate = (db: Store, gate_id: string) => pathsThat(held(db), {
 /** Paths of a user that still hold something on a gate. */
 export const pathsOfUser = (db: Store, user_id: string) => pathsThat(held(db), {user_id})
 
-/**
- * What may not be given to a new path of this gate. Aliases too go by the gate and not by the attachment: a slot is taken
- * by the next network while aliases of the last one still rest.
- */
-export async function heldOnGate(
-  db: Store,
-  gateId: string,
-): Promise<{logins: Set<string>; aliases: Set<string>}> {
-  const rows = await held(db).select(['login', 'alias']).where('gate_id', '=', gateId).execute()
-  return {logins: new Set(rows.map(row => row.login)), aliases: new Set(rows.map(row => row.alias))}
-}
-
-/** Accounts that are taken (by live paths, and ended ones until they are released), by gate and project. */
-export async function countPaths(db: Store): Promise<Map<string, Map<string, number>>> {
-  const rows = await held(db)
-    .select(['gate_id', 'project_id', sql<number>`count(*)`.as('n')])
-    .groupBy(['gate_id', 'project_id'])
+/** Those of them that the gate has not acknowledged as they are. */
+export const changedPaths = (db: Store, gateId: string) =>
+  held(db)
+    .selectAll()
+    .where('gate_id', '=', gateId)
+    .where(CHANGED)
     .execute()
-  const byGate = Map.groupBy(rows, row => row.gate_id)
-  return new Map(
-    [...byGate].map(([gate, counts]) => [gate, new Map(counts.map(row => [row.project_id, Number(row.n)]))]),
-  )
+    .then(rows => rows.map(decodePath))
+
+/** Pending paths of a gate that need no attachment. */
+export const pendingDirect = (db: Store, gateId: string) =>
+  db
+    .selectFrom('paths')
+    .selectAll()
+    .where('state', '=', PENDING)
+    .where('attachment_id', '=', '')
+    .where('gate_id', '=', gateId)
+    .execute()
+    .then(rows => rows.map(decodePath))
+
+/** Paths by these attachments that still hold something on the gate. */
+export const heldBy = (db: Store, ids: readonly string[]) =>
+  ids.length === 0 ? Promise.resolve([]) : pathsThat(held(db), {attachment_id: ids})
+
+/** Paths that wait for a place, with what their users saw, oldest first. */
+export async function requestedPaths(db: Store): Promise<{path: PathRow; facts: Facts; seen_at: number}[]> {
+  const rows = await db
+    .selectFrom('paths')
+    .innerJoin('path_facts', 'path_facts.path_id', 'paths.id')
+    .selectAll('paths')
+    .select(['facts', 'seen_at'])
+    .where('paths.state', '=', REQUESTED)
+    .execute()
+  return rows
+    .map(({facts, seen_at, ...row}) => ({path: decodePath(row), facts: JSON.parse(facts) as Facts, seen_at}))
+    .sort((a, b) => a.path.serial - b.path.serial)
 }
 
 /** Gates with paths to cut, or to release because they were cut before `rested` (epoch ms). */
@@ -108,20 +123,37 @@ export async function gatesWithEnded(db: Store, rested: number): Promise<string[
   const rows = await held(db)
     .select('gate_id')
     .distinct()
-    .where(e => e.or([e('state', 'in', UNCUT), e.and([e('state', '=', 'cut'), e('cut_at', '<=', rested)])]))
+    .where('paths.state', 'in', OVER)
+    .where(e => e.or([e('state', 'in', UNCUT), e('cut_at', '<=', rested)]))
     .execute()
   return rows.map(row => row.gate_id)
 }
 
-/** Gate and attachment of what has been pending since before `since` (epoch ms). */
-export function pendingSince(
-  db: Store,
-  since: number,
-): Promise<Pick<PathRow, 'attachment_id' | 'gate_id'>[]> {
-  return held(db)
-    .select(['attachment_id', 'gate_id'])
+/** Paths of a gate that were cut before `rested` (epoch ms). */
+export const restedPaths = (db: Store, gateId: string, rested: number) =>
+  held(db)
+    .selectAll()
+    .where('gate_id', '=', gateId)
+    .where('paths.state', 'in', OVER)
+    .where('state', '=', 'cut')
+    .where('cut_at', '<=', rested)
+    .execute()
+    .then(rows => rows.map(decodePath))
+
+/** Gates with paths that they have not acknowledged as they are. */
+export async function gatesWithChanges(db: Store): Promise<string[]> {
+  const rows = await held(db).select('gate_id').distinct().where(CHANGED).execute()
+  return rows.map(row => row.gate_id)
+}
+
+/** Gates of what has been pending since before `since` (epoch ms). */
+export async function gatesWithPending(db: Store, since: number): Promise<string[]> {
+  const rows = await db
+    .selectFrom('paths')
+    .select('gate_id')
     .distinct()
-    .where('state', '=', 'pending')
+    .where('state', '=', PENDING)
     .where('created_at', '<=', since)
     .execute()
+  return rows.map(row => row.gate_id)
 }

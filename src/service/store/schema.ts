@@ -106,6 +106,40 @@ export interface PathTable {
   readonly cut_at: number | null
   /** JSON `PathFault` of a failed path. */
   readonly error: string | null
+  /** Counts what its gate must be told of it, and how far that one has acknowledged. */
+  readonly version: Generated<number>
+  readonly applied: Generated<number>
+}
+
+/** What the user's own token saw when they asked; while the path has no place. */
+export interface PathFactsTable {
+  readonly path_id: string
+  /** JSON `Facts`. */
+  readonly facts: string
+  readonly seen_at: number
+}
+
+/** Accounts of a gate that a project's paths have, until they are released. */
+export interface HoldingsTable {
+  readonly gate_id: string
+  readonly project_id: string
+  readonly n: number
+}
+
+/** Who does what only one replica may do: a gate's rounds (`gate ID`), or what is done once for all of them. */
+export interface LeaseTable {
+  readonly name: string
+  /** Of the replica, a new one at each start. */
+  readonly owner: string
+  /** Epoch ms by the database's clock. */
+  readonly until: number
+  /** Grows with each owner: a gate refuses whoever comes with a smaller one. */
+  readonly fence: number
+}
+
+/** One row: the id of the service, which its replicas share and its gates know. */
+export interface ServiceTable {
+  readonly id: string
 }
 
 /** Why a path failed, as its client is told. */
@@ -185,6 +219,10 @@ export interface Database {
   attachment_groups: AttachmentGroupTable
   paths: PathTable
   path_groups: PathGroupTable
+  path_facts: PathFactsTable
+  holdings: HoldingsTable
+  leases: LeaseTable
+  service: ServiceTable
   host_keys: HostKeysTable
   bars: BarTable
   audit: AuditTable

@@ -12,9 +12,12 @@ import type {Caller} from '../../../src/service/caller.ts'
 import {revokeBarred} from '../../../src/service/endings.ts'
 import {PathEvents} from '../../../src/service/events.ts'
 import {grantPath} from '../../../src/service/grant.ts'
+import {placeWaiting} from '../../../src/service/placement.ts'
 import {bar} from '../../../src/service/store/bars.ts'
+import {gateDown} from '../../../src/service/store/gates.ts'
 import type {Store} from '../../../src/service/store/open.ts'
 import {cutPaths, endPaths, releasePaths} from '../../../src/service/store/path-steps.ts'
+import {path as pathById, restedPaths} from '../../../src/service/store/paths.ts'
 import {generateKeyPair} from '../../../src/ssh/keys.ts'
 import {attachmentRow, gateRow, pathRow} from '../../support/rows.ts'
 import {eventually} from '../../support/run.ts'
@@ -82,6 +85,12 @@ const context = () => ({
   events: new PathEvents(),
   gates: {sessions: async () => busy, wakeFor: () => undefined},
 })
+const release = async (rested: number) =>
+  releasePaths(
+    db,
+    'g1',
+    (await restedPaths(db, 'g1', rested)).map(path => path.id),
+  )
 const ask = async (who: Caller, change: object = {}, more: object = {}) =>
   (await grantPath(context(), who, {server_id: 's1', public_key: key, ...change}, {...limits, ...more})).path
 
@@ -129,10 +138,36 @@ describe.each(dialects)('on $name', ({open}) => {
       const first = await ask(caller())
       await endPaths(db, {ids: [first.id]}, now, {action: 'expire'})
       await db.updateTable('attachments').set({state: 'removing'}).execute()
-      const again = ask(caller())
-      await new Promise(resolve => setTimeout(resolve, 400))
+      const again = await ask(caller())
+      expect(again).toMatchObject({state: 'requested', gate_id: '', alias: '', login: ''})
+      expect((await ask(caller())).id).toBe(again.id)
+      await placeWaiting(context(), limits)
+      expect((await pathById(db, again.id))?.state).toBe('requested')
       await db.deleteFrom('attachments').execute()
-      expect(await again).toMatchObject({state: 'pending', network_id: 'n1'})
+      // Whoever places it has what its user saw, and needs nobody's token.
+      await placeWaiting({...context(), cloud: {} as OpenStack}, limits)
+      expect(await pathById(db, again.id)).toMatchObject({state: 'pending', network_id: 'n1', gate_id: 'g1'})
+    })
+
+    it('says so when the gate does not let go in 15 s, and leaves nothing on it', async () => {
+      const first = await ask(caller())
+      await endPaths(db, {ids: [first.id]}, now, {action: 'expire'})
+      await db.updateTable('attachments').set({state: 'removing'}).execute()
+      const again = await ask(caller())
+      now += 15_001
+      await placeWaiting(context(), limits)
+      expect(await pathById(db, again.id)).toMatchObject({state: 'released', error: {code: 'BUSY'}})
+    })
+
+    it('goes by another gate when its own is down, and stays where there is none', async () => {
+      const first = await ask(caller())
+      await db.updateTable('paths').set({state: 'active'}).execute()
+      await gateDown(db, 'g1', 'dead')
+      expect((await ask(caller())).id).toBe(first.id)
+      await gateRow(db, {id: 'g2', name: 'gate2', server_id: 'gs2'})
+      const other = await ask(caller())
+      expect(other).toMatchObject({state: 'pending', gate_id: 'g2'})
+      expect(await pathById(db, first.id)).toMatchObject({state: 'failed', error: {code: 'GATE_DOWN'}})
     })
 
     it('renews when a third of the certificate’s life is gone, not before', async () => {
@@ -185,11 +220,11 @@ describe.each(dialects)('on $name', ({open}) => {
       await endPaths(db, {ids: [first.id]}, now, {action: 'expire'})
       expect(await ask(caller())).toMatchObject({alias: '100.64.0.17', login: 'osp0001'})
       await cutPaths(db, [first.id], now)
-      await releasePaths(db, 'g1', now - 1)
+      await release(now - 1)
       expect(await ask(caller({}, {user: {id: 'u2', name: 'b'} as Token['user']}))).toMatchObject({
         login: 'osp0002',
       })
-      await releasePaths(db, 'g1', now)
+      await release(now)
       expect(await ask(caller({}, {user: {id: 'u3', name: 'c'} as Token['user']}))).toMatchObject({
         login: 'osp0000',
       })
@@ -327,7 +362,8 @@ describe.each(dialects)('on $name', ({open}) => {
         // Whoever asks again and again makes no more room than that.
         await expect(ask4(caller())).rejects.toMatchObject({code: 'RATE_LIMITED', retryAfter: 40})
         expect(await states()).toEqual(['active', 'ended', 'ended', 'active'])
-        await db.updateTable('paths').set({state: 'released'}).where('state', '=', 'ended').execute()
+        await db.updateTable('paths').set({state: 'cut', cut_at: now}).where('state', '=', 'ended').execute()
+        await release(now)
         const bob = caller(
           {server: {...server, tenant_id: 't2'}},
           {project: {id: 't2', name: 't2'} as NonNullable<Token['project']>},

@@ -33,6 +33,7 @@ const link = {
     else script.pipe(shell.stdin)
     await once(shell, 'close')
   },
+  reach: async () => 'unknown',
 } as unknown as GateConnection
 
 beforeEach(async () => {
@@ -113,6 +114,7 @@ it('what a lost session did not answer may be asked again', async () => {
   await once(shells[0], 'close')
   await new Promise(resolve => setImmediate(resolve))
   one.probe(link, [dead])
+  await new Promise(resolve => setImmediate(resolve))
   expect(shells).toHaveLength(2)
   expect(told).toEqual([])
 })
@@ -131,6 +133,7 @@ it('a VM that has just answered is not asked for the next path, but again after 
   const asked: string[] = []
   let status = 0
   const scripted = {
+    reach: async () => 'unknown',
     // Answers each probe as it is told of it.
     async run(input: Readable, onLine: (line: string) => void) {
       for await (const chunk of input)

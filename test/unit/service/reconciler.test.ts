@@ -7,6 +7,7 @@ import type {ServiceContext} from '../../../src/service/context.ts'
 import {PathEvents} from '../../../src/service/events.ts'
 import type {Gates} from '../../../src/service/gates/gates.ts'
 import {Jobs} from '../../../src/service/jobs.ts'
+import {Leases} from '../../../src/service/leases.ts'
 import {Reconciler} from '../../../src/service/reconciler.ts'
 import {attachment} from '../../../src/service/store/attachments.ts'
 import {auditPage} from '../../../src/service/store/audit.ts'
@@ -47,14 +48,32 @@ beforeEach(async () => {
   } as unknown as OpenStack
   jobs = new Jobs(log)
   events = new PathEvents()
-  const context = {db, cloud, log, clock, jobs, events, account: new Account(cloud, clock)}
+  const leases = new Leases(db, 'replica', clock)
+  const context = {
+    db,
+    cloud,
+    log,
+    clock,
+    jobs,
+    events,
+    leases,
+    serviceId: 'service',
+    account: new Account(cloud, clock),
+  }
   const gates = {
-    wake: async (id: string) => woken.push(id),
+    tend: async (id: string) => woken.push(id),
+    regroup: async (_: string, id: string) => woken.push(`regroup ${id}`),
     wakeFor: (paths: {gate_id: string}[]) => woken.push(...paths.map(one => one.gate_id)),
     forget: (id: string) => woken.push(`forget ${id}`),
   }
+  const limits = {maxLife: 9, defaultLife: 9, certLife: 9, attachments: 9, paths: 9}
   const intervals = {tick: 1000, grace: 200_000_000, resync: 60_000, survey: 20_000, retention: 86_400_000}
-  reconciler = new Reconciler(context as unknown as ServiceContext, gates as unknown as Gates, intervals)
+  reconciler = new Reconciler(
+    context as unknown as ServiceContext,
+    gates as unknown as Gates,
+    limits,
+    intervals,
+  )
   await gateRow(db)
   await attachmentRow(db, {state: 'ready', port_id: 'port', groups: {own: 'own'}})
   await reconciler.tick()
@@ -78,7 +97,7 @@ async function tick(ms: number) {
 }
 
 it('a path ends when its time is over: told, audited, and its gate is to cut it', async () => {
-  await pathRow(db, {state: 'active', expires_at: now + 3000})
+  await pathRow(db, {state: 'active', expires_at: now + 3000, applied: 1})
   expect(await tick(2999)).toEqual([])
   expect(await tick(1)).toEqual(['g'])
   expect(await path(db, 'path')).toMatchObject({state: 'ended', ended_at: now})
@@ -95,7 +114,7 @@ it('who waits for a path hears of its end at once', async () => {
 it('a gate is asked again until it has cut what is over, and when its account has rested', async () => {
   await pathRow(db, {state: 'ended'})
   expect(await tick(1000)).toEqual(['g'])
-  await db.updateTable('paths').set({state: 'cut', cut_at: now}).execute()
+  await db.updateTable('paths').set({state: 'cut', cut_at: now, applied: 1}).execute()
   expect(await tick(34_999)).not.toContain('g')
   expect(await tick(1)).toContain('g')
 })
@@ -116,7 +135,7 @@ it('a network that nobody needs goes after its grace, when its gate is asked to 
 })
 
 it('a grant that was left half done is taken up', async () => {
-  await pathRow(db, {created_at: now})
+  await pathRow(db, {created_at: now, applied: 1})
   expect(await tick(999)).toEqual([])
   expect(await tick(1)).toContain('g')
 })

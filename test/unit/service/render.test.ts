@@ -1,6 +1,10 @@
-import {spawnSync} from 'node:child_process'
+import {spawn, spawnSync} from 'node:child_process'
+import {once} from 'node:events'
+import {mkdtempSync, readFileSync, rmSync} from 'node:fs'
+import {tmpdir} from 'node:os'
+import {join} from 'node:path'
 
-import {describe, expect, it} from '@jest/globals'
+import {afterAll, describe, expect, it} from '@jest/globals'
 import fc from 'fast-check'
 
 import {
@@ -60,15 +64,20 @@ const path: PathRow = {
   ended_at: null,
   cut_at: null,
   error: undefined,
+  version: 1,
+  applied: 0,
 }
 
-const desired: DesiredGate = {
+const full: DesiredGate = {
+  holder: {service: uuid(11), fence: 7},
   base: {
     userCa: 'ssh-ed25519 AAAAuser os-ssh user_ca',
     hostCertificate: 'ssh-ed25519-cert-v01@openssh.com AAAAhost',
     keepNics: ['eth9'],
   },
-  attachments: [attachment],
+  attachments: [],
+  slotOf: new Map(),
+  rested: [],
   slots: [3],
   paths: [
     path,
@@ -76,8 +85,22 @@ const desired: DesiredGate = {
     {...path, id: uuid(9), alias: '100.64.48.17', login: 'osp0002', state: 'ended', ended_at: NOW},
     {...path, id: uuid(10), alias: '100.64.48.18', login: 'osp0003', state: 'cut', cut_at: NOW},
   ],
-  sweep: true,
+  whole: true,
   now: NOW,
+}
+
+/** The whole state, by its paths. */
+const whole = (paths: readonly PathRow[], change: Partial<DesiredGate> = {}): DesiredGate => ({
+  ...full,
+  paths,
+  attachments: [{row: attachment, paths}],
+  ...change,
+})
+const desired = whole(full.paths)
+/** What has changed since. */
+const changed = (paths: readonly PathRow[], change: Partial<DesiredGate> = {}): DesiredGate => {
+  const {base: _, ...rest} = full
+  return {...rest, whole: false, paths, slotOf: new Map([[attachment.id, attachment.slot]]), ...change}
 }
 
 const isShell = (script: string) => spawnSync('sh', ['-n'], {input: script}).status === 0
@@ -85,6 +108,10 @@ const isShell = (script: string) => spawnSync('sh', ['-n'], {input: script}).sta
 describe('the script of a gate', () => {
   it('reads as it always did', () => {
     expectGolden('gate/apply.sh', renderGate(desired))
+    expectGolden(
+      'gate/changes.sh',
+      renderGate(changed(full.paths.slice(0, 3), {rested: full.paths.slice(3)})),
+    )
     const probes = [
       {path, seconds: 5},
       {path, seconds: 20, fresh: attachment},
@@ -95,20 +122,22 @@ describe('the script of a gate', () => {
 
   it('is shell', () => {
     expect(isShell(renderGate(desired))).toBe(true)
+    expect(isShell(renderGate(changed(full.paths)))).toBe(true)
+    expect(isShell(renderGate(changed([])))).toBe(true)
     expect(isShell(renderProbes(desired.paths.map(path => ({path, seconds: 20, fresh: attachment}))))).toBe(
       true,
     )
   })
 
   it('lets an expired path in nowhere, even before it is marked ended', () => {
-    const late = renderGate({...desired, paths: [path], now: path.expires_at})
+    const late = renderGate(whole([path], {now: path.expires_at}))
     expect(late).not.toContain('permitopen')
     expect(late).not.toContain('add element inet os_ssh vms4')
     expect(late).toContain('pkill -KILL -u osp0000')
   })
 
   it('begins nothing new after the end of the certificate, and cuts nothing that is open', () => {
-    const late = renderGate({...desired, paths: [path], now: path.certificate_until})
+    const late = renderGate(whole([path], {now: path.certificate_until}))
     expect(late).not.toMatch(/add element inet os_ssh (vms|paths)/)
     expect(late).toContain(`add element inet os_ssh live4 { ${path.alias} timeout ${7 * 3600}s }`)
     expect(late).not.toContain('pkill -KILL -u osp')
@@ -120,11 +149,28 @@ describe('the script of a gate', () => {
     expect(text).not.toContain('100.64.48.18')
   })
 
+  it('tells of a change what is of it, and nothing of the others', () => {
+    const text = renderGate(changed([path]))
+    expect(text).not.toContain('flush')
+    expect(text).not.toContain('wanted')
+    expect(text).toContain(`delete element inet os_ssh vms4 { ${path.alias} }`)
+    const over = renderGate(changed([{...path, state: 'ended'}]))
+    expect(over).toContain('rm -f osp0000')
+    expect(over).toContain('pkill -KILL -u osp0000')
+    expect(over).not.toContain('permitopen')
+  })
+
   it('refuses the names of interfaces that are none', () => {
     for (const nic of ['eth0; reboot', '$(id)', '-x', ''])
       expect(() =>
         renderGate({...desired, base: {...(desired.base as GateIdentity), keepNics: [nic]}}),
       ).toThrow(TypeError)
+  })
+
+  it('refuses a holder that is none', () => {
+    for (const service of ['x; reboot', ''])
+      expect(() => renderGate({...desired, holder: {service, fence: 1}})).toThrow(TypeError)
+    expect(() => renderGate({...desired, holder: {...full.holder, fence: 1.5}})).toThrow(TypeError)
   })
 
   const fields = ['alias', 'address', 'login', 'id'] as const
@@ -144,17 +190,22 @@ describe('the script of a gate', () => {
 
   it('refuses whatever is not an address, an account or an id', () => {
     fc.assert(
-      fc.property(fc.constantFrom(...fields), hostile, (field, text) => {
-        const rendering = () => renderGate({...desired, paths: [{...path, [field]: text}]})
-        try {
-          expect(rendering()).toContain('applied')
-        } catch (error) {
-          expect(error).toBeInstanceOf(TypeError)
-          return
-        }
-        // What it let through was really one.
-        expect(text).toMatch(/^(osp\d{4}|[0-9a-f.:-]+)$/i)
-      }),
+      fc.property(
+        fc.constantFrom(whole, changed),
+        fc.constantFrom(...fields),
+        hostile,
+        (make, field, text) => {
+          const rendering = () => renderGate(make([{...path, [field]: text}]))
+          try {
+            expect(rendering()).toContain('applied')
+          } catch (error) {
+            expect(error).toBeInstanceOf(TypeError)
+            return
+          }
+          // What it let through was really one.
+          expect(text).toMatch(/^(osp\d{4}|[0-9a-f.:-]+)$/i)
+        },
+      ),
     )
   })
 
@@ -166,6 +217,48 @@ describe('the script of a gate', () => {
       {reach: [{network_id: 'x', cidr: '10.0.0.0/24\nroute del default', via: '10.0.0.1'}]},
       {reach: [{network_id: 'x', cidr: '10.0.0.0/24', via: '$(reboot)'}]},
     ])
-      expect(() => renderGate({...desired, attachments: [{...attachment, ...change}]})).toThrow(TypeError)
+      expect(() =>
+        renderGate({...desired, attachments: [{row: {...attachment, ...change}, paths: []}]}),
+      ).toThrow(TypeError)
+  })
+})
+
+describe('who may run a gate', () => {
+  const home = mkdtempSync(join(tmpdir(), 'os-ssh-fence-'))
+  afterAll(() => rmSync(home, {recursive: true}))
+  /** The real script with its real lock, in directories of its own; what it would do to the machine is only said. */
+  const script = (service: string, fence: number, body = 'echo done') =>
+    renderGate({...desired, holder: {service, fence}})
+      .replace('dir=/etc/os-ssh run=/run/os-ssh', `dir=${home}/etc run=${home}/run`)
+      .replace(/mkdir -p (.*) \/run\/netns$/m, 'mkdir -p $1')
+      .replace(/^apply\(\) \{\n[\s\S]*?^\}\n\n# One at/m, `apply() { ${body}; }\n\n# One at`)
+  const push = (text: string) => spawnSync('sh', ['-s'], {input: text}).stdout.toString().trim()
+  const holder = () => readFileSync(`${home}/etc/holder`, 'utf8').trim()
+  const [ours, theirs] = [uuid(21), uuid(22)]
+
+  it('is whoever came with the largest number, and nobody of another service', () => {
+    expect(push(script(ours, 7))).toBe('done')
+    expect(push(script(ours, 7))).toBe('done')
+    expect(push(script(ours, 9))).toBe('done')
+    expect(push(script(ours, 8))).toBe(`held ${ours} 9`)
+    expect(push(script(theirs, 10))).toBe(`held ${ours} 9`)
+    expect(holder()).toBe(`${ours} 9`)
+  })
+
+  it('does nothing of a script that has not come whole', () => {
+    const text = script(ours, 11)
+    for (const part of [0.3, 0.6, 0.9, 0.99]) push(text.slice(0, text.length * part))
+    expect(holder()).toBe(`${ours} 9`)
+    expect(push(text.slice(0, -2))).not.toContain('done')
+    expect(holder()).toBe(`${ours} 9`)
+  })
+
+  it('waits for a push that is under way, and then counts', async () => {
+    const slow = spawn('sh', ['-s'], {stdio: ['pipe', 'pipe', 'inherit']})
+    slow.stdin.end(script(ours, 20, 'echo begun; sleep 0.3; echo done'))
+    await once(slow.stdout, 'data')
+    const begun = performance.now()
+    expect(push(script(ours, 19))).toBe(`held ${ours} 20`)
+    expect(performance.now() - begun).toBeGreaterThan(200)
   })
 })

@@ -9,8 +9,10 @@ import {OsSshError} from '../../../src/errors.ts'
 import {type CertificateAuthority, openCa} from '../../../src/service/ca/ca.ts'
 import type {ServiceContext} from '../../../src/service/context.ts'
 import {GateWorker} from '../../../src/service/gates/worker.ts'
+import {Leases} from '../../../src/service/leases.ts'
 import {attachment} from '../../../src/service/store/attachments.ts'
 import {gate} from '../../../src/service/store/gates.ts'
+import {takeLease} from '../../../src/service/store/leases.ts'
 import {openStore, type Store} from '../../../src/service/store/open.ts'
 import {path} from '../../../src/service/store/paths.ts'
 import {generateKeyPair} from '../../../src/ssh/keys.ts'
@@ -18,6 +20,7 @@ import {attachmentRow, gateRow, pathRow} from '../../support/rows.ts'
 
 /* Rounds of a gate: the store is real, time and what the gate answers are the test's. The scripts themselves are in render and e2e. */
 
+const [SERVICE, STRANGER] = [1, 2].map(n => `00000000-0000-4000-9000-00000000000${n}`)
 const PATH = '00000000-0000-4000-8000-000000000001'
 const home = mkdtempSync(join(tmpdir(), 'os-ssh-worker-'))
 let db: Store
@@ -61,6 +64,11 @@ beforeEach(async () => {
     lost = onLost
     return {
       close: () => undefined,
+      // Nothing ever answers.
+      reach: () => {
+        sent.push('probe')
+        return new Promise(() => undefined)
+      },
       async run(script) {
         sent.push(kind(script))
         scripts.push(String(script))
@@ -72,6 +80,8 @@ beforeEach(async () => {
     ...{db, ca, connect, clock: () => now, log: pino({level: 'silent'})},
     jobs: {later: (ms: number) => woken.push(ms), once: (name: string) => jobs.push(name)},
     events: {emit: () => undefined},
+    serviceId: SERVICE,
+    leases: new Leases(db, 'replica', () => now),
   }
   worker = new GateWorker('g', context as unknown as ServiceContext)
   await gateRow(db, {
@@ -94,12 +104,16 @@ const round = async () => {
 it('gives a gate its whole state once, and then only what has changed', async () => {
   expect(await round()).toEqual(['accounts', 'state base'])
   expect((await gate(db, 'g'))?.state).toBe('ready')
-  expect(await round()).toEqual(['state'])
+  expect(await round()).toEqual([])
   await attachmentRow(db, plugged)
   answer = () => applied('attachment 0 ready\n')
   expect(await round()).toEqual(['state os-ssh-0'])
   expect((await attachment(db, 'a'))?.state).toBe('ready')
+  expect(await round()).toEqual([])
+  await pathRow(db, {id: PATH, state: 'active'})
   expect(await round()).toEqual(['state'])
+  expect(scripts.at(-1)).toContain('nsenter --net=/run/netns/os-ssh-0 nft')
+  expect(await round()).toEqual([])
 })
 
 it('has an account for every path before the state names it, however sudden the crowd', async () => {
@@ -178,9 +192,9 @@ it('probes the VM once its attachment is ready and its port is in the VM’s gro
   await attachmentRow(db, plugged)
   await pathRow(db, {id: PATH, groups: ['sg']})
   answer = () => applied('attachment 0 ready\n')
-  expect(await round()).not.toContain('probes')
+  expect(await round()).not.toContain('probe')
   await db.insertInto('attachment_groups').values({attachment_id: 'a', group_id: 'sg', own: 0}).execute()
-  expect(await round()).toContain('probes')
+  expect(await round()).toContain('probe')
 })
 
 it('tries nothing by an attachment that was ready and is not any more', async () => {
@@ -188,10 +202,14 @@ it('tries nothing by an attachment that was ready and is not any more', async ()
   answer = () => applied('attachment 0 ready\n')
   await round()
   await pathRow(db, {id: PATH})
+  // The gate is not as it was left: it gets the whole state again.
+  answer = () => ({status: 0, stdout: 'stale\n', stderr: ''})
+  expect(await round()).toEqual(['state'])
+  expect(woken).toEqual([0])
   answer = () => applied('attachment 0 nic-missing\n')
-  expect(await round()).toEqual(['state os-ssh-0'])
+  expect(await round()).toEqual(['accounts', 'state base os-ssh-0'])
   answer = () => applied('attachment 0 ready\n')
-  expect(await round()).toEqual(['state os-ssh-0', 'probes'])
+  expect(await round()).toEqual(['state os-ssh-0', 'probe'])
 })
 
 it('a path that is over is cut when the gate has said so, and its account rests 35 s', async () => {
@@ -218,19 +236,65 @@ it('lets go of a network only when the gate has forgotten it', async () => {
   expect(jobs).toEqual(['port a'])
 })
 
+/** A round that looks at everything. */
+const whole = () => {
+  worker.forget()
+  return round()
+}
+
 it('knows how far the gate’s clock is ahead, where that matters', async () => {
   answer = () => applied('', now / 1000 + 2)
-  await round()
+  await whole()
   expect((await gate(db, 'g'))?.clock_skew).toBe(0)
   answer = () => applied('', now / 1000 - 3600)
-  await round()
+  await whole()
   expect((await gate(db, 'g'))?.clock_skew).toBe(-3_600_000)
   answer = applied
-  await round()
+  await whole()
   expect((await gate(db, 'g'))?.clock_skew).toBe(0)
 })
 
 it('says nothing of a gate that was removed meanwhile', async () => {
   await db.deleteFrom('gates').execute()
   expect(await round()).toEqual([])
+})
+
+it('does nothing to a gate whose lease another replica has', async () => {
+  await takeLease(db, 'gate g', 'another', {now, life: 10_000})
+  expect(await round()).toEqual([])
+  now += 10_001
+  expect(await round()).toEqual(['accounts', 'state base'])
+})
+
+it('a gate that has heard of a later lease is let go, unless that one was ours before the database was restored', async () => {
+  await round()
+  const fences = () =>
+    [...scripts.join('\n').matchAll(/^run_by (\S+) (\d+)$/gm)].map(([, id, n]) => [id, Number(n)])
+  expect(fences()).toEqual([[SERVICE, 1]])
+  await attachmentRow(db, plugged)
+  answer = () => ({status: 0, stdout: `held ${SERVICE} 41\n`, stderr: ''})
+  await round()
+  answer = applied
+  await round()
+  expect(fences().at(-1)).toEqual([SERVICE, 42])
+  expect((await gate(db, 'g'))?.state).toBe('ready')
+  // Here it is really somebody else's by now.
+  await db
+    .updateTable('leases')
+    .set({owner: 'another', until: now + 99_999, fence: 50})
+    .execute()
+  await pathRow(db, {id: PATH})
+  answer = () => ({status: 0, stdout: `held ${SERVICE} 50\n`, stderr: ''})
+  await round()
+  expect(await round()).toEqual([])
+  expect((await path(db, PATH))?.state).toBe('pending')
+})
+
+it('a gate that another service runs is not touched, and that is said by its id', async () => {
+  answer = () => ({status: 0, stdout: `held ${STRANGER} 3\n`, stderr: ''})
+  await round()
+  expect(await gate(db, 'g')).toMatchObject({
+    state: 'down',
+    reason: `the gate is run by the SSH service ${STRANGER}`,
+  })
 })

@@ -1,0 +1,124 @@
+import type {ServiceContext} from '../context.ts'
+import {heldBy} from '../store/paths.ts'
+import type {AttachmentRow, GateRow, PathRow} from '../store/schema.ts'
+import type {DesiredGate, GateIdentity} from './render.ts'
+
+/** What a gate has said to a push. */
+export interface Answer {
+  /** Epoch ms by its clock, whole seconds; undefined when it did not come to the end. */
+  readonly applied: number | undefined
+  /** What has changed does not fit what is there. */
+  readonly stale: boolean
+  /** Who runs it instead. */
+  readonly held: {readonly service: string; readonly fence: number} | undefined
+  /** By slot. */
+  readonly attachments: ReadonlyMap<number, 'ready' | 'nic-missing' | 'failed'>
+}
+
+/** Reads what a gate prints, which may be anything. */
+export function readAnswer(text: string): Answer {
+  const applied = /^applied (\d{1,12})$/m.exec(text)
+  const [, service = '', fence] = /^held ([\w-]{1,64}) (\d{1,15})$/m.exec(text) ?? []
+  const lines = [...text.matchAll(/^attachment (\d{1,4}) (ready|nic-missing|failed)$/gm)]
+  return {
+    applied: applied ? Number(applied[1]) * 1000 : undefined,
+    stale: /^stale$/m.test(text),
+    held: service === '' ? undefined : {service, fence: Number(fence)},
+    attachments: new Map(lines.map(([, slot, said]) => [Number(slot), said as 'ready'])),
+  }
+}
+
+type Push = Omit<DesiredGate, 'holder' | 'rested'> & {readonly stamps: ReadonlyMap<string, string>}
+
+/** What one gate has been told by this connection, so that it is told only what has changed. */
+export class Told {
+  /** Whether it has the whole state; all that follows is forgotten with it. */
+  #whole = false
+  #base = ''
+  #slots = ''
+  readonly #attachments = new Map<string, string>()
+  /** How many accounts it has. */
+  accounts = 0
+
+  get whole(): boolean {
+    return this.#whole
+  }
+
+  forget(): void {
+    this.#whole = false
+    this.#base = ''
+    this.#slots = ''
+    this.#attachments.clear()
+    this.accounts = 0
+  }
+
+  has(attachmentId: string): boolean {
+    return this.#attachments.has(attachmentId)
+  }
+
+  /**
+   * What is to be told now.
+   *
+   * @param paths all of the gate, or those that have changed, as `whole` says
+   * @returns undefined when it knows all of it
+   */
+  async push(
+    {db, ca}: Pick<ServiceContext, 'db' | 'ca'>,
+    gate: GateRow,
+    present: readonly AttachmentRow[],
+    paths: readonly PathRow[],
+    now: number,
+  ): Promise<Push | undefined> {
+    const base: GateIdentity = {
+      userCa: ca.userCa,
+      hostCertificate: ca.signGate(gate.id, gate.host_key, now),
+      keepNics: gate.keep_nics,
+    }
+    const stamps = new Map(present.map(row => [row.id, stamp(row)]))
+    // One that went and comes again is new to the gate, even if it looks the same.
+    for (const id of this.#attachments.keys()) if (!stamps.has(id)) this.#attachments.delete(id)
+    const anew = present.filter(row => this.#attachments.get(row.id) !== stamps.get(row.id))
+    const slots = present.map(row => row.slot)
+    const whole = !this.#whole
+    const freshBase = this.#base !== keyOf(base)
+    if (!whole && !freshBase && paths.length === 0 && anew.length === 0 && this.#slots === slots.join())
+      return undefined
+    // Asked for after `paths`: what has come since is in both, or only here, and told once more.
+    const theirs = Map.groupBy(
+      whole
+        ? paths
+        : await heldBy(
+            db,
+            anew.map(row => row.id),
+          ),
+      path => path.attachment_id,
+    )
+    const standing = present.filter(row => !anew.includes(row))
+    return {
+      ...(freshBase ? {base} : {}),
+      attachments: anew.map(row => ({row, paths: theirs.get(row.id) ?? []})),
+      ...{slots, whole, paths, stamps, now},
+      slotOf: new Map(standing.map(row => [row.id, row.slot])),
+    }
+  }
+
+  /** It has taken this push, but for its attachments. */
+  took(push: Push): void {
+    this.#whole = true
+    if (push.base !== undefined) this.#base = keyOf(push.base)
+    this.#slots = push.slots.join()
+  }
+
+  /** It has, or has not, this attachment as it was pushed. */
+  tookAttachment(id: string, push: Push, ready: boolean): void {
+    if (ready) this.#attachments.set(id, push.stamps.get(id) ?? '')
+    else this.#attachments.delete(id)
+  }
+}
+
+const keyOf = ({userCa, hostCertificate, keepNics}: GateIdentity) =>
+  [userCa, hostCertificate, ...keepNics].join(' ')
+
+/** Changes whenever the script for this attachment would, but for its paths. */
+const stamp = ({mac, mtu, addresses, reach}: AttachmentRow) =>
+  [mac, mtu, addresses, JSON.stringify(reach)].join(' ')

@@ -1,0 +1,93 @@
+import {OsSshError} from '../errors.ts'
+import {fail} from './endings.ts'
+import {askerOf, type GrantContext, makeRoom, spare} from './fairness.ts'
+import type {GrantLimits} from './limits.ts'
+import {type Nic, outsideOf, type Way} from './planner/facts.ts'
+import {type GateChoice, type Plan, planDirect, planNew, planReuse} from './planner/plan.ts'
+import {attachments} from './store/attachments.ts'
+import {gates as allGates, gateChoices} from './store/gates.ts'
+import {requestedPaths} from './store/paths.ts'
+import {Collision, placePath} from './store/place.ts'
+
+/* Where a path goes, by what its user saw and what is there now: at once when it is asked for, or by any replica later. */
+
+/** How long a path waits for a gate that is letting go of a network, ms: Nova and Neutron take some seconds. */
+const LETTING_GO_MS = 15_000
+
+/** Is it worth waiting for a place? */
+export const waits = (error: unknown) => error instanceof OsSshError && error.code === 'BUSY'
+
+/**
+ * Plans by what is there, and makes room where the gates are full of what nobody uses.
+ *
+ * @param look the way to a VM that no gate reaches yet, asked for only then
+ * @throws OsSshError BUSY when there will be a place in a moment; NO_GATE, GATE_DOWN, GATE_FULL, RATE_LIMITED, VM_UNREACHABLE
+ */
+export async function planNow(
+  context: GrantContext,
+  nics: readonly Nic[],
+  look: () => Promise<Way | undefined>,
+  projectId: string,
+  limits: GrantLimits,
+): Promise<Plan> {
+  const {db, clock} = context
+  const gates = await gateChoices(db)
+  const asker = askerOf(limits, projectId, clock())
+  try {
+    const reuse = planReuse(nics, gates, asker, limits)
+    if (reuse !== undefined) return reuse
+    const way = await look()
+    if (way !== undefined) return planNew(way.nic, way.options, gates, asker, limits)
+    const outside = await leadingOut(context, nics, gates)
+    return planDirect(outside.nic, outside.gates, asker, limits)
+  } catch (error) {
+    if (!(error instanceof OsSshError) || error.code !== 'GATE_FULL') throw error
+    throw (
+      (await spare(context, gates, asker, limits)) ?? (await makeRoom(context, gates, asker, limits)) ?? error
+    )
+  }
+}
+
+/**
+ * The interface that gates reach by their own way out, and those gates.
+ *
+ * @throws OsSshError VM_UNREACHABLE
+ */
+async function leadingOut({db, cloud}: GrantContext, nics: readonly Nic[], gates: readonly GateChoice[]) {
+  const rows = await allGates(db)
+  const plugged = new Set((await attachments(db)).flatMap(row => row.port_id ?? []))
+  const outside = new Map(
+    await Promise.all(rows.map(async row => [row.id, await outsideOf(cloud, row, plugged)] as const)),
+  )
+  for (const nic of nics) {
+    const leading = gates.filter(gate => outside.get(gate.id)?.has(nic.network_id))
+    if (leading.length > 0) return {nic, gates: leading}
+  }
+  throw new OsSshError(
+    'VM_UNREACHABLE',
+    'no gate can be plugged into a network of the VM, nor leads there by itself',
+    {
+      hint: 'ask the owner of its network to share it with your project, or the operator of the SSH service',
+    },
+  )
+}
+
+/**
+ * Places the paths that wait for it, oldest first; those that have waited in vain, or whose facts are older than a certificate may
+ * be, fail.
+ */
+export async function placeWaiting(context: GrantContext, limits: GrantLimits): Promise<void> {
+  const {db, clock, gates} = context
+  for (const {path, facts, seen_at} of await requestedPaths(db)) {
+    const now = clock()
+    try {
+      const plan = await planNow(context, facts.nics, async () => facts.way, path.project_id, limits)
+      gates.wakeFor([await placePath(db, plan, limits, path, now)])
+    } catch (error) {
+      if (error instanceof Collision) continue
+      if (!(error instanceof OsSshError)) throw error
+      const patience = Math.min(LETTING_GO_MS, limits.certLife * 1000)
+      if (!waits(error) || now - seen_at > patience) await fail(context, [path.id], error)
+    }
+  }
+}
