@@ -118,7 +118,7 @@ beforeEach(async () => {
       return true
     },
     wakeFor: () => undefined,
-    drop: () => undefined,
+    leave: async () => undefined,
   }
   const deps = {
     ...{context, gates, version: '1.2.3', authenticate: authenticator(cloud, () => NOW, [])},

@@ -62,7 +62,7 @@ async function removeGate({context, gates}: Deps, caller: Caller, id: string): P
     await gates.wake(id)
     return false
   }
-  gates.drop(id)
+  await gates.leave(gate)
   return true
 }
 

@@ -1,5 +1,6 @@
 import type {ServiceContext} from '../context.ts'
 import {gateLease} from '../leases.ts'
+import type {GateRow} from '../store/schema.ts'
 import {GateWorker} from './worker.ts'
 
 /** The workers of all gates, by the gates' ids. Each works while its gate's lease is this replica's. */
@@ -62,10 +63,13 @@ export class Gates {
     }
   }
 
-  /** Forgets a gate that was removed, and its connection. */
-  drop(gateId: string): void {
-    this.#workers.get(gateId)?.close()
-    this.#workers.delete(gateId)
+  /** Forgets a gate that was removed, and lets another service have it. */
+  async leave(gate: GateRow): Promise<void> {
+    await this.#worker(gate.id)
+      .leave(gate)
+      .catch(err => this.#context.log.info({err, gate: gate.name}, 'the gate does not know that it was removed'))
+    this.#workers.get(gate.id)?.close()
+    this.#workers.delete(gate.id)
   }
 
   /** Closes all connections. */

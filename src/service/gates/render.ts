@@ -87,6 +87,7 @@ const principalsLine = (path: PathRow) => {
 }
 
 const account = ({login}: PathRow) => strict(login, /^osp\d{4}$/)
+const SERVICE = /^[0-9a-f-]{36}$/
 const seconds = (until: number, now: number) => Math.ceil((until - now) / 1000)
 
 /** Elements of an nft set or map: all by their keys (with what a map has for them), and those that shall be there for a time. */
@@ -213,7 +214,7 @@ export function renderGate(desired: DesiredGate): string {
   return render('apply.sh.eta', {
     dir: DIR,
     group: GROUP,
-    service: strict(holder.service, /^[0-9a-f-]{36}$/),
+    service: strict(holder.service, SERVICE),
     fence: strict(String(holder.fence), /^\d{1,15}$/),
     whole,
     base: desired.base && baseValues(desired.base),
@@ -231,6 +232,10 @@ export function renderGate(desired: DesiredGate): string {
 export function renderAccounts(logins: readonly string[]): string {
   return render('accounts.sh.eta', {dir: DIR, group: GROUP, logins})
 }
+
+/** The script that lets another service have the gate. */
+export const renderLeave = (service: string) =>
+  render('leave.sh.eta', {dir: DIR, service: strict(service, SERVICE)})
 
 /** The script that names the accounts with a connection, one a line. */
 export const renderSessions = () => render('sessions.sh.eta', {group: GROUP})

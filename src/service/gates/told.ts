@@ -75,9 +75,11 @@ export class Told {
       keepNics: gate.keep_nics,
     }
     const stamps = new Map(present.map(row => [row.id, stamp(row)]))
-    // One that went and comes again is new to the gate, even if it looks the same.
     for (const id of this.#attachments.keys()) if (!stamps.has(id)) this.#attachments.delete(id)
-    const anew = present.filter(row => this.#attachments.get(row.id) !== stamps.get(row.id))
+    // One that was plugged out and in again is new to it, too, even if it looks the same.
+    const anew = present.filter(
+      row => row.state === 'plugged' || this.#attachments.get(row.id) !== stamps.get(row.id),
+    )
     const slots = present.map(row => row.slot)
     const whole = !this.#whole
     const freshBase = this.#base !== keyOf(base)

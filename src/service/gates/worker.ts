@@ -13,7 +13,7 @@ import {login, loginNumber} from './addresses.ts'
 import {letGo} from './attachments.ts'
 import {directProbe, Prober, probeOf} from './prober.ts'
 import {provision} from './provision.ts'
-import {renderAccounts, renderGate, renderSessions} from './render.ts'
+import {renderAccounts, renderGate, renderLeave, renderSessions} from './render.ts'
 import {QUARANTINE_MS} from './times.ts'
 import {type Answer, readAnswer, Told} from './told.ts'
 
@@ -94,6 +94,11 @@ export class GateWorker {
     const {stdout, status} = await this.#link(gate).run(renderSessions())
     if (status !== 0) throw new OsSshError('GATE_DOWN', 'the gate does not say who is connected')
     return new Set(stdout.split('\n').filter(line => /^osp\d{4}$/.test(line)))
+  }
+
+  /** The gate was removed: another service may have it. @throws OsSshError GATE_DOWN */
+  async leave(gate: GateRow): Promise<void> {
+    await this.#link(gate).run(renderLeave(this.#context.serviceId))
   }
 
   close(): void {

@@ -1,0 +1,122 @@
+import {afterAll, afterEach, beforeAll, beforeEach, describe, expect, it} from '@jest/globals'
+import {sql} from 'kysely'
+import {pino} from 'pino'
+
+import {PathEvents} from '../../../src/service/events.ts'
+import {openStore, type Store} from '../../../src/service/store/open.ts'
+import {type News, openWire, type Wire} from '../../../src/service/store/wire.ts'
+import {hasPostgres, startPostgres} from '../../support/postgres.ts'
+import {gateRow, pathRow} from '../../support/rows.ts'
+import {eventually} from '../../support/run.ts'
+
+/* What replicas tell each other, by a real PostgreSQL. */
+
+const onPostgres = hasPostgres() ? describe : describe.skip
+
+onPostgres('LISTEN and NOTIFY', () => {
+  let postgres: ReturnType<typeof startPostgres>
+  let db: Store
+  let heard: (News | undefined)[]
+  let wires: Wire[]
+  const log = pino({level: 'silent'})
+  const open = async (name: string, hear: (news: News | undefined) => void = () => undefined) => {
+    const wire = await openWire(postgres.url, db, name, log, hear)
+    wires.push(wire)
+    return wire
+  }
+  const here = (news: News | undefined) => heard.push(news)
+
+  beforeAll(() => {
+    postgres = startPostgres()
+  }, 60_000)
+  afterAll(() => postgres.stop())
+  beforeEach(async () => {
+    db = await openStore(postgres.url)
+    ;[heard, wires] = [[], []]
+  })
+  afterEach(async () => {
+    for (const wire of wires) await wire.close()
+    await db.destroy()
+  })
+
+  it('the others hear it, and who has said it does not', async () => {
+    const mine: (News | undefined)[] = []
+    const a = await open('a', news => mine.push(news))
+    await open('b', here)
+    a.send({paths: ['p1', 'p2'], gates: ['g']})
+    expect(
+      await eventually(
+        async () => heard.length,
+        n => n === 3,
+        5000,
+      ),
+    ).toBe(3)
+    expect(heard).toEqual([undefined, {paths: [], gates: ['g']}, {paths: ['p1', 'p2'], gates: []}])
+    expect(mine).toEqual([undefined])
+  })
+
+  it('any number goes, in messages that PostgreSQL takes', async () => {
+    const a = await open('a')
+    await open('b', here)
+    const paths = Array.from(
+      {length: 1000},
+      (_, n) => `00000000-0000-4000-8000-${String(n).padStart(12, '0')}`,
+    )
+    a.send({paths})
+    const all = async () => heard.flatMap(news => news?.paths ?? [])
+    expect((await eventually(all, some => some.length === 1000, 5000)).sort()).toEqual(paths)
+  })
+
+  it('what is not ours is not heard', async () => {
+    await open('b', here)
+    for (const text of ['no json', '{}', '{"from":"x","paths":["a b",7],"gates":{"0":"g"}}'])
+      await sql`select pg_notify('os_ssh', ${text})`.execute(db)
+    expect(
+      await eventually(
+        async () => heard.length,
+        n => n >= 3,
+        5000,
+      ),
+    ).toBe(3)
+    expect(heard.slice(1)).toEqual([
+      {paths: [], gates: []},
+      {paths: [], gates: []},
+    ])
+  })
+
+  it('after a loss it listens again, and says that something may have been missed', async () => {
+    await open('b', here)
+    await sql`select pg_terminate_backend(pid) from pg_stat_activity where query = 'listen os_ssh'`.execute(
+      db,
+    )
+    await eventually(
+      async () => heard.length,
+      n => n === 2,
+      10_000,
+    )
+    expect(heard).toEqual([undefined, undefined])
+    ;(await open('a')).send({gates: ['g']})
+    expect(
+      await eventually(
+        async () => heard.length,
+        n => n === 3,
+        5000,
+      ),
+    ).toBe(3)
+  })
+
+  it('who waits for a path hears at once what another replica has done', async () => {
+    const waiting = new PathEvents(undefined)
+    await open('b', news => waiting.hear(news))
+    const telling = new PathEvents(await open('a'))
+    await gateRow(db)
+    await pathRow(db)
+    const begun = performance.now()
+    const row = waiting.wait({db, clock: Date.now}, 'path', Date.now() + 60_000)
+    await db.updateTable('paths').set({state: 'active'}).execute()
+    telling.emit('path')
+    expect((await row)?.state).toBe('active')
+    // Otherwise it would have looked by itself after 5 s.
+    expect(performance.now() - begun).toBeLessThan(4000)
+  })
+})
