@@ -67,7 +67,9 @@ export class Gates {
   async leave(gate: GateRow): Promise<void> {
     await this.#worker(gate.id)
       .leave(gate)
-      .catch(err => this.#context.log.info({err, gate: gate.name}, 'the gate does not know that it was removed'))
+      .catch(err =>
+        this.#context.log.info({err, gate: gate.name}, 'the gate does not know that it was removed'),
+      )
     this.#workers.get(gate.id)?.close()
     this.#workers.delete(gate.id)
   }

@@ -175,5 +175,4 @@ export async function releaseGate(tx: Store, gateId: string, now: number): Promi
   await over.set({state: steps.cut.to, cut_at: now}).where('state', 'in', steps.cut.from).execute()
   await over.set({state: steps.release.to}).where('state', 'in', steps.release.from).execute()
   await tx.deleteFrom('holdings').where('gate_id', '=', gateId).execute()
-
 }

@@ -112,7 +112,7 @@ it('gives a gate its whole state once, and then only what has changed', async ()
   expect(await round()).toEqual([])
   await pathRow(db, {id: PATH, state: 'active'})
   expect(await round()).toEqual(['state'])
-  expect(scripts.at(-1)).toContain('nsenter --net=/run/netns/os-ssh-0 nft')
+  expect(scripts.at(-1)).toContain('nft_in os-ssh-0 <<')
   expect(await round()).toEqual([])
 })
 
