@@ -132,7 +132,8 @@ export class GateWorker {
       await this.#up(gate, said.applied)
       const news = paths.filter(path => path.version !== path.applied)
       await acknowledgePaths(db, news, clock())
-      for (const path of news) this.#context.events.emit(path.id)
+      // Who waits for a new path has more to wait for.
+      for (const path of news) if (path.state !== 'pending') this.#context.events.emit(path.id)
       await releasePaths(
         db,
         gate.id,

@@ -1,4 +1,12 @@
-import {type Dialect, Kysely, PostgresAdapter, SqliteAdapter, SqliteDialect, sql} from 'kysely'
+import {
+  type Dialect,
+  Kysely,
+  PostgresAdapter,
+  SqliteAdapter,
+  type SqliteDatabase,
+  SqliteDialect,
+  sql,
+} from 'kysely'
 import {DEFAULT_MIGRATION_TABLE, Migrator} from 'kysely/migration'
 
 import {OsSshError} from '../../errors.ts'
@@ -87,7 +95,27 @@ async function sqliteDialect(file: string): Promise<Dialect> {
   database.pragma('synchronous = FULL')
   database.pragma('foreign_keys = ON')
   database.pragma('busy_timeout = 5000')
-  return new TransactionalSqlite({database})
+  return new TransactionalSqlite({database: preparedOnce(database)})
+}
+
+/** Statements that are kept; those with lists of ids are many. */
+const STATEMENTS = 300
+
+/** The same database, which compiles a statement when it is first asked for: that takes as long as to run it. */
+function preparedOnce(database: SqliteDatabase): SqliteDatabase {
+  const prepared = new Map<string, ReturnType<SqliteDatabase['prepare']>>()
+  return {
+    close: () => database.close(),
+    prepare(text) {
+      let statement = prepared.get(text)
+      if (statement === undefined) {
+        if (prepared.size >= STATEMENTS) prepared.clear()
+        statement = database.prepare(text)
+        prepared.set(text, statement)
+      }
+      return statement
+    },
+  }
 }
 
 async function postgresDialect(url: string): Promise<Dialect> {

@@ -138,18 +138,30 @@ async function attachmentOf(tx: Store, {gate_id, attachment}: Plan, now: number)
   return wantAttachment(tx, {...attachment.create, id: randomUUID(), gate_id, slot}, now)
 }
 
-/** So many names are asked for at a time. */
-const WINDOW = 64
+/** Below so many the first free one is looked for; from there on among so many at random, and in the end among all. */
+const [FEW, SOME, MANY] = [64, 24, 1000]
 
-/** The first free name from number `from` on, round and round below `all`; whether names are taken is asked window by window. */
+/**
+ * Numbers to be looked at, batch by batch, until one is free: where few of `all` are given the first one; otherwise by chance in
+ * a quarter more than are given, where one in five is free, so that neither the search nor the accounts grow without need.
+ */
+function* batches(count: number, all: number): Generator<number[]> {
+  const span = Math.min(all, count + Math.ceil(count / 4))
+  const range = (from: number, length: number) =>
+    Array.from({length: Math.min(length, all - from)}, (_, n) => from + n)
+  if (count < FEW) yield range(0, FEW)
+  else yield Array.from({length: SOME}, () => Math.floor(Math.random() * span))
+  for (let from = 0; from < all; from += MANY) yield range(from, MANY)
+}
+
+/** The first of these names that is not taken. */
 async function firstFree(
-  from: number,
-  all: number,
+  numbers: Iterable<readonly number[]>,
   name: (n: number) => string,
   taken: (names: readonly string[]) => Promise<readonly string[]>,
 ): Promise<string | undefined> {
-  for (let seen = 0; seen < all; seen += WINDOW) {
-    const names = Array.from({length: Math.min(WINDOW, all - seen)}, (_, n) => name((from + seen + n) % all))
+  for (const batch of numbers) {
+    const names = batch.map(name)
     const used = new Set(await taken(names))
     const free = names.find(one => !used.has(one))
     if (free !== undefined) return free
@@ -160,16 +172,9 @@ async function firstFree(
 const held = (tx: Store, gateId: string) =>
   tx.selectFrom('paths').where('gate_id', '=', gateId).where('state', '<>', RELEASED)
 
-/**
- * A free account of a gate. While there are few paths the first; otherwise one somewhere among a quarter more than are given, so
- * that neither the search nor the accounts on the gate grow without need.
- *
- * @param count accounts that are given
- */
+/** A free account of a gate. @param count accounts that are given */
 async function freeLogin(tx: Store, gateId: string, count: number, limit: number): Promise<string> {
-  const span = Math.min(limit, count + Math.ceil(count / 4))
-  const from = count < WINDOW ? 0 : Math.floor(Math.random() * span)
-  const name = await firstFree(from, limit, login, async names => {
+  const name = await firstFree(batches(count, limit), login, async names => {
     const rows = await held(tx, gateId)
       .select('login')
       .where('login', 'in', names)
@@ -194,7 +199,9 @@ async function freeAlias(
 ): Promise<string> {
   const family = address.includes(':') ? 6 : 4
   const name = (n: number) => aliasAt(slot, family, n)
-  const free = await firstFree(loginNumber(account) % ALIASES, ALIASES, name, async names => {
+  // As a rule the one of the account's own number is free.
+  const own = loginNumber(account) % ALIASES
+  const free = await firstFree([[own], ...batches(ALIASES, ALIASES)], name, async names => {
     const rows = await held(tx, gateId)
       .select('alias')
       .where('alias', 'in', names)
