@@ -12,12 +12,22 @@ export function hasPostgres(): boolean {
   return initdb !== undefined
 }
 
+export interface Postgres {
+  readonly url: string
+  /** As a crash: nobody is told, and nothing is written. Its data stay. */
+  crash(): void
+  /** After a crash. */
+  start(): void
+  /** For good. */
+  stop(): void
+}
+
 /**
  * Debian's PostgreSQL with an empty database, on a socket of its own. It refuses to be run by root.
  *
  * @param durable whether a commit waits for the disk, as it does where it matters
  */
-export function startPostgres({durable} = {durable: false}): {readonly url: string; stop(): void} {
+export function startPostgres({durable} = {durable: false}): Postgres {
   const home = mkdtempSync(join(tmpdir(), 'os-ssh-postgres-'))
   const owner = root ? (['setpriv', '--reuid=postgres', '--regid=postgres', '--clear-groups'] as const) : []
   if (root) {
@@ -33,11 +43,15 @@ export function startPostgres({durable} = {durable: false}): {readonly url: stri
   call('initdb', ['-D', data, '-U', 'test', '-A', 'trust', '-E', 'UTF8', '--no-sync'])
   const speed = durable ? '' : '-c fsync=off -c synchronous_commit=off'
   const settings = `${speed} -c listen_addresses= -c unix_socket_directories=${home}`
-  call('pg_ctl', ['-D', data, '-o', settings, '-l', `${home}/log`, '-w', 'start'])
+  const start = () => call('pg_ctl', ['-D', data, '-o', settings, '-l', `${home}/log`, '-w', 'start'])
+  const crash = () => call('pg_ctl', ['-D', data, '-m', 'immediate', '-w', 'stop'])
+  start()
   return {
     url: `postgres://test@localhost/postgres?host=${encodeURIComponent(home)}`,
+    crash,
+    start,
     stop() {
-      call('pg_ctl', ['-D', data, '-m', 'immediate', '-w', 'stop'])
+      crash()
       rmSync(home, {recursive: true})
     },
   }

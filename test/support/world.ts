@@ -1,15 +1,4 @@
-import {type ChildProcess, spawn} from 'node:child_process'
-import {once} from 'node:events'
-import {
-  cpSync,
-  existsSync,
-  mkdirSync,
-  mkdtempSync,
-  openSync,
-  readdirSync,
-  readFileSync,
-  rmSync,
-} from 'node:fs'
+import {cpSync, existsSync, mkdirSync, mkdtempSync, readdirSync, rmSync} from 'node:fs'
 import {setTimeout as sleep} from 'node:timers/promises'
 
 import {loadCloud, type OpenStack, openStack} from '../../src/openstack/index.ts'
@@ -18,6 +7,7 @@ import {stopAgent} from '../../src/ssh/agent.ts'
 import {generateKeyPair, type KeyPairText} from '../../src/ssh/keys.ts'
 import {needOwnNetns} from './netns.ts'
 import {eventually, type Result, run} from './run.ts'
+import {ServiceProcess} from './service.ts'
 import {closeSite, openSite, type Site} from './site.ts'
 
 export const root = new URL('../..', import.meta.url).pathname
@@ -25,8 +15,6 @@ const node = process.execPath
 /** bin/run.js is what users run; OS_SSH_ENTRY=bin/dev.js tries the sources without a build. */
 const entry = `${root}${process.env['OS_SSH_ENTRY'] ?? 'bin/run.js'}`
 
-/** How long a service may take to stop, ms. */
-const STOP_MS = 30_000
 /** How often a service of the tests compares its rows with the cloud, s. */
 const SURVEY_S = 5
 
@@ -35,13 +23,16 @@ export class World {
   readonly site: Site
   readonly home: string
   readonly #name: string
-  #service: ChildProcess | undefined
+  /** The first one is where the catalog says. */
+  readonly #services: [ServiceProcess, ...ServiceProcess[]]
+  #command: readonly [string, ...string[]] = [node]
   #options: readonly string[] = []
 
   private constructor(name: string, site: Site, home: string) {
     this.#name = name
     this.site = site
     this.home = home
+    this.#services = [new ServiceProcess(site.ssh_endpoint, `${home}/service.log`, this.env)]
   }
 
   /** @param name see openSite */
@@ -80,58 +71,46 @@ export class World {
     }
   }
 
+  get service(): ServiceProcess {
+    return this.#services[0]
+  }
+
   get servicePid(): number | undefined {
-    return this.#service?.pid
+    return this.service.pid
   }
 
   get log(): string {
-    return readFileSync(`${this.home}/service.log`, 'utf8')
+    return this.service.log
   }
 
   async startService(account: string, flags: readonly string[] = this.#options): Promise<void> {
     this.#options = flags
-    const {host} = new URL(this.site.ssh_endpoint)
-    const words = [
-      'service',
-      'start',
-      '--os-cloud',
-      account,
-      '--state',
-      `${this.home}/service`,
-      '--listen',
-      host,
-      '--survey',
-      String(SURVEY_S),
-    ]
-    const log = openSync(`${this.home}/service.log`, 'a')
-    this.#service = spawn(node, [entry, ...words, '--management-key', this.site.management_key, ...flags], {
-      env: this.env,
-      stdio: ['ignore', log, log],
-    })
-    for (let n = 0; n < 300; n++) {
-      if (this.#service.exitCode !== null) break
-      const answer = await fetch(`${this.site.ssh_endpoint}/healthz`).catch(() => undefined)
-      if (answer?.ok) return
-      await sleep(100)
-    }
-    throw new Error(`the service did not start:\n${this.log}`)
+    const words = ['--os-cloud', account, '--state', `${this.home}/service`, '--survey', String(SURVEY_S)]
+    const key = ['--management-key', this.site.management_key]
+    this.#command = [node, entry, 'service', 'start', ...words, ...key, ...flags]
+    await this.service.start(this.#command)
+  }
+
+  /** One more of the same on a port of its own: the same keys, and where the flags name a database, the same database. */
+  async startReplica(): Promise<ServiceProcess> {
+    const url = new URL(this.site.ssh_endpoint)
+    const n = this.#services.length
+    const {origin} = Object.assign(url, {port: String(Number(url.port) + n)})
+    const replica = new ServiceProcess(origin, `${this.home}/service-${n + 1}.log`, this.env)
+    this.#services.push(replica)
+    await replica.start(this.#command)
+    return replica
   }
 
   async stopService(signal: NodeJS.Signals = 'SIGTERM'): Promise<void> {
-    const service = this.#service
-    if (service === undefined || service.exitCode !== null || service.signalCode !== null) return
-    service.kill(signal)
-    const late = sleep(STOP_MS, 'late' as const, {ref: false})
-    if ((await Promise.race([once(service, 'exit'), late])) !== 'late') return
-    service.kill('SIGKILL')
-    throw new Error(`the service did not stop within ${STOP_MS / 1000} s:\n${this.log.slice(-3000)}`)
+    await this.service.stop(signal)
   }
 
   async addGate(index: number, scope: 'shared' | 'project', account = 'service'): Promise<void> {
     const gate = this.site.gates[index]
     if (gate === undefined) throw new Error(`the cloud has no gate ${index}`)
     // On a cloud that files share it is still an earlier file's, whose service is no more.
-    await this.onGate('rm -f /etc/os-ssh/holder', index)
+    await this.onGate('rm -f /etc/os-ssh/holder', gate.host)
     const body = {server_id: gate.server_id, name: gate.name, host: gate.host, scope}
     await this.api(account, 'POST', '/v1/gates', body, 201)
   }
@@ -149,19 +128,15 @@ export class World {
     body?: unknown,
     expected?: number,
   ): Promise<T & {status: number}> {
-    const token = await (await this.cloud(cloud)).identity.token()
-    const answer = await fetch(`${this.site.ssh_endpoint}${path}`, {
-      method,
-      headers: {
-        'x-auth-token': token.id,
-        ...(body === undefined ? {} : {'content-type': 'application/json'}),
-      },
-      ...(body === undefined ? {} : {body: JSON.stringify(body)}),
-    })
-    const text = await answer.text()
+    const answer = await this.service.ask<T>(await this.token(cloud), method, path, {body})
     if (expected !== undefined && answer.status !== expected)
-      throw new Error(`${method} ${path}: ${answer.status} ${text}`)
-    return {...(text === '' ? {} : JSON.parse(text)), status: answer.status}
+      throw new Error(`${method} ${path}: ${JSON.stringify(answer)}`)
+    return answer
+  }
+
+  /** A fresh token of that user. */
+  async token(cloud: string): Promise<string> {
+    return (await (await this.cloud(cloud)).identity.token()).id
   }
 
   /** @param name of a server, or its id for one that is not the site's */
@@ -232,16 +207,15 @@ export class World {
   }
 
   /** A command of the gate's root, to look from inside; not something a user has. */
-  onGate(command: string, index = 0): Promise<Result> {
+  onGate(command: string, host = this.site.gates[0]?.host): Promise<Result> {
+    return run('ssh', [...this.gateArguments(host), command])
+  }
+
+  /** What ssh is told to be a gate's root. */
+  gateArguments(host = this.site.gates[0]?.host): string[] {
     const settings = ['StrictHostKeyChecking=no', 'UserKnownHostsFile=/dev/null', 'LogLevel=ERROR']
-    const options = [
-      '-F',
-      'none',
-      '-i',
-      this.site.management_key,
-      ...settings.flatMap(setting => ['-o', setting]),
-    ]
-    return run('ssh', [...options, `root@${this.site.gates[index]?.host}`, command])
+    const options = settings.flatMap(setting => ['-o', setting])
+    return ['-F', 'none', '-i', this.site.management_key, ...options, `root@${host}`]
   }
 
   /** os-ssh as that user of clouds.yaml. */
@@ -258,11 +232,12 @@ export class World {
   }
 
   async close(): Promise<void> {
-    await this.stopService()
+    await Promise.all(this.#services.map(service => service.stop()))
     const agents = `${this.home}/run/os-ssh`
     for (const cloud of existsSync(agents) ? readdirSync(agents) : []) await stopAgent(`${agents}/${cloud}`)
     const keep = process.env['OS_SSH_TEST_LOGS']
-    if (keep) cpSync(`${this.home}/service.log`, `${keep}/${this.#name}.log`)
+    for (const [n, {logFile}] of keep ? this.#services.entries() : [])
+      cpSync(logFile, `${keep}/${this.#name}${n === 0 ? '' : `-${n + 1}`}.log`)
     await closeSite(this.site)
     rmSync(this.home, {recursive: true, force: true})
   }
