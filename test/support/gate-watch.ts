@@ -19,18 +19,22 @@ export interface GateState {
 }
 
 const HOLDER = 'cat /etc/os-ssh/holder 2>/dev/null || echo none, beside: $(ls /etc/os-ssh)'
-const LOOK = `${HOLDER}; echo --
-  cd /etc/os-ssh/principals; for f in osp*; do [ -e "$f" ] && { printf '%s ' "$f"; sed 's/.* path-//' "$f"; }; done; echo --
-  nft list set inet os_ssh paths4 | grep -oE 'osp[0-9]+"? \\. [0-9.]+' | sed 's/"//; s/ \\. / /'; echo --
+const LOOK = `${HOLDER}; echo ==
+  cd /etc/os-ssh/principals; for f in osp*; do [ -e "$f" ] && { printf '%s ' "$f"; sed 's/.* path-//' "$f"; }; done; echo ==
+  nft -u list set inet os_ssh paths4 | grep -oE 'osp[0-9]+"? \\. [0-9.]+' | sed 's/"//; s/ \\. / /'; echo ==
   ps -o user:32= -G os-ssh | sort -u`
 
 /** A root shell on the gate that is open already: what it is asked it answers within some ms. */
 export class GateShell {
   readonly #ssh: ChildProcessWithoutNullStreams
+  readonly #ended: Promise<unknown>
   #heard = ''
+  /** It answers one question at a time. */
+  #turn: Promise<unknown> = Promise.resolve()
 
   private constructor(ssh: ChildProcessWithoutNullStreams) {
     this.#ssh = ssh
+    this.#ended = once(ssh, 'exit')
     ssh.stdout.setEncoding('utf8').on('data', text => (this.#heard += text))
   }
 
@@ -41,18 +45,24 @@ export class GateShell {
   }
 
   /** @throws Error when the shell has ended */
-  async ask(command: string): Promise<string> {
+  ask(command: string): Promise<string> {
+    const answer = this.#turn.then(() => this.#ask(command))
+    this.#turn = answer.catch(() => undefined)
+    return answer
+  }
+
+  async #ask(command: string): Promise<string> {
     this.#heard = ''
     this.#ssh.stdin.write(`{ ${command}\n} 2>&1 </dev/null; echo; echo ==over==\n`)
     while (!this.#heard.endsWith('\n==over==\n')) {
       if (this.#ssh.exitCode !== null) throw new Error(`the gate's shell has ended: ${this.#heard}`)
-      await Promise.race([once(this.#ssh.stdout, 'data'), once(this.#ssh, 'exit')])
+      await Promise.race([once(this.#ssh.stdout, 'data'), this.#ended])
     }
     return this.#heard.slice(0, -'\n==over==\n'.length).trim()
   }
 
   async state(): Promise<GateState> {
-    const [holder = '', principals = '', elements = '', busy = ''] = (await this.ask(LOOK)).split('--\n')
+    const [holder = '', principals = '', elements = '', busy = ''] = (await this.ask(LOOK)).split(/^==$/m)
     const lines = (text: string) => text.split('\n').filter(Boolean).sort()
     return {
       holder: holder.trim(),
@@ -76,7 +86,7 @@ export class GateShell {
     const said = await this.ask(`until=$(($(date +%s) + ${seconds})) last=
       while [ "$(date +%s)" -lt $until ]; do
         grep -rhoE 'osp.*path-(${ids})' /etc/os-ssh/principals | sed 's/^/back /'
-        nft list set inet os_ssh paths4 | grep -oE '(${elements})' | sed 's/^/back /'
+        nft -u list set inet os_ssh paths4 | grep -oE '(${elements})' | sed 's/^/back /'
         now=$(${HOLDER}); [ "$now" = "$last" ] || echo "holder $now"; last=$now
         sleep 0.1
       done`)

@@ -66,11 +66,11 @@ export class Load {
     await this.#running
   }
 
-  /** A path, at whichever replica answers. */
-  async grant(server: string): Promise<Granted | undefined> {
+  /** A path, at whichever replica answers; asked of this one first. */
+  async grant(server: string, first?: ServiceProcess): Promise<Granted | undefined> {
     const key = generateKeyPair('load')
     const body = {server_id: server, public_key: key.publicKey}
-    const answer = await this.#insist<PathGrant>('POST', `/v1/paths?wait=${WAIT_S}`, 201, body)
+    const answer = await this.#insist<PathGrant>('POST', `/v1/paths?wait=${WAIT_S}`, 201, {body, first})
     if (answer === undefined) return undefined
     const granted = {...answer, key}
     this.granted.set(granted.id, granted)
@@ -84,10 +84,19 @@ export class Load {
   }
 
   /** Asks one replica after the other until the answer is the expected one. */
-  async #insist<T>(method: string, path: string, expected: number, body?: unknown): Promise<T | undefined> {
+  async #insist<T>(
+    method: string,
+    path: string,
+    expected: number,
+    {body, first}: {body?: unknown; first?: ServiceProcess | undefined} = {},
+  ): Promise<T | undefined> {
     const begun = Date.now()
-    const first = Math.floor(Math.random() * this.#services.length)
-    for (let n = first; Date.now() - begun < TRYING_MS; n++) {
+    const random = Math.floor(Math.random() * this.#services.length)
+    for (
+      let n = first === undefined ? random : this.#services.indexOf(first);
+      Date.now() - begun < TRYING_MS;
+      n++
+    ) {
       const service = this.#services[n % this.#services.length] as ServiceProcess
       const answer = await service
         .ask<T & Partial<Problem>>(this.#token, method, path, {body, timeout: ANSWER_MS})
