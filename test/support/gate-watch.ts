@@ -90,7 +90,8 @@ export class GateShell {
         now=$(${HOLDER}); [ "$now" = "$last" ] || echo "holder $now"; last=$now
         sleep 0.1
       done`)
-    const all = (kind: string) => said.split('\n').filter(line => line.startsWith(`${kind} `))
+    const lines = said.split('\n').map(line => line.trim())
+    const all = (kind: string) => lines.filter(line => line.startsWith(`${kind} `))
     const holders = all('holder').map(line => line.slice('holder '.length))
     const numbers = holders.flatMap(text => /^\S+ (\d+)$/.exec(text)?.[1] ?? []).map(Number)
     return {back: [...new Set(all('back'))], numbers, holders}
@@ -103,20 +104,32 @@ export class GateShell {
 
 const TABLE = 'os_ssh_test'
 const nft = (script: string) => {
-  const {status, stderr} = spawnSync('nft', ['-f', '-'], {input: script, encoding: 'utf8'})
+  const {status, stdout, stderr} = spawnSync('nft', ['-f', '-'], {input: script, encoding: 'utf8'})
   if (status !== 0) throw new Error(`nft: ${stderr}`)
+  return stdout
+}
+
+/** A stream that is cut in the middle. */
+export interface Cut {
+  /** Whether something has been lost already. */
+  losing(): boolean
+  /** From now on all gets through, and what was lost comes again. */
+  heal(): void
 }
 
 /**
- * The network between one process and the gate takes so many bytes more of what it sends, and then nothing: a script stays
- * half read until the function that this gives back is called.
+ * The network between one process and the gate takes so many bytes more of what it sends, and then nothing: a script stays half
+ * read until it is healed.
  */
-export function cutStream(pid: number, host: string, bytes: number): () => void {
+export function cutStream(pid: number, host: string, bytes: number): Cut {
   const {stdout} = spawnSync('ss', ['-Htnp', 'state', 'established', 'dst', `${host}`], {encoding: 'utf8'})
   const own = stdout.split('\n').filter(line => line.includes(`pid=${pid},`))
   const ports = own.flatMap(line => /:(\d+) +\S+:22 /.exec(line)?.[1] ?? [])
   if (ports.length === 0) throw new Error(`process ${pid} has no connection to ${host}: ${stdout}`)
   nft(`table inet ${TABLE} { chain out { type filter hook output priority 0;
-    ip daddr ${host} tcp dport 22 tcp sport { ${ports.join(', ')} } quota over ${bytes} bytes drop; }; }`)
-  return () => nft(`delete table inet ${TABLE}`)
+    ip daddr ${host} tcp dport 22 tcp sport { ${ports.join(', ')} } quota over ${bytes} bytes counter drop; }; }`)
+  return {
+    losing: () => !nft(`list table inet ${TABLE}`).includes('counter packets 0 '),
+    heal: () => void nft(`delete table inet ${TABLE}`),
+  }
 }

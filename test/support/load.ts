@@ -26,8 +26,8 @@ export class Load {
   readonly granted = new Map<string, Granted>()
   /** Answered with 204. */
   readonly revoked = new Map<string, Granted>()
-  /** Answers that no client should get, and those who gave up. */
-  readonly unexpected: string[] = []
+  /** Answers that no client should get, and those who gave up; each once. */
+  readonly unexpected = new Set<string>()
   /** How many requests were answered with what, by code or status, or with nothing. */
   readonly answers: Record<string, number> = {}
   /** How long somebody had to try, at most, ms. */
@@ -108,12 +108,12 @@ export class Load {
         return answer
       }
       if (answer !== undefined && !retryable(answer)) {
-        this.unexpected.push(`${method} ${path}: ${JSON.stringify(answer)}`)
+        this.unexpected.add(`${method}: ${answer.status} ${answer.code} ${answer.detail}`)
         return undefined
       }
       await sleep(PAUSE_MS)
     }
-    this.unexpected.push(`${method} ${path}: not within ${TRYING_MS / 1000} s`)
+    this.unexpected.add(`${method}: not within ${TRYING_MS / 1000} s`)
     return undefined
   }
 }

@@ -1,3 +1,5 @@
+import {setTimeout as sleep} from 'node:timers/promises'
+
 import pg from 'pg'
 
 import type {Path, PathGrant} from '../../src/protocol/index.ts'
@@ -11,6 +13,7 @@ import {World} from './world.ts'
 
 /** How long two replicas may take to make everything true after whatever has happened, ms. */
 const SETTLED_MS = 30_000
+const FIRST_ROUNDS_MS = 3000
 
 /** Rows, gate and cloud side by side: in each of these both lists must be equal. */
 export interface Books {
@@ -65,11 +68,18 @@ export class Pair {
     this.postgres.stop()
   }
 
+  /** As below, at a moment at which the first rounds of the other one are over as well. */
+  async roles(holder = this.a): Promise<{holder: ServiceProcess; other: ServiceProcess}> {
+    const them = await this.starting(holder)
+    await sleep(FIRST_ROUNDS_MS)
+    return them
+  }
+
   /**
    * Both run, and it is certain which of them has the lease: it was alone, and has made and cut a path; the other one came
    * after that.
    */
-  async roles(holder = this.a): Promise<{holder: ServiceProcess; other: ServiceProcess}> {
+  async starting(holder = this.a): Promise<{holder: ServiceProcess; other: ServiceProcess}> {
     const other = holder === this.a ? this.b : this.a
     await this.#ensure(holder)
     await other.stop()
