@@ -85,7 +85,7 @@ export class GateShell {
     const elements = over.map(({login, alias}) => `${login}"? \\. ${alias.replaceAll('.', '\\.')} `).join('|')
     const said = await this.ask(`until=$(($(date +%s) + ${seconds})) last=
       while [ "$(date +%s)" -lt $until ]; do
-        grep -rhoE 'osp.*path-(${ids})' /etc/os-ssh/principals | sed 's/^/back /'
+        grep -rhoE 'path-(${ids})' /etc/os-ssh/principals | sed 's/^/back /'
         nft -u list set inet os_ssh paths4 | grep -oE '(${elements})' | sed 's/^/back /'
         now=$(${HOLDER}); [ "$now" = "$last" ] || echo "holder $now"; last=$now
         sleep 0.1

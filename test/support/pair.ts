@@ -76,13 +76,14 @@ export class Pair {
   }
 
   /**
-   * Both run, and it is certain which of them has the lease: it was alone, and has made and cut a path; the other one came
-   * after that.
+   * Both run without a path of alice's, and it is certain which of them has the lease: it was alone, and has made and cut a path;
+   * the other one came after that.
    */
   async starting(holder = this.a): Promise<{holder: ServiceProcess; other: ServiceProcess}> {
     const other = holder === this.a ? this.b : this.a
     await this.#ensure(holder)
     await other.stop()
+    await this.endAll(holder)
     const path = await this.grant(holder, 't1-web')
     await this.end(holder, path)
     await other.start()
