@@ -48,7 +48,8 @@ export class Pair {
 
   /** @param name see openSite */
   static async open(name: string, flags: readonly string[]): Promise<Pair> {
-    const postgres = startPostgres()
+    // What was answered must be there after a crash of the database, too.
+    const postgres = startPostgres({durable: true})
     let world: World | undefined
     try {
       world = await World.open(name, {flags: ['--database', postgres.url, ...flags]})

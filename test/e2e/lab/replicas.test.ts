@@ -259,9 +259,12 @@ describe('a database that is away for 20 s', () => {
     await sleep(3000)
     const pids = both().map(service => service.pid)
     pair.postgres.crash()
-    await sleep(20_000)
-    expect(await busy()).toContain(stays.login)
-    pair.postgres.start()
+    try {
+      await sleep(20_000)
+      expect(await busy()).toContain(stays.login)
+    } finally {
+      pair.postgres.start()
+    }
     const at = Date.now()
     await Promise.all(
       both().map(async service => {
