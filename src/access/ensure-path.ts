@@ -38,7 +38,8 @@ export async function ensurePath(
     if (there && works && Object.keys(wanted).length === 0) return there
     const identity = await ensureIdentity(session)
     try {
-      const body = {server_id: serverId, public_key: identity.publicKey, ...wanted}
+      const asked = {server_id: serverId, public_key: identity.publicKey, ...wanted}
+      const body = failed === undefined ? asked : {...asked, failed: true}
       const grant = await ask(session, body, patience)
       await pinGranted(session, grant)
       const path = await writePath(session.directory, grant, identity)

@@ -18,6 +18,8 @@ export interface PathRequest {
   readonly network_id?: string
   /** Asked life in seconds; the service may shorten it. */
   readonly life?: number
+  /** The path that there is was tried and led nowhere: its gate is looked at before it is given again. */
+  readonly failed?: boolean
 }
 
 export interface Path {

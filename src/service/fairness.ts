@@ -11,7 +11,7 @@ import type {PathRow} from './store/schema.ts'
 
 /** What a grant works with. */
 export type GrantContext = Pick<ServiceContext, 'db' | 'cloud' | 'clock' | 'log' | 'events'> & {
-  readonly gates: Pick<Gates, 'sessions' | 'wakeFor'>
+  readonly gates: Pick<Gates, 'sessions' | 'wakeFor' | 'check'>
 }
 type Context = Omit<GrantContext, 'cloud' | 'log'>
 

@@ -97,6 +97,7 @@ class Grant {
   readonly #publicKey: string
   /** Asked life, ms. */
   readonly #life: number
+  readonly #failed: boolean
   #facts: Facts
 
   constructor(
@@ -113,6 +114,7 @@ class Grant {
     this.#limits = limits
     this.#publicKey = request.public_key.trim()
     this.#life = Math.min(request.life ?? limits.defaultLife, limits.maxLife) * 1000
+    this.#failed = request.failed ?? false
     this.#facts = {nics}
   }
 
@@ -181,6 +183,8 @@ class Grant {
       await endPaths(db, {ids: [there.id]}, now, {...why, detail: 'the VM has another address now'})
       return this.try()
     }
+    // By what its user says it may be down without anybody's having noticed.
+    if (this.#failed && there.state === 'active') await this.#context.gates.check(there.gate_id)
     if (await this.#isLost(there)) {
       await failPaths(db, [there.id], LOST, now)
       return this.try()

@@ -16,6 +16,7 @@ export const PathBody = Type.Object(
     public_key: Type.String({minLength: 16, maxLength: 2048}),
     network_id: Type.Optional(Uuid),
     life: Type.Optional(Type.Integer({minimum: 60, maximum: 30 * 86_400, description: 'seconds'})),
+    failed: Type.Optional(Type.Boolean({description: 'the path that there is led nowhere'})),
   },
   {additionalProperties: false},
 )

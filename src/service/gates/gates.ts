@@ -52,10 +52,15 @@ export class Gates {
       this.#worker(gateId).provision(attachmentId)
   }
 
+  /** Does it still answer? One that does not is down from now on. */
+  check(gateId: string): Promise<void> {
+    return this.#worker(gateId).check()
+  }
+
   /** Accounts of the gate that have a connection now; none when it is down, undefined when that is not known. */
   async sessions(gateId: string): Promise<ReadonlySet<string> | undefined> {
     try {
-      return await this.#worker(gateId).sessions()
+      return await this.#worker(gateId).management.sessions()
     } catch (err) {
       // Where it could not be asked, anything may be in use.
       this.#context.log.info({err, gate: gateId}, 'sessions are not known')
@@ -66,7 +71,7 @@ export class Gates {
   /** Forgets a gate that was removed, and lets another service have it. */
   async leave(gate: GateRow): Promise<void> {
     await this.#worker(gate.id)
-      .leave(gate)
+      .management.leave(gate)
       .catch(err =>
         this.#context.log.info({err, gate: gate.name}, 'the gate does not know that it was removed'),
       )

@@ -11,9 +11,10 @@ import {changedPaths, heldBy, pathsOfGate, pendingDirect, restedPaths} from '../
 import type {AttachmentRow, GateRow, PathRow} from '../store/schema.ts'
 import {login, loginNumber} from './addresses.ts'
 import {letGo} from './attachments.ts'
+import {Management} from './management.ts'
 import {directProbe, Prober, probeOf} from './prober.ts'
 import {provision} from './provision.ts'
-import {renderAccounts, renderGate, renderLeave, renderSessions} from './render.ts'
+import {renderAccounts, renderGate} from './render.ts'
 import {QUARANTINE_MS} from './times.ts'
 import {type Answer, readAnswer, Told} from './told.ts'
 
@@ -25,18 +26,15 @@ const NIC_MS = 20_000
 const NIC_POLL_MS = 100
 /** Clocks that differ by less are the same, ms. */
 const SKEW_MS = 3000
-/** How long an answer about sessions is good for, ms. */
-const SESSIONS_MS = 1000
 
 /**
  * Makes one gate what the database says, round by round, while its lease is this replica's.
  */
 export class GateWorker {
   readonly gateId: string
+  readonly management: Management
   readonly #context: ServiceContext
-  #connection: {readonly to: string; readonly link: GateLink} | undefined
   readonly #rounds: Rounds
-  #asked: {readonly at: number; readonly answer: Promise<ReadonlySet<string>>} | undefined
   readonly #told = new Told()
   readonly #prober: Prober
   readonly #nicSince = new Map<string, number>()
@@ -45,6 +43,10 @@ export class GateWorker {
   constructor(gateId: string, context: ServiceContext) {
     this.gateId = gateId
     this.#context = context
+    this.management = new Management(gateId, context, () => {
+      this.forget()
+      this.#later(1000)
+    })
     this.#prober = new Prober(context, () => this.#later(0))
     this.#rounds = new Rounds(() =>
       this.#reconcile()
@@ -74,37 +76,15 @@ export class GateWorker {
     this.#prober.forget()
   }
 
-  /**
-   * Accounts of paths with a connection to the gate now, or a second ago: sshd admits few sessions a connection, so that all
-   * who ask share one.
-   *
-   * @throws OsSshError GATE_DOWN, HOST_KEY
-   */
-  sessions(): Promise<ReadonlySet<string>> {
-    const now = this.#context.clock()
-    if (this.#asked === undefined || now - this.#asked.at > SESSIONS_MS)
-      this.#asked = {at: now, answer: this.#sessions()}
-    return this.#asked.answer
-  }
-
-  async #sessions(): Promise<ReadonlySet<string>> {
-    const gate = await gateById(this.#context.db, this.gateId)
-    if (gate === undefined || this.#closed) return new Set()
-    if (gate.state === 'down') return new Set()
-    const {stdout, status} = await this.#link(gate).run(renderSessions())
-    if (status !== 0) throw new OsSshError('GATE_DOWN', 'the gate does not say who is connected')
-    return new Set(stdout.split('\n').filter(line => /^osp\d{4}$/.test(line)))
-  }
-
-  /** The gate was removed: another service may have it. @throws OsSshError GATE_DOWN */
-  async leave(gate: GateRow): Promise<void> {
-    await this.#link(gate).run(renderLeave(this.#context.serviceId))
+  /** Does it still answer? One that does not is down from now on. */
+  check(): Promise<void> {
+    return this.management.check().catch(error => this.#down(error))
   }
 
   close(): void {
     this.#closed = true
     this.#rounds.stop()
-    this.#connection?.link.close()
+    this.management.close()
   }
 
   async #reconcile(): Promise<void> {
@@ -122,7 +102,7 @@ export class GateWorker {
     const present = attachments.filter(row => row.state === 'plugged' || row.state === 'ready')
     const push = await this.#told.push(this.#context, gate, present, paths, now)
     if (push !== undefined || rested.length > 0) {
-      const link = this.#link(gate)
+      const link = this.management.link(gate)
       await this.#accounts(link, paths)
       const nothing = {attachments: [], slots: present.map(row => row.slot), whole: false, paths: [], now}
       const desired = push ?? {...nothing, slotOf: new Map<string, number>()}
@@ -184,20 +164,6 @@ export class GateWorker {
     return said
   }
 
-  #link(gate: GateRow): GateLink {
-    const to = `${gate.login}@${gate.host}:${gate.port} ${gate.host_key}`
-    if (this.#connection?.to !== to) {
-      this.#connection?.link.close()
-      const address = {host: gate.host, port: gate.port, login: gate.login, hostKey: gate.host_key}
-      const lost = () => {
-        this.forget()
-        if (!this.#closed) this.#later(1000)
-      }
-      this.#connection = {to, link: this.#context.connect(address, lost)}
-    }
-    return this.#connection.link
-  }
-
   /** Makes accounts ahead of need, many at a time: so few rounds wait for them. */
   async #accounts(link: GateLink, paths: readonly PathRow[]): Promise<void> {
     const highest = paths.reduce((max, path) => Math.max(max, loginNumber(path.login) + 1), 0)
@@ -255,7 +221,7 @@ export class GateWorker {
       }),
     ]
     // A VM that does not answer must not hold up the others: the round ends without waiting for the probes.
-    if (probes.length > 0) this.#prober.probe(this.#link(gate), probes)
+    if (probes.length > 0) this.#prober.probe(this.management.link(gate), probes)
   }
 
   /** @param time the gate's, epoch ms, whole seconds */
@@ -280,6 +246,7 @@ export class GateWorker {
     this.#later(5000)
     // What the database says is no fault of the gate.
     if (!(error instanceof OsSshError || error instanceof TypeError)) return
+    if (error instanceof OsSshError && error.code === 'SERVICE_DOWN') return
     await gateDown(db, this.gateId, error.message)
     const held = await pathsOfGate(db, this.gateId)
     const fault = error instanceof OsSshError ? error : new OsSshError('GATE_DOWN', error.message)

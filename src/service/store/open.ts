@@ -2,6 +2,7 @@ import {
   type Dialect,
   Kysely,
   PostgresAdapter,
+  type PostgresPoolClient,
   SqliteAdapter,
   type SqliteDatabase,
   SqliteDialect,
@@ -125,9 +126,28 @@ async function postgresDialect(url: string): Promise<Dialect> {
   const int8 = 20
   pg.types.setTypeParser(int8, Number)
   const pool = new pg.Pool({connectionString: url, max: 8})
-  // An idle connection that the server ends is replaced when the next one is needed; unheard, it would end the service.
+  // A connection that the server ends is replaced when the next one is needed; unheard, it would end the service: an idle one is
+  // the pool's to hear of, one in use its own.
   pool.on('error', () => undefined)
-  return new PostgresDialect({pool})
+  pool.on('connect', client => client.on('error', () => undefined))
+  const told = <T>(asked: Promise<T>) =>
+    asked.catch(cause => {
+      // SQLSTATE 57P: the server is stopping or starting. What has none is no answer of it.
+      const answered = cause instanceof pg.DatabaseError && !cause.code?.startsWith('57P')
+      if (answered) throw cause
+      throw new OsSshError('SERVICE_DOWN', 'the database of the SSH service does not answer', {cause})
+    })
+  return new PostgresDialect({
+    pool: {
+      options: {},
+      end: () => pool.end(),
+      async connect() {
+        const client = await told(pool.connect())
+        const query = (text: string, values: readonly unknown[]) => told(client.query(text, [...values]))
+        return {query, release: () => client.release()} as unknown as PostgresPoolClient
+      },
+    },
+  })
 }
 
 /** How many rows of a table there are, by state. */

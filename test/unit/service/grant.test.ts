@@ -83,7 +83,7 @@ const context = () => ({
   clock: () => now,
   log: pino({level: 'silent'}),
   events: new PathEvents(),
-  gates: {sessions: async () => busy, wakeFor: () => undefined},
+  gates: {sessions: async () => busy, wakeFor: () => undefined, check: async () => undefined},
 })
 const release = async (rested: number) =>
   releasePaths(
