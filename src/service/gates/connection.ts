@@ -125,6 +125,8 @@ export class GateConnection {
         .on('ready', () => {
           // Small writes that wait for each other's acknowledgement made an exec take 130 ms instead of 15.
           client.setNoDelay(true)
+          // Each run and each try listens for the end.
+          client.setMaxListeners(0)
           resolve(client)
         })
         .on('error', fail)
