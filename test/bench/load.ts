@@ -3,21 +3,17 @@ import {readFileSync} from 'node:fs'
 import type {PathGrant} from '../../src/protocol/index.ts'
 import {generateKeyPair} from '../../src/ssh/keys.ts'
 import {startPostgres} from '../support/postgres.ts'
-import {eventually} from '../support/run.ts'
 import {World} from '../support/world.ts'
+import {ALL_ACCOUNTS, fill, targets, UNLIMITED, untilThere} from './fill.ts'
 import {type Bench, type Measured, measured} from './measure.ts'
 
 /* The service under load, everything on one machine: many users' keys, VMs on three networks, limits out of the way. */
 
 const AT_ONCE = 100
-/** Grants that are measured, and paths that are there meanwhile where it is about many. */
-const [GRANTS, FEW, MANY] = [300, 50, 1000]
-const free = ['--paths-per-vm', '0', '--paths-per-user', '0', '--project-share', '0', '--max-paths', '9999']
-const targets = [
-  ['tenant1', 't1-web'],
-  ['tenant1', 't1-db'],
-  ['tenant2', 't2-db'],
-] as const
+/** Grants that are measured, and paths that are there meanwhile where it is about few, and about many. */
+const [GRANTS, FEW, MANY] = [300, 50, 5000]
+/** Paths of a whole state that is sent, against so many times what a small one takes. */
+const [SMALL, TIMES] = [1000, 10]
 
 export const load: Bench = {
   names: ['load', 'load-grants', 'load-grants-pg', 'load-growth', 'load-resync', 'load-revoke'],
@@ -32,20 +28,20 @@ export const load: Bench = {
         postgres.stop()
       }
     }
-    if (['load-grants', 'load-growth', 'load-resync', 'load-revoke'].some(wants))
+    if (['load-grants', 'load-growth', 'load-revoke'].some(wants))
       await inWorld([], async tester => {
         if (wants('load-grants')) results.push(await tester.grants('load-grants'))
         if (wants('load-growth')) results.push(await tester.growth())
-        await tester.fill(MANY)
         if (wants('load-revoke')) results.push(await tester.revoke())
-        if (wants('load-resync')) results.push(await tester.resync())
       })
+    // It begins with fewer paths than those leave.
+    if (wants('load-resync')) results.push(await inWorld([], tester => tester.resync()))
     return results
   },
 }
 
 async function inWorld<T>(flags: readonly string[], work: (tester: Tester) => Promise<T>): Promise<T> {
-  const world = await World.open('bench-load', {flags: [...free, ...flags]})
+  const world = await World.open('bench-load', {flags: [...UNLIMITED, ...flags]})
   try {
     const tester = new Tester(world)
     await tester.prepare()
@@ -71,9 +67,11 @@ class Tester {
     for (const n of targets.keys()) await this.#grant(n)
   }
 
-  /** Paths until there are so many. */
-  async fill(count: number): Promise<void> {
-    await this.#many(Math.max(0, count - this.#paths))
+  /** Paths until there are so many, without grants. */
+  async #fill(count: number): Promise<void> {
+    if (count <= this.#paths) return
+    await fill(this.#world, count)
+    this.#paths = count
   }
 
   async grants(name: string): Promise<Measured> {
@@ -84,14 +82,19 @@ class Tester {
 
   /** CPU of the service for a grant with many paths there, against few. */
   async growth(): Promise<Measured> {
-    await this.fill(FEW)
-    const few = (await this.#many(GRANTS)).cpu / GRANTS
-    await this.fill(MANY)
-    const many = (await this.#many(GRANTS)).cpu / GRANTS
+    const grantWith = async (paths: number) => {
+      await this.#fill(paths)
+      // Of a service that has just started the first grants cost more than all later ones.
+      await this.#many(AT_ONCE)
+      return (await this.#many(GRANTS)).cpu / GRANTS
+    }
+    const [few, many] = [await grantWith(FEW), await grantWith(MANY)]
     return {...measured('load-growth', 'ms CPU', [many], [few]), paths: MANY}
   }
 
   async revoke(): Promise<Measured> {
+    await this.#fill(MANY)
+    for (const n of targets.keys()) await this.#grant(n)
     const took: number[] = []
     for (let n = 0; n < 7; n++) {
       const {id} = await this.#grant(n)
@@ -103,18 +106,23 @@ class Tester {
     return {...measured('load-revoke', 'ms', took), paths: this.#paths}
   }
 
-  /** The whole state on a gate that has forgotten everything, accounts included. */
+  /** The whole state, of as many paths as a gate takes, against ten times what a tenth of them takes. */
   async resync(): Promise<Measured> {
+    const [small, many] = [await this.#resync(SMALL), await this.#resync(ALL_ACCOUNTS)]
+    return {...measured('load-resync', 's', [many], [TIMES * small]), paths: ALL_ACCOUNTS, small_s: small}
+  }
+
+  /** So many paths on a gate that has forgotten everything, accounts included, and the service's start, s. */
+  async #resync(count: number): Promise<number> {
+    await this.#fill(count)
     await this.#world.stopService('SIGKILL')
     await this.#world.onGate(`nft flush ruleset; rm -rf /etc/os-ssh /run/os-ssh
       for n in /run/netns/os-ssh-*; do ip -n "\${n##*/}" link set nic netns 1 name "back\${n##*-}"; ip netns del "\${n##*/}"; done
       for file in passwd shadow; do grep -v ^osp "/etc/$file" >"/etc/$file.new"; cat "/etc/$file.new" >"/etc/$file"; done`)
     const begun = performance.now()
     await this.#world.startService('service')
-    const count = async () => Number((await this.#world.onGate('ls /etc/os-ssh/principals | wc -l')).stdout)
-    const there = await eventually(count, n => n >= this.#paths, 600_000)
-    if (there < this.#paths) throw new Error(`${there} of ${this.#paths} paths on the gate`)
-    return {...measured('load-resync', 's', [(performance.now() - begun) / 1000]), paths: this.#paths}
+    await untilThere(this.#world, count)
+    return (performance.now() - begun) / 1000
   }
 
   async #many(count: number) {

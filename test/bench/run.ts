@@ -1,26 +1,33 @@
 import {parseArgs} from 'node:util'
 
+import {testCloud} from '../support/site.ts'
+import {attach} from './attach.ts'
 import {load} from './load.ts'
 import {type Bench, type Measured, row} from './measure.ts'
+import {rss} from './rss.ts'
 import {service} from './service.ts'
 import {snat} from './snat.ts'
 import {ssh} from './ssh.ts'
 import {start} from './start.ts'
 
-/* npm run bench [-- --only NAME…] [--json]: paired runs on one lab, medians, ratios. */
+/* npm run bench [-- --only NAME…] [--json]: paired runs on one cloud, medians, ratios. */
 
 const {values, positionals} = parseArgs({
   options: {only: {type: 'string', multiple: true}, json: {type: 'boolean'}, runs: {type: 'string'}},
   allowPositionals: true,
 })
 const wanted = [...(values.only ?? []), ...positionals]
-const usual: readonly Bench[] = [start, ssh, service, snat]
+const onLab = testCloud === 'lab'
+/** All the others know the lab's machines, or need no cloud. */
+const usual: readonly Bench[] = onLab ? [start, ssh, service, snat] : [attach]
 /** These take minutes: only when they are named. */
-const groups: readonly Bench[] = [...usual, load]
+const groups: readonly Bench[] = onLab ? [...usual, load, rss] : usual
 const known = groups.flatMap(group => group.names)
 const unknown = wanted.filter(name => !known.includes(name))
 if (unknown.length > 0) {
-  process.stderr.write(`no benchmark ${unknown.join(', ')}; there are: ${known.join(', ')}\n`)
+  process.stderr.write(
+    `no benchmark ${unknown.join(', ')} on this cloud (${testCloud}); there are: ${known.join(', ')}\n`,
+  )
   process.exit(64)
 }
 const results: Measured[] = []

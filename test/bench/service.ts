@@ -1,10 +1,9 @@
-import {readFileSync} from 'node:fs'
-
 import type {PathGrant} from '../../src/protocol/index.ts'
 import {generateKeyPair} from '../../src/ssh/keys.ts'
 import {eventually} from '../support/run.ts'
 import {World} from '../support/world.ts'
 import {type Bench, type Measured, measured} from './measure.ts'
+import {memory} from './rss.ts'
 
 /**
  * The service by itself: a path on an attachment that is there and on a new one, as the client sees it, the cloud's
@@ -67,7 +66,9 @@ async function rss(world: World, ask: (name: string) => Promise<{took: number}>)
   const paths = 1000
   for (let n = 0; n < paths; n += 25) await Promise.all(Array.from({length: 25}, () => ask('t1-db')))
   const late = [await ask('t1-db'), await ask('t1-db'), await ask('t1-db')].map(path => path.took)
-  const status = readFileSync(`/proc/${world.servicePid}/status`, 'utf8')
-  const mb = Number(/VmRSS:\s+(\d+) kB/.exec(status)?.[1]) / 1024
-  return {...measured('service-rss', 'MB', [mb]), paths, grant_ms: Math.round(Math.min(...late))}
+  return {
+    ...measured('service-rss', 'MB', [memory(world).now]),
+    paths,
+    grant_ms: Math.round(Math.min(...late)),
+  }
 }

@@ -22,8 +22,12 @@ export const onOvn = testCloud === 'openstack' && openstackSite()?.backend === '
  *
  * @param name every test file has its own, so that what a killed run left behind is found and removed
  * @param use.asks only its APIs: then the next file finds the gates as they are
+ * @param use.asIs the real one is taken as it is, unless somebody else's service runs there; the next file gets a fresh one
  */
-export async function openSite(name: string, use: {readonly asks: boolean} = {asks: false}): Promise<Site> {
+export async function openSite(
+  name: string,
+  use: {readonly asks?: boolean; readonly asIs?: boolean} = {},
+): Promise<Site> {
   if (testCloud === 'lab') {
     await labDown({name})
     // Its usual port: one by chance has a next one, the SSH service's, that a connection may be using already.
@@ -31,7 +35,9 @@ export async function openSite(name: string, use: {readonly asks: boolean} = {as
   }
   const site = openstackSite()
   if (site === undefined) throw new Error('the real cloud is not up: npm run openstack -- up')
-  await reset(site)
+  if (!use.asIs) await reset(site)
+  else if (await fetch(site.ssh_endpoint).catch(() => undefined))
+    throw new Error(`a service answers at ${site.ssh_endpoint}: somebody is using the real cloud`)
   if (!use.asks) touch()
   return site
 }

@@ -35,16 +35,16 @@ export class World {
     this.#services = [new ServiceProcess(site.ssh_endpoint, `${home}/service.log`, this.env)]
   }
 
-  /** @param name see openSite */
+  /** @param name see openSite, also for `asIs` */
   static async open(
     name: string,
-    options: {account?: string; gate?: number; flags?: readonly string[]} = {},
+    options: {account?: string; gate?: number; flags?: readonly string[]; asIs?: boolean} = {},
   ): Promise<World> {
     needOwnNetns()
     const home = mkdtempSync('/tmp/os-ssh-e2e-')
     mkdirSync(`${home}/run`, {mode: 0o700})
     mkdirSync(`${home}/.ssh`, {mode: 0o700})
-    const world = new World(name, await openSite(name), home)
+    const world = new World(name, await openSite(name, {asIs: options.asIs ?? false}), home)
     for (const [user, key] of Object.entries(world.site.user_keys)) {
       cpSync(key, `${home}/.ssh/id_${user}`)
       cpSync(`${key}.pub`, `${home}/.ssh/id_${user}.pub`)
