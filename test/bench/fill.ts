@@ -3,7 +3,7 @@ import {randomUUID} from 'node:crypto'
 import {openStore, type Store} from '../../src/service/store/open.ts'
 import {activatePaths} from '../../src/service/store/path-steps.ts'
 import {livePaths} from '../../src/service/store/paths.ts'
-import {placePath} from '../../src/service/store/place.ts'
+import {type NewPath, placePath, requestPath} from '../../src/service/store/place.ts'
 import type {PathRow} from '../../src/service/store/schema.ts'
 import {fingerprint, generateKeyPair} from '../../src/ssh/keys.ts'
 import {eventually} from '../support/run.ts'
@@ -76,7 +76,8 @@ async function place(db: Store, count: number): Promise<void> {
       const {gate_id, attachment_id, route, network_id, address} = sample
       const nic = {network_id, address, groups: groups.get(sample.id) ?? []}
       const plan = {gate_id, route, nic, attachment: {reuse: attachment_id}}
-      ids.push((await placePath(tx, plan, limits, like(sample), {detail: 'bench'})).id)
+      const path = await requestPath(tx, like(sample), {nics: [nic]}, 0, {detail: 'bench'})
+      ids.push((await placePath(tx, plan, limits, path, path.created_at)).id)
     }
     // Their VMs have answered when the samples were granted; thousands of probes at once are another thing to measure.
     for (let n = 0; n < ids.length; n += CHUNK) await activatePaths(tx, ids.slice(n, n + CHUNK))
@@ -84,12 +85,12 @@ async function place(db: Store, count: number): Promise<void> {
 }
 
 /** Another path to the same VM, by the same user. */
-function like(sample: PathRow): Parameters<typeof placePath>[3] {
-  const {user_id, user_name, project_id, server_id, server_name, network_id, route, address} = sample
+function like(sample: PathRow): NewPath {
+  const {user_id, user_name, project_id, server_id, server_name} = sample
   const {publicKey: public_key} = generateKeyPair('fill')
   const now = Date.now()
   return {
-    ...{id: randomUUID(), user_id, user_name, project_id, server_id, server_name, network_id, route, address},
+    ...{id: randomUUID(), user_id, user_name, project_id, server_id, server_name},
     ...{public_key, fingerprint: fingerprint(public_key)},
     ...{created_at: now, expires_at: now + LIFE_S * 1000, certificate_until: now + LIFE_S * 1000},
   }
