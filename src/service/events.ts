@@ -1,5 +1,4 @@
-import {EventEmitter, once} from 'node:events'
-import {setTimeout as sleep} from 'node:timers/promises'
+import {EventEmitter} from 'node:events'
 
 import type {Store} from './store/open.ts'
 import {path} from './store/paths.ts'
@@ -66,21 +65,20 @@ export class PathEvents {
     is: (row: PathRow) => boolean | Promise<boolean> = row => !isPending(row),
   ): Promise<PathRow | undefined> {
     for (;;) {
+      const {promise: heard, resolve: hear} = Promise.withResolvers<void>()
       // Listen before looking, or the answer could come between the two.
-      const abort = new AbortController()
-      const {signal} = abort
-      const event = Promise.race([once(this.#changes, pathId, {signal}), once(this.#changes, ANY, {signal})])
-      const heard = event.catch(() => undefined)
-      const row = await path(db, pathId)
-      const left = deadline - clock()
-      const over = row === undefined || (await is(row)) || left <= 0
-      if (!over)
-        await Promise.race([
-          heard,
-          sleep(Math.min(left, LOOK_MS), undefined, {signal}).catch(() => undefined),
-        ])
-      abort.abort()
-      if (over) return row
+      for (const name of [pathId, ANY]) this.#changes.on(name, hear)
+      let timer: NodeJS.Timeout | undefined
+      try {
+        const row = await path(db, pathId)
+        const left = deadline - clock()
+        if (row === undefined || (await is(row)) || left <= 0) return row
+        timer = setTimeout(hear, Math.min(left, LOOK_MS))
+        await heard
+      } finally {
+        clearTimeout(timer)
+        for (const name of [pathId, ANY]) this.#changes.off(name, hear)
+      }
     }
   }
 }

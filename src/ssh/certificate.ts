@@ -46,6 +46,15 @@ export function signHostCertificate(request: CertificateRequest): string {
   return certify(2, request, Buffer.alloc(0), Buffer.alloc(0), nonce)
 }
 
+/** Parsed once: to parse it takes as long as to sign. */
+const authorities = new Map<string, ReturnType<typeof parsePrivateKey>>()
+
+function authority(key: string) {
+  const ca = authorities.get(key) ?? parsePrivateKey(key)
+  authorities.set(key, ca)
+  return ca
+}
+
 function certify(
   kind: 1 | 2,
   request: CertificateRequest,
@@ -57,7 +66,7 @@ function certify(
   if (request.principals.length === 0 || request.principals.includes('')) {
     throw new TypeError('a certificate needs at least one principal')
   }
-  const ca = parsePrivateKey(request.caPrivateKey)
+  const ca = authority(request.caPrivateKey)
   const {type, blob} = parsePublicKey(request.publicKey)
   const name = `${type.replace('@openssh.com', '')}-cert-v01@openssh.com`
   const body = Buffer.concat([
