@@ -3,6 +3,7 @@ import {setTimeout as sleep} from 'node:timers/promises'
 import {afterAll, afterEach, beforeAll, describe, expect, it, jest} from '@jest/globals'
 
 import {generateKeyPair} from '../../../src/ssh/keys.ts'
+import {some} from '../../support/evidence.ts'
 import {GateClient} from '../../support/gate-client.ts'
 import {cutStream} from '../../support/gate-watch.ts'
 import {type Granted, Load} from '../../support/load.ts'
@@ -17,7 +18,7 @@ jest.setTimeout(240_000)
 const LEASE_MS = 10_000
 const TAKEN_OVER_MS = 30_000
 /** How often a script is cut on its way; more find more. */
-const CUTS = Number(process.env['OS_SSH_TEST_CUTS'] ?? 2)
+const CUTS = some(Array.from({length: 10}, (_, n) => n)).length
 const VMS = ['t1-web', 't1-app', 't1-db'] as const
 
 let pair: Pair
@@ -112,7 +113,7 @@ describe('either replica', () => {
     expect(await pair.listed(pair.a)).toEqual([])
   })
 
-  it.each([1, 2, 3])(
+  it.each(some([1, 2, 3]))(
     'that has no lease answers a DELETE when the gate has cut the session (%i)',
     async () => {
       const {holder, other} = await pair.roles()
@@ -144,7 +145,7 @@ describe('either replica', () => {
 })
 
 describe('under load', () => {
-  it.each(['holder', 'other'] as const)('kill -9 of the %s of the lease', async which => {
+  it.each(some(['holder', 'other'] as const))('kill -9 of the %s of the lease', async which => {
     const {holder, other} = await pair.roles()
     const [killed, left] = which === 'holder' ? [holder, other] : [other, holder]
     load = newLoad()
