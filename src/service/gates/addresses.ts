@@ -57,6 +57,8 @@ export function aliasAt(slot: number, family: Family, n: number): string {
   return `${base6(slot)}::${(FIRST_ALIAS * FIRST_ALIAS + n).toString(16)}`
 }
 
+/** Accounts that there can be on a gate. */
+export const ACCOUNTS = 10_000
 /** The account of number n: `osp0000` … `osp9999`. */
 export const login = (n: number) => `osp${String(n).padStart(4, '0')}`
 /** The number of an account. */

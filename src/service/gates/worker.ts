@@ -9,7 +9,7 @@ import {gate as gateById, gateDown, gateUp, noteClock} from '../store/gates.ts'
 import {acknowledgePaths, releasePaths} from '../store/path-steps.ts'
 import {changedPaths, heldBy, pathsOfGate, pendingDirect, restedPaths} from '../store/paths.ts'
 import type {AttachmentRow, GateRow, PathRow} from '../store/schema.ts'
-import {login, loginNumber} from './addresses.ts'
+import {ACCOUNTS, login, loginNumber} from './addresses.ts'
 import {letGo} from './attachments.ts'
 import {Management} from './management.ts'
 import {directProbe, Prober, probeOf} from './prober.ts'
@@ -167,7 +167,7 @@ export class GateWorker {
   /** Makes accounts ahead of need, many at a time: so few rounds wait for them. */
   async #accounts(link: GateLink, paths: readonly PathRow[]): Promise<void> {
     const highest = paths.reduce((max, path) => Math.max(max, loginNumber(path.login) + 1), 0)
-    const wanted = Math.ceil((highest + POOL_SPARE) / POOL_STEP) * POOL_STEP
+    const wanted = Math.min(Math.ceil((highest + POOL_SPARE) / POOL_STEP) * POOL_STEP, ACCOUNTS)
     const have = this.#told.accounts
     if (have >= wanted) return
     const missing = Array.from({length: wanted - have}, (_, n) => login(have + n))
