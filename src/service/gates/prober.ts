@@ -65,7 +65,8 @@ export class Prober {
     const since = this.#context.clock() - ANSWERED_MS
     for (const [vm, at] of this.#answered) if (at < since) this.#answered.delete(vm)
     // A port that has just changed is announced to its VM, whatever that one has answered to the one before.
-    const isSure = ({path, fresh}: Probe) => fresh === undefined && this.#answered.has(vmOf(path))
+    const isSure = ({path, fresh}: Probe) =>
+      (this.#answered.get(vmOf(path)) ?? -1) >= (fresh === undefined ? 0 : (fresh.wired_at ?? Infinity))
     const sure = anew.filter(isSure).map(({path}) => path)
     const open = anew.filter(probe => !isSure(probe))
     if (sure.length > 0) void this.#activate(sure)

@@ -246,7 +246,7 @@ export interface Probe {
   /** How long its VM has to answer. */
   readonly seconds: number
   /** The attachment, while its network may not know it yet: the gate announces its addresses there. */
-  readonly fresh?: Pick<AttachmentRow, 'slot' | 'mac'>
+  readonly fresh?: Pick<AttachmentRow, 'slot' | 'mac' | 'wired_at'>
 }
 
 /**

@@ -9,6 +9,7 @@ import {pino} from 'pino'
 import type {ServiceContext} from '../../../src/service/context.ts'
 import type {GateConnection} from '../../../src/service/gates/connection.ts'
 import {Prober} from '../../../src/service/gates/prober.ts'
+import type {Probe} from '../../../src/service/gates/render.ts'
 import {openStore, type Store} from '../../../src/service/store/open.ts'
 import {path as pathById} from '../../../src/service/store/paths.ts'
 import type {PathRow} from '../../../src/service/store/schema.ts'
@@ -145,11 +146,12 @@ it('a VM that has just answered is not asked for the next path, but again after 
   } as unknown as GateConnection
   const one = prober()
   let n = 30
+  let fresh: Probe['fresh']
   /** Whether the next path to the one VM is tried. */
   const tried = async () => {
     const next = await path(++n, true)
     const [before, heard] = [asked.length, told.length]
-    one.probe(scripted, [{path: next, seconds: 5}])
+    one.probe(scripted, [{path: next, seconds: 5, ...(fresh && {fresh})}])
     await until(heard + 1)
     await new Promise(resolve => setImmediate(resolve))
     return asked.length > before
@@ -161,4 +163,11 @@ it('a VM that has just answered is not asked for the next path, but again after 
   one.forget()
   status = 1
   expect([await tried(), await tried()]).toEqual([true, true])
+  // A port that was changed since is another one, until the VM has answered that.
+  status = 0
+  await tried()
+  fresh = {slot: 0, mac: 'fa:16:3e:00:00:01', wired_at: now + 1}
+  expect(await tried()).toBe(true)
+  now += 1
+  expect([await tried(), await tried()]).toEqual([true, false])
 })
