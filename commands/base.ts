@@ -1,3 +1,6 @@
+import {homedir} from 'node:os'
+import {join} from 'node:path'
+
 import {Args, Command, Flags} from '@oclif/core'
 
 import type {Session, SessionOptions} from '../src/access/session.ts'
@@ -20,6 +23,15 @@ export abstract class BaseCommand extends Command {
 export const vmArgument = Args.string({
   description: 'UUID, unique start of it, name, name.project, or address',
   required: true,
+})
+
+/** Where a service keeps what must survive it. */
+export const stateFlag = Flags.string({
+  description: 'directory of the CA keys and the database',
+  env: 'OS_SSH_SERVICE_STATE',
+  // Not in the manifest: it is another directory for everybody.
+  default: async () => join(homedir(), '.local', 'state', 'os-ssh', 'service'),
+  noCacheDefault: true,
 })
 
 export interface CloudFlags {

@@ -1,10 +1,7 @@
-import {homedir} from 'node:os'
-import {join} from 'node:path'
-
 import {Flags} from '@oclif/core'
 
 import {smallHeap} from '../../src/system/heap.ts'
-import {CloudCommand} from '../base.ts'
+import {CloudCommand, stateFlag} from '../base.ts'
 
 const number = (description: string, usual: number, min = 0, max?: number) =>
   Flags.integer({description, default: usual, min, ...(max === undefined ? {} : {max})})
@@ -19,13 +16,7 @@ export default class ServiceStart extends CloudCommand {
   ]
 
   static override flags = {
-    state: Flags.string({
-      description: 'directory of the CA keys and the database',
-      env: 'OS_SSH_SERVICE_STATE',
-      // Not in the manifest: it is another directory for everybody.
-      default: async () => join(homedir(), '.local', 'state', 'os-ssh', 'service'),
-      noCacheDefault: true,
-    }),
+    state: stateFlag,
     database: Flags.string({description: 'SQLite file or postgres:// URL', env: 'OS_SSH_DATABASE'}),
     'management-key': Flags.string({
       description: 'private key that the gates accept',

@@ -18,6 +18,7 @@ const checks: Readonly<Record<string, (value: unknown) => boolean>> = {
     /^[a-z0-9-]+-cert-v01@openssh\.com [A-Za-z0-9+/]{1,16384}={0,2}( [\x20-\x7e]{0,1024})?$/,
   ),
   host_ca: isKey,
+  host_cas: value => value === undefined || areKeys(value),
   host_keys: areKeys,
 }
 const gateChecks: typeof checks = {
@@ -38,7 +39,8 @@ export function checkGrant(answer: unknown, serverId: string): PathGrant {
   if (wrong !== undefined || grant.server_id !== serverId) {
     throw nonsense(wrong ?? 'server_id')
   }
-  return {...grant, host_keys: grant.host_keys.map(bare)}
+  const hostCas = new Set([grant.host_ca, ...(grant.host_cas ?? [])].map(bare))
+  return {...grant, host_cas: [...hostCas], host_keys: grant.host_keys.map(bare)}
 }
 
 /**

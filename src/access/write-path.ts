@@ -22,7 +22,8 @@ export async function writePath(directory: string, grant: PathGrant, identity: I
   const unsettled = grant.rebuild?.keys_seen === false
   // 0600 for the public ones too: ssh frightens its user about others when the agent is empty.
   const write = (file: string, text: string) => writeAtomic(file, text, 0o600)
-  await write(files.knownHosts, `@cert-authority ${grant.gate.id} ${grant.host_ca}\n`)
+  const authorities = grant.host_cas ?? [grant.host_ca]
+  await write(files.knownHosts, authorities.map(ca => `@cert-authority ${grant.gate.id} ${ca}\n`).join(''))
   await write(files.certificate, `${grant.certificate}\n`)
   await write(files.publicKey, `${identity.publicKey}\n`)
   await write(files.config, gateHost(gate, directory, grant))

@@ -52,8 +52,10 @@ export interface Path {
 export interface PathGrant extends Path {
   /** User certificate as one OpenSSH line, for the key of the request; valid until `certificate_until`. */
   readonly certificate: string
-  /** The host CA's public key line. The gate's host certificate has the principal `gate.id`: use it as HostKeyAlias. */
+  /** Public key line of the host CA that signs now. The gate's host certificate has the principal `gate.id`: use it as HostKeyAlias. */
   readonly host_ca: string
+  /** All host CAs to trust for the gate: during a rotation the other one, too. A service of before has `host_ca` alone. */
+  readonly host_cas?: readonly string[]
   /** Host keys of the VM as `type base64`, from its console log; empty when the console shows none. */
   readonly host_keys: readonly string[]
   /** The newest rebuild or evacuation of the VM, when there was one. */

@@ -82,6 +82,7 @@ export async function createService(config: ServiceConfig): Promise<RunningServi
   const clock = Date.now
   const managementKey = await readKey(config.managementKey)
   const jobs = new Jobs(log)
+  const limits = limitsOf(config)
   // The same after a restart, so that nobody waits for the lease of an earlier life.
   const replica = `${hostname()} ${config.listen}`
   const hear = (news: News | undefined) => {
@@ -95,7 +96,7 @@ export async function createService(config: ServiceConfig): Promise<RunningServi
     db,
     leases,
     serviceId: await serviceId(db),
-    ca: await openCa(join(config.state, 'ca')),
+    ca: await openCa(join(config.state, 'ca'), {certLife: limits.certLife, log}),
     cloud: config.cloud,
     connect: (gate, lost) => new GateConnection(gate, managementKey, lost),
     log,
@@ -105,7 +106,6 @@ export async function createService(config: ServiceConfig): Promise<RunningServi
     account: new Account(config.cloud, clock),
   }
   const gates = new Gates(context)
-  const limits = limitsOf(config)
   const reconciler = new Reconciler(context, gates, limits, {
     tick: 1000,
     grace: (config.grace ?? 10 * 60) * 1000,

@@ -21,7 +21,8 @@ export class GateClient {
     write('id', grant.key.privateKey)
     write('id.pub', `${grant.key.publicKey}\n`)
     write('id-cert.pub', `${certificate}\n`)
-    write('gate_known_hosts', `@cert-authority ${grant.gate.id} ${grant.host_ca}\n`)
+    const authorities = grant.host_cas ?? [grant.host_ca]
+    write('gate_known_hosts', authorities.map(ca => `@cert-authority ${grant.gate.id} ${ca}\n`).join(''))
     write('vm_known_hosts', grant.host_keys.map(key => `${grant.server_id} ${key}\n`).join(''))
   }
 

@@ -58,6 +58,7 @@ export const PathGrant = Type.Object({
   ...path,
   certificate: Type.String({description: 'one OpenSSH line'}),
   host_ca: Text,
+  host_cas: Type.Optional(List(Text)),
   ...hostKeys,
 })
 
@@ -122,7 +123,12 @@ export const Audit = Type.Object({
 })
 
 export const Revoked = Type.Object({revoked: Type.Integer()})
-export const Authorities = Type.Object({user_ca: Text, host_ca: Text})
+export const Authorities = Type.Object({
+  user_ca: Type.String({description: 'signs'}),
+  host_ca: Type.String({description: 'signs'}),
+  user_cas: Type.Immutable(Type.Array(Text, {description: 'trusted'})),
+  host_cas: Type.Immutable(Type.Array(Text, {description: 'trusted'})),
+})
 export const Status = Type.Object({status: Text})
 export const Nothing = Type.Unsafe<undefined>({type: 'null', description: 'no content'})
 

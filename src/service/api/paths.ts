@@ -107,7 +107,7 @@ function credentials(
   {context: {ca, clock}}: Deps,
   row: PathRow,
   gate: GateRow | undefined,
-): Pick<PathGrant, 'certificate' | 'host_ca'> {
+): Pick<PathGrant, 'certificate' | 'host_ca' | 'host_cas'> {
   const ahead = gate?.clock_skew ?? 0
   const certificate = ca.signPath({
     publicKey: row.public_key,
@@ -117,7 +117,8 @@ function credentials(
     from: clock() + ahead,
     until: row.certificate_until + ahead,
   })
-  return {certificate, host_ca: ca.hostCa}
+  const {hostCas} = ca
+  return {certificate, host_ca: hostCas[0] ?? '', host_cas: hostCas}
 }
 
 /** The caller's own path; an operator's may be anybody's. What is not theirs looks as if it were not there. */

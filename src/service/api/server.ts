@@ -59,10 +59,10 @@ export async function createApi(deps: Deps): Promise<Api> {
     await ping(deps.context.db)
     return {status: 'ready'}
   })
-  app.get('/v1/ca', {schema: {response: {200: answers.Authorities}}}, async () => ({
-    user_ca: deps.context.ca.userCa,
-    host_ca: deps.context.ca.hostCa,
-  }))
+  app.get('/v1/ca', {schema: {response: {200: answers.Authorities}}}, async () => {
+    const {userCas, hostCas} = deps.context.ca
+    return {user_ca: userCas[0] ?? '', host_ca: hostCas[0] ?? '', user_cas: userCas, host_cas: hostCas}
+  })
   pathRoutes(app, deps)
   hostKeyRoutes(app, deps)
   gateRoutes(app, deps)

@@ -14,7 +14,8 @@ const GROUP = 'os-ssh'
 const DYING = 10
 
 export interface GateIdentity {
-  readonly userCa: string
+  /** Public key lines of the CAs of the users; during a rotation two. */
+  readonly userCas: readonly string[]
   readonly hostCertificate: string
   /** Interfaces, beside the one that the service comes in by, that are the gate's own. */
   readonly keepNics: readonly string[]
@@ -176,10 +177,10 @@ function attachmentValues(row: AttachmentRow, paths: readonly PathRow[], now: nu
 }
 
 /** The gate itself: its certificate and sshd, its interfaces, the guard, and what a reboot needs of them. */
-function baseValues({userCa, hostCertificate, keepNics}: GateIdentity) {
+function baseValues({userCas, hostCertificate, keepNics}: GateIdentity) {
   const settings = render('settings.sh.eta', {})
   return {
-    userCa: strict(userCa, /^[\w+/=. @-]+$/),
+    userCas: userCas.map(line => strict(line, /^ssh-ed25519 [\w+/=]+( [\w+/=. @-]+)?$/)),
     hostCertificate: strict(hostCertificate, /^[\w+/=. @-]+$/),
     sshd: render('sshd.conf.eta', {dir: DIR, group: GROUP, graceTime: LOGIN_GRACE}),
     nics: render('nics.sh.eta', {

@@ -70,7 +70,7 @@ export class Told {
     now: number,
   ): Promise<Push | undefined> {
     const base: GateIdentity = {
-      userCa: ca.userCa,
+      userCas: ca.userCas,
       hostCertificate: ca.signGate(gate.id, gate.host_key, now),
       keepNics: gate.keep_nics,
     }
@@ -118,8 +118,8 @@ export class Told {
   }
 }
 
-const keyOf = ({userCa, hostCertificate, keepNics}: GateIdentity) =>
-  [userCa, hostCertificate, ...keepNics].join(' ')
+const keyOf = ({userCas, hostCertificate, keepNics}: GateIdentity) =>
+  [...userCas, hostCertificate, ...keepNics].join(' ')
 
 /** Changes whenever the script for this attachment would, but for its paths. */
 const stamp = ({mac, mtu, addresses, reach}: AttachmentRow) =>

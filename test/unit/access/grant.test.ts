@@ -33,6 +33,13 @@ test('a sound grant passes, the comments of its keys do not', () => {
   expect(checkGrant(grant, id).host_keys).toEqual([key.publicKey.split(' ').slice(0, 2).join(' ')])
 })
 
+test('a host CA alone is trusted, and the other one of a rotation once', () => {
+  const [one, two] = [ca, key].map(pair => pair.publicKey.split(' ').slice(0, 2).join(' '))
+  expect(checkGrant(grant, id).host_cas).toEqual([one])
+  const both = {...grant, host_cas: [ca.publicKey, `${key.publicKey} other`]}
+  expect(checkGrant(both, id).host_cas).toEqual([one, two])
+})
+
 test.each([
   [{alias: '100.64.0.7 -oProxyCommand=id'}],
   [{alias: 'localhost'}],
@@ -53,6 +60,9 @@ test.each([
   [{certificate: key.publicKey}],
   [{certificate: `${grant.certificate}\nevil`}],
   [{host_ca: `* ${ca.publicKey}`}],
+  [{host_cas: ca.publicKey}],
+  [{host_cas: [`${ca.publicKey}\n* ${ca.publicKey}`]}],
+  [{host_cas: [`@revoked ${ca.publicKey}`]}],
   [{host_keys: ['@cert-authority * x']}],
   [{host_keys: 'x'}],
 ])('an answer with %j is nonsense', change => {
@@ -93,10 +103,23 @@ test('no field of a listing that goes into a file’s name gets through but as a
 })
 
 test('nor any field of a grant that goes into a file’s name or a line of a file', () => {
-  const fields = ['id', 'server_id', 'alias', 'port', 'login', 'certificate', 'host_ca', 'host_keys'] as const
+  const fields = [
+    ...([
+      'id',
+      'server_id',
+      'alias',
+      'port',
+      'login',
+      'certificate',
+      'host_ca',
+      'host_cas',
+      'host_keys',
+    ] as const),
+  ]
   fc.assert(
     fc.property(fc.constantFrom(...fields), hostile, (field, value) => {
-      fc.pre(!(field === 'host_keys' && Array.isArray(value) && value.length === 0))
+      fc.pre(!(field === 'host_cas' && value === undefined))
+      fc.pre(!(/^host_(keys|cas)$/.test(field) && Array.isArray(value) && value.length === 0))
       fc.pre(!(field === 'id' && typeof value === 'string' && /^[\w-]{1,64}$/.test(value)))
       fc.pre(!(field === 'login' && typeof value === 'string' && /^[a-z_][a-z0-9_-]*$/.test(value)))
       fc.pre(!(field === 'port' && Number.isInteger(value)))

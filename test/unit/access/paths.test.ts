@@ -15,7 +15,8 @@ import {signUserCertificate} from '../../../src/ssh/certificate.ts'
 import {generateKeyPair} from '../../../src/ssh/keys.ts'
 
 const id = '3f2a7c1e-0000-4000-8000-000000000001'
-const [ca, vmKey] = [generateKeyPair('ca'), generateKeyPair('').publicKey]
+const [ca, otherCa, vmKey] = [generateKeyPair('ca'), generateKeyPair('ca'), generateKeyPair('').publicKey]
+const bare = (line: string) => line.split(' ').slice(0, 2).join(' ')
 const PATH = 'bbbbbbbb-0000-4000-8000-000000000001'
 const home = mkdtempSync(join(tmpdir(), 'os-ssh-paths-'))
 const directory = join(home, 'run', 'lab')
@@ -85,6 +86,7 @@ function grant({server_id, public_key}: PathRequest, {life, hostKeys}: Fake) {
       validBefore,
     }),
     host_ca: ca.publicKey,
+    host_cas: [ca.publicKey, otherCa.publicKey],
     host_keys: hostKeys,
   }
 }
@@ -111,7 +113,9 @@ test('ten callers at once ask the service once; what they find is complete and p
   expect(config).toMatch(new RegExp(`^Host gate-1-${id}\\n`))
   expect(config).toMatch(/HostName 192\.0\.2\.7\n {2}Port 2222\n {2}User osp0001\n {2}HostKeyAlias gate-1\n/)
   expect(config).toMatch(/StrictHostKeyChecking yes/)
-  expect(readFileSync(files.knownHosts, 'utf8')).toBe(`@cert-authority gate-1 ${ca.publicKey}\n`)
+  expect(readFileSync(files.knownHosts, 'utf8')).toBe(
+    [ca, otherCa].map(one => `@cert-authority gate-1 ${bare(one.publicKey)}\n`).join(''),
+  )
   const {lock: _, connect: _c, ...written} = files
   for (const file of Object.values(written)) expect(statSync(file).mode & 0o777).toBe(0o600)
   expect(readFileSync(join(home, '.ssh/os-ssh/known_hosts'), 'utf8')).toBe(`${id} ${vmKey}\n`)

@@ -44,7 +44,8 @@ describe('a path', () => {
       expires_at: '2026-11-25T01:00:00.000Z',
       certificate_until: '2026-11-25T00:10:00.000Z',
       certificate: expect.stringMatching(/^ssh-ed25519-cert-v01@openssh.com /),
-      host_ca: ca.hostCa,
+      host_ca: ca.hostCas[0],
+      host_cas: ca.hostCas,
       host_keys: [hostKey],
     })
   })

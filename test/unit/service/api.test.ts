@@ -111,7 +111,10 @@ describe('whoever they are', () => {
   it('needs no token to be seen alive, and for the public keys', async () => {
     expect(await ask(undefined, 'GET', '/healthz')).toMatchObject({status: 200, body: {status: 'ok'}})
     expect(await ask(undefined, 'GET', '/readyz')).toMatchObject({status: 200, body: {status: 'ready'}})
-    expect((await ask(undefined, 'GET', '/v1/ca')).body).toEqual({user_ca: ca.userCa, host_ca: ca.hostCa})
+    expect((await ask(undefined, 'GET', '/v1/ca')).body).toEqual({
+      ...{user_ca: ca.userCas[0], user_cas: ca.userCas},
+      ...{host_ca: ca.hostCas[0], host_cas: ca.hostCas},
+    })
     expect((await ask(undefined, 'GET', '/v1/nothing')).status).toBe(404)
   })
 })

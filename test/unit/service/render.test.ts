@@ -71,7 +71,7 @@ const path: PathRow = {
 const full: DesiredGate = {
   holder: {service: uuid(11), fence: 7},
   base: {
-    userCa: 'ssh-ed25519 AAAAuser os-ssh user_ca',
+    userCas: ['ssh-ed25519 AAAAuser os-ssh user_ca'],
     hostCertificate: 'ssh-ed25519-cert-v01@openssh.com AAAAhost',
     keepNics: ['eth9'],
   },
@@ -171,6 +171,25 @@ describe('the script of a gate', () => {
     for (const service of ['x; reboot', ''])
       expect(() => renderGate({...desired, holder: {service, fence: 1}})).toThrow(TypeError)
     expect(() => renderGate({...desired, holder: {...full.holder, fence: 1.5}})).toThrow(TypeError)
+  })
+
+  it('has a line for each CA, and refuses what is none', () => {
+    const [one, two] = [
+      'ssh-ed25519 AAAAone os-ssh user_ca',
+      'ssh-ed25519 AAAAtwo= os-ssh user_ca 2026-11-28',
+    ]
+    const withCas = (...userCas: string[]) =>
+      renderGate({...desired, base: {...(desired.base as GateIdentity), userCas}})
+    expect(withCas(one, two)).toContain(`put "$dir/user_ca.pub" <<'END'\n${one}\n${two}\nEND\n`)
+    for (const line of [
+      '',
+      'END',
+      `${one}\n`,
+      `${one}\nEND\nreboot`,
+      `${one}$(id)`,
+      `@cert-authority ${one}`,
+    ])
+      expect(() => withCas(two, line)).toThrow(TypeError)
   })
 
   const fields = ['alias', 'address', 'login', 'id'] as const

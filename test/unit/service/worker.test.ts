@@ -60,6 +60,14 @@ beforeEach(async () => {
   now = Date.UTC(2026, 10, 25)
   ;[sent, scripts, woken, jobs] = [[], [], [], []]
   answer = applied
+  worker = made()
+  await gateRow(db, {
+    state: 'new',
+    host_key: generateKeyPair('gate').publicKey.split(' ').slice(0, 2).join(' '),
+  })
+})
+
+function made(): GateWorker {
   const connect: ServiceContext['connect'] = (_, onLost) => {
     lost = onLost
     return {
@@ -83,12 +91,8 @@ beforeEach(async () => {
     serviceId: SERVICE,
     leases: new Leases(db, 'replica', () => now),
   }
-  worker = new GateWorker('g', context as unknown as ServiceContext)
-  await gateRow(db, {
-    state: 'new',
-    host_key: generateKeyPair('gate').publicKey.split(' ').slice(0, 2).join(' '),
-  })
-})
+  return new GateWorker('g', context as unknown as ServiceContext)
+}
 afterEach(async () => {
   worker.close()
   await db.destroy()
@@ -114,6 +118,26 @@ it('gives a gate its whole state once, and then only what has changed', async ()
   expect(await round()).toEqual(['state'])
   expect(scripts.at(-1)).toContain('nft_in os-ssh-0 <<')
   expect(await round()).toEqual([])
+})
+
+it('gives a gate the CAs again when they have changed, and the certificate of the one that signs', async () => {
+  const cas = [ca.userCas[0] ?? '', generateKeyPair('next').publicKey]
+  const own = ca
+  const changing = {
+    userCas: [cas[0] ?? ''],
+    hostCas: own.hostCas,
+    signPath: own.signPath,
+    signGate: own.signGate,
+  }
+  ca = changing
+  worker.close()
+  worker = made()
+  expect(await round()).toEqual(['accounts', 'state base'])
+  changing.userCas = cas
+  expect(await round()).toEqual(['state base'])
+  expect(scripts.at(-1)).toContain(`<<'END'\n${cas.join('\n')}\nEND\n`)
+  expect(await round()).toEqual(['state'])
+  ca = own
 })
 
 it('has an account for every path before the state names it, however sudden the crowd', async () => {
