@@ -2,7 +2,7 @@ import type {OsSshError} from '../errors.ts'
 import type {ServiceContext} from './context.ts'
 import type {Why} from './store/audit.ts'
 import {barred} from './store/bars.ts'
-import {endPaths, failPaths, type Some} from './store/path-steps.ts'
+import {endPaths, failPaths, type Some, withdrawPath} from './store/path-steps.ts'
 import type {PathRow} from './store/schema.ts'
 
 /* How paths end: by whom or by what, and those who wait are told. Their gates are the caller's to wake. */
@@ -32,14 +32,24 @@ export async function expire({db, clock, events}: Context): Promise<PathRow[]> {
   return ended
 }
 
+const reasonOf = (fault: OsSshError) => ({
+  code: fault.code,
+  message: fault.message,
+  hint: fault.suggestions[0],
+})
+
+/** A path that waits for a place gets none. */
+export async function withdraw({db, clock, events}: Context, id: string, fault: OsSshError): Promise<void> {
+  for (const path of await withdrawPath(db, id, reasonOf(fault), clock())) events.emit(path.id)
+}
+
 /** Fails live paths with a reason. @returns those that were live */
 export async function fail(
   {db, clock, events}: Context,
   ids: readonly string[],
   fault: OsSshError,
 ): Promise<PathRow[]> {
-  const reason = {code: fault.code, message: fault.message, hint: fault.suggestions[0]}
-  const failed = await failPaths(db, ids, reason, clock())
+  const failed = await failPaths(db, ids, reasonOf(fault), clock())
   for (const path of failed) events.emit(path.id)
   return failed
 }

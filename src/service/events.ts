@@ -7,49 +7,55 @@ import type {News, Wire} from './store/wire.ts'
 
 /** A replica may die before it has told the others: who waits looks again after so long, ms. */
 const LOOK_MS = 5000
-const ANY = ''
+const ANY = 'any'
+
+type Writable = {-readonly [Kind in keyof News]: string[]}
 
 const isPending = ({state}: PathRow) => state === 'requested' || state === 'pending'
 
 /** Tells those who wait, here and in other replicas, that something has become of a path. */
 export class PathEvents {
   readonly #changes = new EventEmitter().setMaxListeners(0)
-  readonly #wire: Wire | undefined
-  #paths: string[] = []
-  #gates: string[] = []
+  #wire: Wire | undefined
+  /** What is to be told in this turn. */
+  #news: Required<Writable> = {paths: [], gates: [], doubts: []}
 
-  /** @param wire to the other replicas, where there are some */
-  constructor(wire?: Wire) {
+  /** From now on there are other replicas, by this wire. */
+  connect(wire: Wire): void {
     this.#wire = wire
   }
 
   emit(pathId: string): void {
-    this.#changes.emit(pathId)
-    if (this.#wire === undefined) return
-    this.#paths.push(pathId)
-    this.#tell()
+    this.#changes.emit(`path ${pathId}`)
+    this.#tell('paths', pathId)
   }
 
   /** Asks the replica that holds this gate's lease for a round. */
   wakeElsewhere(gateId: string): void {
-    if (this.#wire === undefined) return
-    this.#gates.push(gateId)
-    this.#tell()
+    this.#tell('gates', gateId)
+  }
+
+  /** Asks it whether the gate answers; it tells of the path when it knows. */
+  doubtElsewhere(gateId: string, pathId: string): void {
+    this.#tell('doubts', `${gateId}/${pathId}`)
   }
 
   /** What comes in one turn goes in one message. */
-  #tell(): void {
-    if (this.#paths.length + this.#gates.length !== 1) return
+  #tell(kind: keyof News, what: string): void {
+    if (this.#wire === undefined) return
+    const isFirst = Object.values(this.#news).every(list => list.length === 0)
+    this.#news[kind].push(what)
+    if (!isFirst) return
     setImmediate(() => {
-      const [paths, gates] = [this.#paths, this.#gates]
-      ;[this.#paths, this.#gates] = [[], []]
-      this.#wire?.send({paths, gates: [...new Set(gates)]})
+      const {paths, gates, doubts} = this.#news
+      this.#news = {paths: [], gates: [], doubts: []}
+      this.#wire?.send({paths, gates: [...new Set(gates)], doubts})
     })
   }
 
   /** What another replica says, or that something may have been missed. */
   hear(news: News | undefined): void {
-    for (const id of news?.paths ?? []) this.#changes.emit(id)
+    for (const id of news?.paths ?? []) this.#changes.emit(`path ${id}`)
     if (news === undefined) this.#changes.emit(ANY)
   }
 
@@ -67,7 +73,7 @@ export class PathEvents {
     for (;;) {
       const {promise: heard, resolve: hear} = Promise.withResolvers<void>()
       // Listen before looking, or the answer could come between the two.
-      for (const name of [pathId, ANY]) this.#changes.on(name, hear)
+      for (const name of [`path ${pathId}`, ANY]) this.#changes.on(name, hear)
       let timer: NodeJS.Timeout | undefined
       try {
         const row = await path(db, pathId)
@@ -77,7 +83,7 @@ export class PathEvents {
         await heard
       } finally {
         clearTimeout(timer)
-        for (const name of [pathId, ANY]) this.#changes.off(name, hear)
+        for (const name of [`path ${pathId}`, ANY]) this.#changes.off(name, hear)
       }
     }
   }

@@ -40,7 +40,7 @@ export async function giveWay(context: Context, owner: Owner, fairness: Fairness
     })
   const here = held.filter(path => path.server_id === owner.server_id)
   if (fairness.perVm === 0 || here.length < fairness.perVm) return
-  const live = here.filter(path => path.state === 'pending' || path.state === 'active')
+  const live = here.filter(path => path.ended_at === null)
   if (here.length >= fairness.perVm * (RESTS + 1))
     throw new OsSshError('RATE_LIMITED', 'too many paths of yours to this VM have ended just now', {
       retryAfter: WAIT_S,

@@ -5,6 +5,7 @@ import type {Server} from '../openstack/index.ts'
 import type {PathRequest} from '../protocol/index.ts'
 import {fingerprint, parsePublicKey} from '../ssh/keys.ts'
 import type {Caller} from './caller.ts'
+import {fail, revoke} from './endings.ts'
 import {type GrantContext, giveWay} from './fairness.ts'
 import {userFault} from './faults.ts'
 import type {GrantLimits} from './limits.ts'
@@ -14,7 +15,7 @@ import type {Plan} from './planner/plan.ts'
 import {refuseBarred} from './store/bars.ts'
 import {gate as gateById} from './store/gates.ts'
 import {atomically, type Store} from './store/open.ts'
-import {endPaths, failPaths, renewPath} from './store/path-steps.ts'
+import {renewPath} from './store/path-steps.ts'
 import {livePath, path as pathById} from './store/paths.ts'
 import {Collision, keepFacts, type NewPath, placePath, requestPath} from './store/place.ts'
 import type {PathRow} from './store/schema.ts'
@@ -175,18 +176,18 @@ class Grant {
 
   /** The user has a path to this VM by this key: it is renewed, or goes for one that fits. */
   async #again(there: PathRow, now: number): Promise<Granted> {
-    const {db} = this.#context
+    const {db, gates} = this.#context
     if (there.state === 'requested') return {path: there, renewed: false}
     const {nics} = this.#facts
     if (!nics.some(nic => nic.network_id === there.network_id && nic.address === there.address)) {
-      const why = {action: 'revoke', source: this.#caller.source} as const
-      await endPaths(db, {ids: [there.id]}, now, {...why, detail: 'the VM has another address now'})
+      const why = {source: this.#caller.source, detail: 'the VM has another address now'}
+      gates.wakeFor(await revoke(this.#context, {ids: [there.id]}, why))
       return this.try()
     }
     // By what its user says it may be down without anybody's having noticed.
-    if (this.#failed && there.state === 'active') await this.#context.gates.check(there.gate_id)
+    if (this.#failed && there.state === 'active') await this.#context.gates.check(there)
     if (await this.#isLost(there)) {
-      await failPaths(db, [there.id], LOST, now)
+      await fail(this.#context, [there.id], LOST)
       return this.try()
     }
     return (await this.#renew(there, now)) ?? {path: (await pathById(db, there.id)) ?? there, renewed: false}
@@ -218,4 +219,4 @@ class Grant {
   }
 }
 
-const LOST = {code: 'GATE_DOWN', message: 'its gate does not answer; another one takes it'} as const
+const LOST = new OsSshError('GATE_DOWN', 'its gate does not answer; another one takes it')

@@ -85,12 +85,7 @@ export async function createService(config: ServiceConfig): Promise<RunningServi
   const limits = limitsOf(config)
   // The same after a restart, so that nobody waits for the lease of an earlier life.
   const replica = `${hostname()} ${config.listen}`
-  const hear = (news: News | undefined) => {
-    events.hear(news)
-    for (const id of news?.gates ?? []) jobs.run(() => gates.tend(id))
-  }
-  const wire = isPostgres(database) ? await openWire(database, db, replica, log, hear) : undefined
-  const events = new PathEvents(wire)
+  const events = new PathEvents()
   const leases = new Leases(db, replica, clock)
   const context: ServiceContext = {
     db,
@@ -106,6 +101,13 @@ export async function createService(config: ServiceConfig): Promise<RunningServi
     account: new Account(config.cloud, clock),
   }
   const gates = new Gates(context)
+  const hear = (news: News | undefined) => {
+    events.hear(news)
+    for (const id of news?.gates ?? []) jobs.run(() => gates.tend(id))
+    for (const doubt of news?.doubts ?? []) jobs.run(() => gates.settle(doubt))
+  }
+  const wire = isPostgres(database) ? await openWire(database, db, log, hear) : undefined
+  if (wire !== undefined) events.connect(wire)
   const reconciler = new Reconciler(context, gates, limits, {
     tick: 1000,
     grace: (config.grace ?? 10 * 60) * 1000,

@@ -4,8 +4,9 @@ import type {Store} from './store/open.ts'
 /** How long a replica that has fallen silent keeps the others from its gates, ms. */
 const LIFE_MS = 10_000
 
-/** Name of the lease of a gate's rounds, and of what is done once for all. */
-export const gateLease = (gateId: string) => `gate ${gateId}`
+/** Name of the lease of a gate's rounds. */
+export {gateTurn as gateLease} from './store/leases.ts'
+/** Name of the lease of what is done once for all gates. */
 export const SURVEY = 'survey'
 
 /** What this replica alone may do now. */

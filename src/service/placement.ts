@@ -1,18 +1,22 @@
 import {OsSshError} from '../errors.ts'
-import {fail} from './endings.ts'
+import {withdraw} from './endings.ts'
 import {askerOf, type GrantContext, makeRoom, spare} from './fairness.ts'
 import type {GrantLimits} from './limits.ts'
-import {type Nic, outsideOf, type Way} from './planner/facts.ts'
+import {type Facts, type Nic, outsideOf, type Way} from './planner/facts.ts'
 import {type GateChoice, type Plan, planDirect, planNew, planReuse} from './planner/plan.ts'
 import {attachments} from './store/attachments.ts'
 import {gates as allGates, gateChoices} from './store/gates.ts'
 import {requestedPaths} from './store/paths.ts'
 import {Collision, placePath} from './store/place.ts'
+import type {PathRow} from './store/schema.ts'
 
 /* Where a path goes, by what its user saw and what is there now: at once when it is asked for, or by any replica later. */
 
 /** How long a path waits for a gate that is letting go of a network, ms: Nova and Neutron take some seconds. */
 const LETTING_GO_MS = 15_000
+
+/** Nobody is let in by what was seen longer ago than a certificate lives. */
+const TOO_OLD = new OsSshError('BUSY', 'the path has waited too long for a place', {hint: 'ask again'})
 
 /** Is it worth waiting for a place? */
 export const waits = (error: unknown) => error instanceof OsSshError && error.code === 'BUSY'
@@ -73,21 +77,27 @@ async function leadingOut({db, cloud}: GrantContext, nics: readonly Nic[], gates
 }
 
 /**
- * Places the paths that wait for it, oldest first; those that have waited in vain, or whose facts are older than a certificate may
- * be, fail.
+ * Places the paths that wait for it, oldest first; those that have waited in vain fail, and so do those whose facts are older
+ * than a certificate may be.
  */
 export async function placeWaiting(context: GrantContext, limits: GrantLimits): Promise<void> {
-  const {db, clock, gates} = context
-  for (const {path, facts, seen_at} of await requestedPaths(db)) {
-    const now = clock()
+  const patience = Math.min(LETTING_GO_MS, limits.certLife * 1000)
+  for (const {path, facts, seen_at} of await requestedPaths(context.db)) {
+    const isOld = context.clock() - seen_at > patience
     try {
-      const plan = await planNow(context, facts.nics, async () => facts.way, path.project_id, limits)
-      gates.wakeFor([await placePath(db, plan, limits, path, now)])
+      if (context.clock() - seen_at > limits.certLife * 1000) throw TOO_OLD
+      await placeOne(context, path, facts, limits)
     } catch (error) {
       if (error instanceof Collision) continue
-      if (!(error instanceof OsSshError)) throw error
-      const patience = Math.min(LETTING_GO_MS, limits.certLife * 1000)
-      if (!waits(error) || now - seen_at > patience) await fail(context, [path.id], error)
+      // What the database says is no fault of the path.
+      if (!(error instanceof OsSshError) || error.code === 'SERVICE_DOWN')
+        context.log.warn({err: error, path: path.id}, 'the path could not be placed')
+      else if (isOld || !waits(error)) await withdraw(context, path.id, error)
     }
   }
+}
+
+async function placeOne(context: GrantContext, path: PathRow, facts: Facts, limits: GrantLimits) {
+  const plan = await planNow(context, facts.nics, async () => facts.way, path.project_id, limits)
+  context.gates.wakeFor([await placePath(context.db, plan, limits, path, context.clock())])
 }

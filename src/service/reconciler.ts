@@ -54,24 +54,26 @@ export class Reconciler {
 
   /** Begins to tick, until the jobs are stopped. */
   start(): void {
-    const {jobs, log} = this.#context
-    const next = () =>
-      jobs.once('tick', () =>
-        this.tick()
-          .catch(err => log.error({err}, 'tick failed'))
-          .finally(() => jobs.later(this.#intervals.tick, next)),
+    const {jobs, log, leases} = this.#context
+    const every = (name: string, task: () => Promise<void>) =>
+      jobs.once(name, () =>
+        task()
+          .catch(err => log.error({err}, `${name} failed`))
+          .finally(() => jobs.later(this.#intervals.tick, () => every(name, task))),
       )
-    next()
+    // Of its own: whatever a tick waits for, ours stays ours.
+    every('renewal of leases', () => leases.renew())
+    every('tick', () => this.tick())
   }
 
   /** What only time brings about, once. */
   async tick(): Promise<void> {
-    const {db, clock, jobs, leases} = this.#context
+    const {db, clock, jobs} = this.#context
     const now = clock()
-    await leases.renew()
     await expire(this.#context)
     const barred = await revokeBarred(this.#context, {detail: 'an operator revoked it'})
-    await placeWaiting({...this.#context, gates: this.#gates}, this.#limits)
+    // A gate may have to be asked who is connected.
+    jobs.once('placement', () => placeWaiting({...this.#context, gates: this.#gates}, this.#limits))
     await retireIdle(db, now, this.#intervals.grace)
     const ours = await this.#ourGates()
     for (const row of await stranded(db)) if (ours.has(row.gate_id)) letGo(this.#context, row)

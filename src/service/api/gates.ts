@@ -3,6 +3,7 @@ import {randomUUID} from 'node:crypto'
 import {OsSshError} from '../../errors.ts'
 import {hostKeysFromConsole} from '../../ssh/console.ts'
 import {actor, type Caller} from '../caller.ts'
+import {areCut} from '../cut.ts'
 import {revoke} from '../endings.ts'
 import {userFault} from '../faults.ts'
 import {retireAll} from '../store/attachment-steps.ts'
@@ -55,8 +56,11 @@ async function removeGate({context, gates}: Deps, caller: Caller, id: string): P
   if (gate === undefined)
     throw new OsSshError('NOT_FOUND', `there is no gate ${id}`, {hint: 'see os-ssh gate list'})
   const paths = await pathsOfGate(db, id)
-  await revoke(context, {ids: paths.map(path => path.id)}, {detail: 'gate removed'})
-  await gates.wake(id)
+  await areCut(
+    context,
+    gates,
+    await revoke(context, {ids: paths.map(path => path.id)}, {detail: 'gate removed'}),
+  )
   await retireAll(db, id)
   if (!(await removeRow(db, gate, actor(caller), clock()))) {
     await gates.wake(id)

@@ -1,14 +1,14 @@
 import {type ErrorCode, OsSshError} from '../../errors.ts'
 import type {Path, PathGrant, PathRequest, PathState} from '../../protocol/index.ts'
 import {actor, type Caller} from '../caller.ts'
+import {areCut} from '../cut.ts'
 import {revoke, revokeBarred} from '../endings.ts'
 import {grantPath} from '../grant.ts'
 import {hostKeys} from '../host-keys.ts'
 import {auditDenial} from '../store/audit.ts'
 import {bar} from '../store/bars.ts'
 import {gates as allGates, gate as gateById} from '../store/gates.ts'
-import {UNCUT} from '../store/lifecycle.ts'
-import {livePaths, path as pathById} from '../store/paths.ts'
+import {livePaths, path as pathById, uncutPaths} from '../store/paths.ts'
 import type {GateRow, PathRow} from '../store/schema.ts'
 import * as answers from './answers.ts'
 import {isOperator, operator} from './auth.ts'
@@ -94,7 +94,12 @@ async function made(deps: Deps, caller: Caller, request: PathRequest, deadline: 
   if (path.state === 'pending') gates.wakeFor([path])
   // What the gate has of a path that was asleep may have run out: its new time is there before the answer.
   if (renewed && !(await gates.wake(path.gate_id)))
-    await context.events.wait(context, path.id, deadline, row => row.version === row.applied)
+    await context.events.wait(
+      context,
+      path.id,
+      deadline,
+      async row => row.version === row.applied || (await gateOf(deps, row))?.state === 'down',
+    )
   const [known, row] = await Promise.all([
     hostKeys(context, caller.cloud, path.server_id),
     context.events.wait(context, path.id, deadline),
@@ -130,25 +135,6 @@ async function ownPath({context}: Deps, caller: Caller, id: string): Promise<Pat
   )
     throw new OsSshError('NOT_FOUND', `there is no path ${id}`, {hint: 'see os-ssh paths list'})
   return row
-}
-
-/** So long is waited for whoever holds the gate's lease, ms. */
-const CUT_MS = 30_000
-const isUncut = ({state}: PathRow) => (UNCUT as readonly string[]).includes(state)
-
-/** Has a gate acknowledged a state without these, whoever told it; or does it not answer? */
-async function isCut(deps: Deps, ended: readonly PathRow[]): Promise<boolean> {
-  const {context, gates} = deps
-  const ids = new Set(ended.map(path => path.gate_id).filter(id => id !== ''))
-  const here = new Map(await Promise.all([...ids].map(async id => [id, await gates.wake(id)] as const)))
-  const deadline = context.clock() + CUT_MS
-  const isOver = async (path: PathRow) =>
-    !isUncut(path) || (here.get(path.gate_id) === true && (await gateOf(deps, path))?.state === 'down')
-  const cut = ended.map(async ({id}) => {
-    const row = await context.events.wait(context, id, deadline, isOver)
-    return row === undefined || !isUncut(row)
-  })
-  return (await Promise.all(cut)).every(Boolean)
 }
 
 /** /v1/paths */
@@ -220,7 +206,7 @@ export function pathRoutes(api: Api, deps: Deps): void {
     const row = await ownPath(deps, caller, request.params.id)
     await revoke(context, {ids: [row.id]}, {source: caller.source, detail: caller.token.user.name})
     // Answer when the gate has really cut it: that is what the caller wants to know.
-    if (!(await isCut(deps, [row])))
+    if (!(await areCut(context, deps.gates, [row])))
       throw new OsSshError(
         'GATE_DOWN',
         'the path is revoked, but its gate does not answer: it is cut when its time is over or the gate is back',
@@ -235,7 +221,8 @@ export function pathRoutes(api: Api, deps: Deps): void {
     await bar(context.db, request.query, context.clock())
     const why = {source: caller.source, detail: caller.token.user.name}
     const ended = await revokeBarred(context, why)
-    await isCut(deps, ended)
+    // Another replica may have ended some of them.
+    await areCut(context, deps.gates, await uncutPaths(context.db, request.query))
     return {revoked: ended.length}
   })
 }

@@ -87,13 +87,16 @@ export async function plug(context: Plugging, row: AttachmentRow, gate: GateRow)
       'the port of the attachment belongs to another project than the gate',
     )
   const change = changeOf(found, groups, missingSubnets(row, ipsOf(found), onLink))
-  const port = change === undefined ? found : await cloud.network.updatePort(found.id, change)
-  // What has no time to lose is not kept waiting by what has.
-  const tagged = row.state === 'wanted' ? tag(context, port) : undefined
-  if (port.device_id === '') await cloud.compute.attachPort(gate.server_id, port.id)
-  else if (port.device_id !== gate.server_id)
+  if (found.device_id !== '' && found.device_id !== gate.server_id)
     throw new OsSshError('CLOUD_REFUSED', 'the port of the attachment is plugged into another server')
-  await tagged
+  // An address more is Nova's to know; groups and tags are not, and kept waiting by nobody.
+  const changed = change && cloud.network.updatePort(found.id, change)
+  const port = (change && 'fixed_ips' in change ? await changed : undefined) ?? found
+  await Promise.all([
+    changed,
+    row.state === 'wanted' ? tag(context, port) : undefined,
+    port.device_id === '' ? cloud.compute.attachPort(gate.server_id, port.id) : undefined,
+  ])
 
   // That the port is ACTIVE is not waited for: the gate takes its interface meanwhile, and asks the VM until it answers.
   const addresses = addressesOf(port, row)
@@ -183,7 +186,10 @@ async function createPort(
     // Only an admin may make a port for another project, so a member does not even say whose it is.
     ...(own ? {} : {project_id: gate.project_id}),
   })
-  await writePort(db, row.id, port.id)
+  if (!(await writePort(db, row.id, port.id))) {
+    await cloud.network.deletePort(port.id)
+    throw new OsSshError('BUSY', 'another replica of the service has just made the port')
+  }
   return port
 }
 

@@ -64,7 +64,7 @@ export class GateConnection {
   async reach(host: string, port: number, within: number): Promise<Reached> {
     const client = await this.#open()
     return new Promise(resolve => {
-      const late = setTimeout(() => resolve('silent'), within)
+      const late = setTimeout(() => answer('silent'), within)
       const answer = (reached: Reached) => {
         clearTimeout(late)
         client.off('close', lost)
@@ -72,11 +72,17 @@ export class GateConnection {
       }
       const lost = () => answer('unknown')
       client.once('close', lost)
-      client.forwardOut('127.0.0.1', 0, host, port, (error, channel) => {
+      const tried = (error: Error | undefined, channel: ClientChannel) => {
         channel?.destroy()
         if (error === undefined) answer('open')
         else answer(/refused/i.test(error.message) ? 'refused' : 'unknown')
-      })
+      }
+      try {
+        client.forwardOut('127.0.0.1', 0, host, port, tried)
+      } catch {
+        // It has ended since it was handed over.
+        answer('unknown')
+      }
     })
   }
 

@@ -1,7 +1,11 @@
 import type {ServiceContext} from '../context.ts'
 import {gateLease} from '../leases.ts'
-import type {GateRow} from '../store/schema.ts'
+import {gate as gateById} from '../store/gates.ts'
+import type {GateRow, PathRow} from '../store/schema.ts'
 import {GateWorker} from './worker.ts'
+
+/** So long another replica may take to find out whether its gate answers, ms. */
+const SETTLED_MS = 8000
 
 /** The workers of all gates, by the gates' ids. Each works while its gate's lease is this replica's. */
 export class Gates {
@@ -52,9 +56,29 @@ export class Gates {
       this.#worker(gateId).provision(attachmentId)
   }
 
-  /** Does it still answer? One that does not is down from now on. */
-  check(gateId: string): Promise<void> {
-    return this.#worker(gateId).check()
+  /** Does the gate of this path still answer? One that does not is down from now on, by the word of its lease's holder. */
+  async check({id, gate_id}: Pick<PathRow, 'id' | 'gate_id'>): Promise<void> {
+    const {db, clock, leases, events} = this.#context
+    if ((await leases.hold(gateLease(gate_id))) !== undefined) return this.#worker(gate_id).check()
+    events.doubtElsewhere(gate_id, id)
+    let heard = -1
+    const isSettled = async () => ++heard > 0 || (await gateById(db, gate_id))?.state === 'down'
+    await events.wait(this.#context, id, clock() + SETTLED_MS, isSettled)
+  }
+
+  /** Another replica doubts a gate of ours: `GATE/PATH`. */
+  async settle(doubt: string): Promise<void> {
+    const [gateId = '', pathId = ''] = doubt.split('/')
+    if (!(await this.#isOurs(gateId))) return
+    await this.#worker(gateId).check()
+    this.#context.events.emit(pathId)
+  }
+
+  /** Is it a gate at all, and its lease ours or nobody's? */
+  async #isOurs(gateId: string): Promise<boolean> {
+    const {db, jobs, leases} = this.#context
+    if (jobs.stopped || (await gateById(db, gateId)) === undefined) return false
+    return (await leases.hold(gateLease(gateId))) !== undefined
   }
 
   /** Accounts of the gate that have a connection now; none when it is down, undefined when that is not known. */

@@ -1,3 +1,4 @@
+import {OsSshError} from '../../errors.ts'
 import {OpenStackError} from '../../openstack/index.ts'
 import type {ServiceContext} from '../context.ts'
 import {fail} from '../endings.ts'
@@ -24,6 +25,8 @@ async function plugIn(context: ServiceContext, attachmentId: string, changed: ()
   try {
     if (await account.retry(() => plug(context, row, gate))) changed()
   } catch (error) {
+    // What the database says is no fault of the cloud, and a port that another replica makes is its to care for.
+    if (error instanceof OsSshError && ['SERVICE_DOWN', 'BUSY'].includes(error.code)) throw error
     // Where the port was lost and the network is gone too, the active paths are dead; otherwise they are not touched.
     const dead = row.state === 'wanted' && error instanceof OpenStackError && error.fault === 'not-found'
     const {admitted, waiting} = await pendingBy(db, [row])

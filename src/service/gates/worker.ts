@@ -7,16 +7,16 @@ import {readyAttachments} from '../store/attachment-steps.ts'
 import {attachments as attachmentsOf, pendingBy} from '../store/attachments.ts'
 import {gate as gateById, gateDown, gateUp, noteClock} from '../store/gates.ts'
 import {acknowledgePaths, releasePaths} from '../store/path-steps.ts'
-import {changedPaths, heldBy, pathsOfGate, pendingDirect, restedPaths} from '../store/paths.ts'
+import {heldBy, pathsOfGate, pendingDirect, restedPaths} from '../store/paths.ts'
 import type {AttachmentRow, GateRow, PathRow} from '../store/schema.ts'
 import {ACCOUNTS, login, loginNumber} from './addresses.ts'
 import {letGo} from './attachments.ts'
 import {Management} from './management.ts'
 import {directProbe, Prober, probeOf} from './prober.ts'
 import {provision} from './provision.ts'
-import {renderAccounts, renderGate} from './render.ts'
+import {type DesiredGate, renderAccounts, renderGate} from './render.ts'
 import {QUARANTINE_MS} from './times.ts'
-import {type Answer, readAnswer, Told} from './told.ts'
+import {type Answer, type Push, readAnswer, Told} from './told.ts'
 
 /** Accounts made at a time, and how many free ones there should always be. */
 const POOL_STEP = 128
@@ -24,6 +24,8 @@ const POOL_SPARE = 8
 /** How long a NIC that Nova calls attached may take to show up in the gate, ms. */
 const NIC_MS = 20_000
 const NIC_POLL_MS = 100
+/** A gate that has heard of another lease is asked again after so long, ms. */
+const HELD_MS = 200
 /** Clocks that differ by less are the same, ms. */
 const SKEW_MS = 3000
 
@@ -38,6 +40,9 @@ export class GateWorker {
   readonly #told = new Told()
   readonly #prober: Prober
   readonly #nicSince = new Map<string, number>()
+  /** Whether something may still be on its way to the gate. */
+  #doubtful = false
+  #lastFence: number | undefined
   #closed = false
 
   constructor(gateId: string, context: ServiceContext) {
@@ -45,6 +50,7 @@ export class GateWorker {
     this.#context = context
     this.management = new Management(gateId, context, () => {
       this.forget()
+      this.#doubtful = true
       this.#later(1000)
     })
     this.#prober = new Prober(context, () => this.#later(0))
@@ -88,85 +94,102 @@ export class GateWorker {
   }
 
   async #reconcile(): Promise<void> {
-    const {db, clock, leases, serviceId} = this.#context
+    const {db, clock, serviceId} = this.#context
+    if (this.#closed) return
     const gate = await gateById(db, this.gateId)
-    if (gate === undefined || this.#closed) return
-    const fence = await leases.hold(gateLease(gate.id))
-    // Whoever has it changes the gate without us.
-    if (fence === undefined) return this.forget()
+    // Another replica has removed it.
+    if (gate === undefined) return this.close()
+    const fence = await this.#fence(gate)
+    if (fence === undefined) return
     const now = clock()
     const attachments = await attachmentsOf(db, {gate_id: gate.id})
     await this.#plugIn(attachments)
-    const paths = this.#told.whole ? await changedPaths(db, gate.id) : await pathsOfGate(db, gate.id)
     const rested = await restedPaths(db, gate.id, now - QUARANTINE_MS)
     const present = attachments.filter(row => row.state === 'plugged' || row.state === 'ready')
-    const push = await this.#told.push(this.#context, gate, present, paths, now)
+    const push = await this.#told.push(this.#context, gate, present, now)
     if (push !== undefined || rested.length > 0) {
       const link = this.management.link(gate)
-      await this.#accounts(link, paths)
+      if (push !== undefined) await this.#accounts(link, push)
       const nothing = {attachments: [], slots: present.map(row => row.slot), whole: false, paths: [], now}
       const desired = push ?? {...nothing, slotOf: new Map<string, number>()}
       const holder = {service: serviceId, fence}
-      const said = await this.#run(gate, link, renderGate({...desired, rested, holder}), fence)
+      const said = await this.#run(gate, link, {...desired, rested, holder})
       if (said?.applied === undefined) return
       await this.#up(gate, said.applied)
-      const news = paths.filter(path => path.version !== path.applied)
-      await acknowledgePaths(db, news, clock())
-      // Who waits for a new path has more to wait for.
-      for (const path of news) if (path.state !== 'pending') this.#context.events.emit(path.id)
-      await releasePaths(
-        db,
-        gate.id,
-        rested.map(path => path.id),
-      )
-      if (push !== undefined) {
-        this.#told.took(push)
-        for (const {row} of push.attachments) {
-          const ready = said.attachments.get(row.slot) === 'ready'
-          this.#told.tookAttachment(row.id, push, ready)
-          await this.#acknowledge(row, ready)
-        }
-      }
+      await this.#taken(gate, desired.paths, rested)
+      if (push !== undefined) await this.#acknowledge(push, said)
     }
     await this.#probe(gate, present)
     // The gate has forgotten these: now Nova and Neutron may.
     for (const row of attachments) if (row.state === 'removing') letGo(this.#context, row)
   }
 
+  /**
+   * Our number at this gate; undefined while it is another replica's. What was on its way when the connection was lost may still
+   * be applied there: from then on we come with a larger one.
+   */
+  async #fence({id}: GateRow): Promise<number | undefined> {
+    const {leases} = this.#context
+    const name = gateLease(id)
+    const before = await leases.hold(name)
+    if (before !== undefined && this.#doubtful) await leases.seen(name, before)
+    const fence = before === undefined ? undefined : await leases.hold(name)
+    this.#doubtful = false
+    // Whoever had it meanwhile has changed the gate without us.
+    if (fence === undefined || fence !== this.#lastFence) this.forget()
+    this.#lastFence = fence
+    return fence
+  }
+
   /** @returns undefined when there is another round to come instead. @throws OsSshError GATE_DOWN */
-  async #run(gate: GateRow, link: GateLink, script: string, fence: number): Promise<Answer | undefined> {
-    const {status, stdout, stderr} = await link.run(script)
+  async #run(gate: GateRow, link: GateLink, desired: DesiredGate): Promise<Answer | undefined> {
+    const {serviceId, leases, log} = this.#context
+    const {status, stdout, stderr} = await link.run(renderGate(desired))
     const said = readAnswer(stdout)
     if (said.held !== undefined) {
       this.forget()
-      const {service} = said.held
-      if (service !== this.#context.serviceId)
+      const {service, fence} = said.held
+      if (service !== serviceId)
         throw new OsSshError('GATE_DOWN', `the gate is run by the SSH service ${service}`, {
           hint: 'remove it there, or, when that service is no more, delete /etc/os-ssh/holder on the gate',
         })
-      this.#context.log.warn(
-        {gate: gate.name, ours: fence, theirs: said.held.fence},
+      log.warn(
+        {gate: gate.name, ours: desired.holder.fence, theirs: fence},
         'the gate has heard of a later lease',
       )
-      await this.#context.leases.seen(gateLease(gate.id), said.held.fence)
-      this.#later(0)
+      await leases.seen(gateLease(gate.id), fence)
+      this.#later(HELD_MS)
       return undefined
     }
-    if (said.stale) {
-      this.#context.log.warn({gate: gate.name}, 'the gate is not as it was left')
+    if (said.stale && !desired.whole) {
+      log.warn({gate: gate.name}, 'the gate is not as it was left')
       this.forget()
       this.#later(0)
       return undefined
     }
     if (status !== 0 || said.applied === undefined)
       throw new OsSshError('GATE_DOWN', `the gate could not be configured: ${stderr.trim().slice(-300)}`)
-    if (stderr !== '') this.#context.log.warn({gate: gate.name, stderr: stderr.slice(-2000)}, 'gate says')
+    if (stderr !== '') log.warn({gate: gate.name, stderr: stderr.slice(-2000)}, 'gate says')
     return said
   }
 
+  /** The gate has these paths as they were read: what is over is cut, and what has rested is anybody's. */
+  async #taken(gate: GateRow, paths: readonly PathRow[], rested: readonly PathRow[]): Promise<void> {
+    const {db, clock, events} = this.#context
+    const news = paths.filter(path => path.version !== path.applied)
+    await acknowledgePaths(db, news, clock())
+    // Who waits for a new path has more to wait for.
+    for (const path of news) if (path.state !== 'pending') events.emit(path.id)
+    await releasePaths(
+      db,
+      gate.id,
+      rested.map(path => path.id),
+    )
+  }
+
   /** Makes accounts ahead of need, many at a time: so few rounds wait for them. */
-  async #accounts(link: GateLink, paths: readonly PathRow[]): Promise<void> {
-    const highest = paths.reduce((max, path) => Math.max(max, loginNumber(path.login) + 1), 0)
+  async #accounts(link: GateLink, push: Push): Promise<void> {
+    const highest = push.paths.reduce((max, path) => Math.max(max, loginNumber(path.login) + 1), 0)
     const wanted = Math.min(Math.ceil((highest + POOL_SPARE) / POOL_STEP) * POOL_STEP, ACCOUNTS)
     const have = this.#told.accounts
     if (have >= wanted) return
@@ -174,7 +197,7 @@ export class GateWorker {
     const {status, stderr} = await link.run(renderAccounts(missing))
     if (status !== 0)
       throw new OsSshError('GATE_DOWN', `no accounts on the gate: ${stderr.trim().slice(-300)}`)
-    this.#told.accounts = wanted
+    this.#told.tookAccounts(wanted, push)
   }
 
   /** Ports that pending paths wait for are made and changed beside the rounds. */
@@ -186,8 +209,17 @@ export class GateWorker {
     for (const id of new Set(some.map(path => path.attachment_id))) this.provision(id)
   }
 
+  async #acknowledge(push: Push, said: Answer): Promise<void> {
+    this.#told.took(push)
+    for (const {row} of push.attachments) {
+      const ready = said.attachments.get(row.slot) === 'ready'
+      this.#told.tookAttachment(row.id, push, ready)
+      await this.#attached(row, ready)
+    }
+  }
+
   /** The gate has this attachment, or waits for its interface. */
-  async #acknowledge(row: AttachmentRow, ready: boolean): Promise<void> {
+  async #attached(row: AttachmentRow, ready: boolean): Promise<void> {
     const {db, clock} = this.#context
     if (ready) {
       this.#nicSince.delete(row.id)
@@ -241,12 +273,15 @@ export class GateWorker {
   async #down(error: unknown): Promise<void> {
     if (this.#closed) return
     this.forget()
-    const {db, log, events} = this.#context
+    this.#doubtful = true
+    const {db, log, events, leases} = this.#context
     log.warn({gate: this.gateId, err: error}, 'gate round failed')
     this.#later(5000)
     // What the database says is no fault of the gate.
     if (!(error instanceof OsSshError || error instanceof TypeError)) return
     if (error instanceof OsSshError && error.code === 'SERVICE_DOWN') return
+    // Whoever has lost the lease says nothing of the gate.
+    if ((await leases.hold(gateLease(this.gateId))) === undefined) return
     await gateDown(db, this.gateId, error.message)
     const held = await pathsOfGate(db, this.gateId)
     const fault = error instanceof OsSshError ? error : new OsSshError('GATE_DOWN', error.message)

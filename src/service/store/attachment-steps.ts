@@ -63,9 +63,15 @@ export async function reuseAttachment(
   return row && decodeAttachment(row)
 }
 
-/** By which port; before it is plugged in, so that a crash finds it. */
-export async function writePort(db: Store, id: string, port_id: string): Promise<void> {
-  await db.updateTable('attachments').set({port_id}).where('id', '=', id).execute()
+/** By which port; before it is plugged in, so that a crash finds it. @returns false when another replica has made one */
+export async function writePort(db: Store, id: string, port_id: string): Promise<boolean> {
+  const {numUpdatedRows} = await db
+    .updateTable('attachments')
+    .set({port_id})
+    .where('id', '=', id)
+    .where('port_id', 'is', null)
+    .executeTakeFirst()
+  return numUpdatedRows > 0n
 }
 
 /** The port as Neutron says that it is now. */
@@ -159,6 +165,7 @@ export async function retireIdle(db: Store, now: number, grace: number): Promise
     .where('id', 'not in', uncut(db))
     .execute()
   await retire(db)
+    .where('id', 'not in', needed(db))
     .where('id', 'not in', uncut(db))
     // One that never came to be is of no use to those who come back.
     .where(e =>

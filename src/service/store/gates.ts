@@ -4,6 +4,7 @@ import type {GateChoice} from '../planner/plan.ts'
 import {attachments as allAttachments} from './attachments.ts'
 import {type Actor, auditAct} from './audit.ts'
 import {holdings} from './holdings.ts'
+import {gateTurn} from './leases.ts'
 import {lifecycle} from './lifecycle.ts'
 import {alone, atomically, type Store} from './open.ts'
 import {releaseGate} from './path-steps.ts'
@@ -20,9 +21,6 @@ export async function gate(db: Store, id: string): Promise<GateRow | undefined> 
   const row = await db.selectFrom('gates').selectAll().where('id', '=', id).executeTakeFirst()
   return row && decodeGate(row)
 }
-
-/** Placements on a gate and its removal wait for each other. */
-export const gateTurn = (id: string) => `gate ${id}`
 
 /** By name. */
 export async function gates(db: Store): Promise<GateRow[]> {
@@ -100,6 +98,7 @@ export async function removeGate(
       .executeTakeFirst()
     if (numDeletedRows === 0n) return false
     await releaseGate(tx, id, at)
+    await tx.deleteFrom('leases').where('name', '=', gateTurn(id)).execute()
     await auditAct(tx, 'gate-remove', who, {at, detail})
     return true
   })

@@ -4,6 +4,9 @@ import {type Store, sharesTables} from './open.ts'
 
 /* Who does what only one replica may do. Times by the clock of the database, which all replicas share. */
 
+/** Placements on a gate and its removal wait for each other; and the lease of its rounds is called so. */
+export const gateTurn = (id: string) => `gate ${id}`
+
 export interface Lease {
   readonly name: string
   readonly fence: number

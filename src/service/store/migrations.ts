@@ -191,6 +191,8 @@ async function middle(db: Kysely<Then>): Promise<void> {
     primary key (gate_id, project_id))`.execute(db)
   await sql`insert into holdings select gate_id, project_id, count(*) from paths where state <> 'released'
     group by gate_id, project_id`.execute(db)
+  await sql`insert into holdings select gate_id, '', count(*) from paths where state <> 'released'
+    group by gate_id`.execute(db)
   await sql`create table leases (name text primary key, owner text not null, until bigint not null,
     fence bigint not null)`.execute(db)
   await sql`create table service (id text primary key)`.execute(db)

@@ -119,13 +119,22 @@ function preparedOnce(database: SqliteDatabase): SqliteDatabase {
   }
 }
 
+/** What a database may take to answer, ms: one that is cut off says nothing at all. */
+const QUERY_MS = 60_000
+/** For pg: to connect, and to notice that nobody is there any more, ms. */
+export const patience = {
+  connectionTimeoutMillis: 10_000,
+  keepAlive: true,
+  keepAliveInitialDelayMillis: 10_000,
+} as const
+
 async function postgresDialect(url: string): Promise<Dialect> {
   const {PostgresDialect} = await import('kysely')
   const {default: pg} = await import('pg')
   // int8 arrives as text by default; our times and serials are far below 2^53
   const int8 = 20
   pg.types.setTypeParser(int8, Number)
-  const pool = new pg.Pool({connectionString: url, max: 8})
+  const pool = new pg.Pool({connectionString: url, max: 8, query_timeout: QUERY_MS, ...patience})
   // A connection that the server ends is replaced when the next one is needed; unheard, it would end the service: an idle one is
   // the pool's to hear of, one in use its own.
   pool.on('error', () => undefined)

@@ -49,6 +49,14 @@ function move(
     .then(rows => rows.map(decodePath))
 }
 
+/** Those that had no place yet are over. */
+async function withdrawn(tx: Store, some: Some, now: number, over: Change): Promise<PathRow[]> {
+  const rows = await move(tx, 'withdraw', some, {...over, cut_at: now})
+  const ids = rows.map(row => row.id)
+  if (ids.length > 0) await tx.deleteFrom('path_facts').where('path_id', 'in', ids).execute()
+  return rows
+}
+
 /** Those that are over from now on: that have a place take `step`, the others leave nothing behind. */
 async function stop(
   tx: Store,
@@ -58,7 +66,7 @@ async function stop(
   why: Change = {},
 ): Promise<PathRow[]> {
   const over = {...why, ended_at: now}
-  const before = await move(tx, 'withdraw', some, {...over, cut_at: now})
+  const before = await withdrawn(tx, some, now, over)
   return [...before, ...(await move(tx, step, some, {...over, ...anew}))]
 }
 
@@ -89,6 +97,16 @@ export async function failPaths(
     const failed = await stop(tx, 'fail', {ids}, now, {error: JSON.stringify(fault)})
     await auditPaths(tx, 'fail', failed, now, {detail: fault.message})
     return failed
+  })
+}
+
+/** As failPaths, a path that has no place yet; one that has got it meanwhile lives on. */
+export async function withdrawPath(db: Store, id: string, fault: PathFault, now: number): Promise<PathRow[]> {
+  return atomically(db, async tx => {
+    const over = {ended_at: now, error: JSON.stringify(fault)}
+    const rows = await withdrawn(tx, {ids: [id]}, now, over)
+    await auditPaths(tx, 'fail', rows, now, {detail: fault.message})
+    return rows
   })
 }
 

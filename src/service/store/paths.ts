@@ -70,6 +70,10 @@ async function pathsThat(
 /** Live paths, oldest first; those that fit `which`. */
 export const livePaths = (db: Store, which: Which = {}) => pathsThat(live(db), {...which})
 
+/** Paths that are over and that their gates have not cut yet; those that fit `which`. */
+export const uncutPaths = (db: Store, which: Which) =>
+  pathsThat(held(db).where('paths.state', 'in', OVER).where('paths.state', '<>', 'cut'), {...which})
+
 /** Live paths by these attachments, oldest first. */
 export const livePathsBy = (db: Store, ids: readonly string[]) =>
   ids.length === 0 ? Promise.resolve([]) : pathsThat(live(db), {attachment_id: ids})

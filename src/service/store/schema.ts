@@ -129,7 +129,7 @@ export interface HoldingsTable {
 /** Who does what only one replica may do: a gate's rounds (`gate ID`), or what is done once for all of them. */
 export interface LeaseTable {
   readonly name: string
-  /** Of the replica, a new one at each start. */
+  /** Name of the replica, the same after a restart. */
   readonly owner: string
   /** Epoch ms by the database's clock. */
   readonly until: number

@@ -1,18 +1,23 @@
+import {randomUUID} from 'node:crypto'
+
 import {sql} from 'kysely'
 import type {Logger} from 'pino'
 
-import type {Store} from './open.ts'
+import {patience, type Store} from './open.ts'
 
 /** PostgreSQL's channel, and how many ids fit into its 8,000 bytes a message. */
 const CHANNEL = 'os_ssh'
-const IDS = 150
+const IDS = 90
 /** After the connection was lost, ms. */
 const AGAIN_MS = 1000
 
 /** What is told to the other replicas. */
 export interface News {
   readonly paths?: readonly string[]
+  /** Gates that have something to do. */
   readonly gates?: readonly string[]
+  /** `GATE/PATH`: gates that somebody's path has led to in vain. */
+  readonly doubts?: readonly string[]
 }
 
 /** What one replica tells the others. */
@@ -21,44 +26,50 @@ export interface Wire {
   close(): Promise<void>
 }
 
-const isId = (value: unknown): value is string => typeof value === 'string' && /^[\w-]{1,64}$/.test(value)
-const ids = (value: unknown) => (Array.isArray(value) ? value.filter(isId) : [])
+const UUID = '[0-9a-f]{8}(?:-[0-9a-f]{4}){3}-[0-9a-f]{12}'
+const [ID, IN_GATE] = [new RegExp(`^${UUID}$`), new RegExp(`^${UUID}/${UUID}$`)]
+const those = (value: unknown, like: RegExp) =>
+  Array.isArray(value) ? value.filter((one): one is string => typeof one === 'string' && like.test(one)) : []
 
 /** @returns undefined for what is not one of ours, or of our own */
 function read(text: string, self: string): News | undefined {
   try {
-    const {from, paths, gates} = JSON.parse(text) as Record<string, unknown>
-    return from === self ? undefined : {paths: ids(paths), gates: ids(gates)}
+    const {from, paths, gates, doubts} = JSON.parse(text) as Record<string, unknown>
+    if (from === self) return undefined
+    return {paths: those(paths, ID), gates: those(gates, ID), doubts: those(doubts, IN_GATE)}
   } catch {
     return undefined
   }
 }
 
-function messages({paths = [], gates = []}: News): News[] {
-  const parts: News[] = gates.length > 0 ? [{gates}] : []
-  for (let n = 0; n < paths.length; n += IDS) parts.push({paths: paths.slice(n, n + IDS)})
-  return parts
+function messages(news: News): News[] {
+  return (['gates', 'doubts', 'paths'] as const).flatMap(kind => {
+    const all = news[kind] ?? []
+    const parts = Array.from({length: Math.ceil(all.length / IDS)}, (_, n) =>
+      all.slice(n * IDS, (n + 1) * IDS),
+    )
+    return parts.map(part => ({[kind]: part}))
+  })
 }
 
 /**
  * LISTEN and NOTIFY between the replicas of one PostgreSQL.
  *
- * @param self name of this replica
  * @param hear what the others say; undefined when something may have been missed
  */
 export async function openWire(
   url: string,
   db: Store,
-  self: string,
   log: Logger,
   hear: (news: News | undefined) => void,
 ): Promise<Wire> {
   const {default: pg} = await import('pg')
+  const self = randomUUID()
   let client: InstanceType<typeof pg.Client> | undefined
   let timer: NodeJS.Timeout | undefined
   let closed = false
   const listen = async (): Promise<void> => {
-    const next = new pg.Client({connectionString: url, keepAlive: true})
+    const next = new pg.Client({connectionString: url, ...patience})
     const lost = (err?: Error) => {
       if (client !== next || closed) return
       client = undefined

@@ -11,6 +11,8 @@ import {eventually} from '../../support/run.ts'
 
 /* What replicas tell each other, by a real PostgreSQL. */
 
+const id = (n: number) => `00000000-0000-4000-8000-${String(n).padStart(12, '0')}`
+const nothing = {paths: [], gates: [], doubts: []}
 const onPostgres = hasPostgres() ? describe : describe.skip
 
 onPostgres('LISTEN and NOTIFY', () => {
@@ -19,8 +21,8 @@ onPostgres('LISTEN and NOTIFY', () => {
   let heard: (News | undefined)[]
   let wires: Wire[]
   const log = pino({level: 'silent'})
-  const open = async (name: string, hear: (news: News | undefined) => void = () => undefined) => {
-    const wire = await openWire(postgres.url, db, name, log, hear)
+  const open = async (hear: (news: News | undefined) => void = () => undefined) => {
+    const wire = await openWire(postgres.url, db, log, hear)
     wires.push(wire)
     return wire
   }
@@ -41,23 +43,28 @@ onPostgres('LISTEN and NOTIFY', () => {
 
   it('the others hear it, and who has said it does not', async () => {
     const mine: (News | undefined)[] = []
-    const a = await open('a', news => mine.push(news))
-    await open('b', here)
-    a.send({paths: ['p1', 'p2'], gates: ['g']})
+    const a = await open(news => mine.push(news))
+    await open(here)
+    a.send({paths: [id(1), id(2)], gates: [id(3)], doubts: [`${id(3)}/${id(1)}`]})
     expect(
       await eventually(
         async () => heard.length,
-        n => n === 3,
+        n => n === 4,
         5000,
       ),
-    ).toBe(3)
-    expect(heard).toEqual([undefined, {paths: [], gates: ['g']}, {paths: ['p1', 'p2'], gates: []}])
+    ).toBe(4)
+    expect(heard).toEqual([
+      undefined,
+      {...nothing, gates: [id(3)]},
+      {...nothing, doubts: [`${id(3)}/${id(1)}`]},
+      {...nothing, paths: [id(1), id(2)]},
+    ])
     expect(mine).toEqual([undefined])
   })
 
   it('any number goes, in messages that PostgreSQL takes', async () => {
-    const a = await open('a')
-    await open('b', here)
+    const a = await open()
+    await open(here)
     const paths = Array.from(
       {length: 1000},
       (_, n) => `00000000-0000-4000-8000-${String(n).padStart(12, '0')}`,
@@ -68,8 +75,12 @@ onPostgres('LISTEN and NOTIFY', () => {
   })
 
   it('what is not ours is not heard', async () => {
-    await open('b', here)
-    for (const text of ['no json', '{}', '{"from":"x","paths":["a b",7],"gates":{"0":"g"}}'])
+    await open(here)
+    for (const text of [
+      'no json',
+      '{}',
+      '{"from":"x","paths":["error",7],"gates":{"0":"g"},"doubts":["a/b"]}',
+    ])
       await sql`select pg_notify('os_ssh', ${text})`.execute(db)
     expect(
       await eventually(
@@ -78,14 +89,11 @@ onPostgres('LISTEN and NOTIFY', () => {
         5000,
       ),
     ).toBe(3)
-    expect(heard.slice(1)).toEqual([
-      {paths: [], gates: []},
-      {paths: [], gates: []},
-    ])
+    expect(heard.slice(1)).toEqual([nothing, nothing])
   })
 
   it('after a loss it listens again, and says that something may have been missed', async () => {
-    await open('b', here)
+    await open(here)
     await sql`select pg_terminate_backend(pid) from pg_stat_activity where query = 'listen os_ssh'`.execute(
       db,
     )
@@ -95,7 +103,7 @@ onPostgres('LISTEN and NOTIFY', () => {
       10_000,
     )
     expect(heard).toEqual([undefined, undefined])
-    ;(await open('a')).send({gates: ['g']})
+    ;(await open()).send({gates: [id(3)]})
     expect(
       await eventually(
         async () => heard.length,
@@ -106,15 +114,15 @@ onPostgres('LISTEN and NOTIFY', () => {
   })
 
   it('who waits for a path hears at once what another replica has done', async () => {
-    const waiting = new PathEvents(undefined)
-    await open('b', news => waiting.hear(news))
-    const telling = new PathEvents(await open('a'))
+    const [waiting, telling] = [new PathEvents(), new PathEvents()]
+    await open(news => waiting.hear(news))
+    telling.connect(await open())
     await gateRow(db)
-    await pathRow(db)
+    await pathRow(db, {id: id(1)})
     const begun = performance.now()
-    const row = waiting.wait({db, clock: Date.now}, 'path', Date.now() + 60_000)
+    const row = waiting.wait({db, clock: Date.now}, id(1), Date.now() + 60_000)
     await db.updateTable('paths').set({state: 'active'}).execute()
-    telling.emit('path')
+    telling.emit(id(1))
     expect((await row)?.state).toBe('active')
     // Otherwise it would have looked by itself after 5 s.
     expect(performance.now() - begun).toBeLessThan(4000)

@@ -132,12 +132,59 @@ it('gives a gate the CAs again when they have changed, and the certificate of th
   ca = changing
   worker.close()
   worker = made()
-  expect(await round()).toEqual(['accounts', 'state base'])
+  await attachmentRow(db, plugged)
+  await pathRow(db, {id: PATH, state: 'active'})
+  answer = () => applied('attachment 0 ready\n')
+  expect(await round()).toEqual(['accounts', 'state base os-ssh-0'])
   changing.userCas = cas
-  expect(await round()).toEqual(['state base'])
+  // The guard comes with it, and is empty: so does all that shall be in it.
+  expect(await round()).toEqual(['state base os-ssh-0'])
+  expect(scripts.at(-1)).toContain(`path-${PATH}`)
+  expect(scripts.at(-1)).toMatch(/add element inet os_ssh paths4 { osp0000/)
   expect(scripts.at(-1)).toContain(`<<'END'\n${cas.join('\n')}\nEND\n`)
-  expect(await round()).toEqual(['state'])
+  expect(await round()).toEqual([])
   ca = own
+})
+
+it('what is to be forgotten while the gate is told is forgotten', async () => {
+  await attachmentRow(db, plugged)
+  answer = () => applied('attachment 0 ready\n')
+  await round()
+  await pathRow(db, {id: PATH, state: 'active'})
+  answer = () => {
+    worker.forget()
+    return applied()
+  }
+  expect(await round()).toEqual(['state'])
+  answer = () => applied('attachment 0 ready\n')
+  expect(await round()).toEqual(['accounts', 'state base os-ssh-0'])
+  expect(scripts.at(-1)).toContain(`path-${PATH}`)
+})
+
+it('who has lost the lease meanwhile says nothing of the gate or its paths', async () => {
+  await attachmentRow(db, plugged)
+  await pathRow(db, {id: PATH})
+  answer = () => {
+    now += 10_001
+    throw new OsSshError('GATE_DOWN', 'the connection was lost')
+  }
+  const taken = db.updateTable('leases').set({owner: 'another', until: 9e15, fence: 2})
+  const connected = answer
+  answer = () => {
+    void taken.execute()
+    return connected()
+  }
+  await round()
+  expect((await gate(db, 'g'))?.state).toBe('new')
+  expect((await path(db, PATH))?.state).toBe('pending')
+})
+
+it('after a loss it comes with a larger number: what was on its way may still be applied', async () => {
+  const fences = () => [...scripts.join('\n').matchAll(/run_by \S+ (\d+);/g)].map(([, n]) => Number(n))
+  await round()
+  lost()
+  await round()
+  expect(fences()).toEqual([1, 2])
 })
 
 it('has an account for every path before the state names it, however sudden the crowd', async () => {
@@ -293,7 +340,7 @@ it('does nothing to a gate whose lease another replica has', async () => {
 it('a gate that has heard of a later lease is let go, unless that one was ours before the database was restored', async () => {
   await round()
   const fences = () =>
-    [...scripts.join('\n').matchAll(/^run_by (\S+) (\d+)$/gm)].map(([, id, n]) => [id, Number(n)])
+    [...scripts.join('\n').matchAll(/run_by (\S+) (\d+);/g)].map(([, id, n]) => [id, Number(n)])
   expect(fences()).toEqual([[SERVICE, 1]])
   await attachmentRow(db, plugged)
   answer = () => ({status: 0, stdout: `held ${SERVICE} 41\n`, stderr: ''})
