@@ -186,7 +186,7 @@ async function createPort(
     // Only an admin may make a port for another project, so a member does not even say whose it is.
     ...(own ? {} : {project_id: gate.project_id}),
   })
-  if (!(await writePort(db, row.id, port.id))) {
+  if (!(await writePort(db, row, port.id))) {
     await cloud.network.deletePort(port.id)
     throw new OsSshError('BUSY', 'another replica of the service has just made the port')
   }

@@ -63,13 +63,22 @@ export async function reuseAttachment(
   return row && decodeAttachment(row)
 }
 
-/** By which port; before it is plugged in, so that a crash finds it. @returns false when another replica has made one */
-export async function writePort(db: Store, id: string, port_id: string): Promise<boolean> {
+/**
+ * By which port; before it is plugged in, so that a crash finds it.
+ *
+ * @param row as it was when it had none, or one that is gone
+ * @returns false when another replica has made one meanwhile
+ */
+export async function writePort(
+  db: Store,
+  {id, port_id: was}: Pick<AttachmentRow, 'id' | 'port_id'>,
+  port_id: string,
+): Promise<boolean> {
   const {numUpdatedRows} = await db
     .updateTable('attachments')
     .set({port_id})
     .where('id', '=', id)
-    .where('port_id', 'is', null)
+    .where('port_id', was === null ? 'is' : '=', was)
     .executeTakeFirst()
   return numUpdatedRows > 0n
 }

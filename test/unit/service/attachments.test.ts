@@ -139,6 +139,20 @@ describe.each(dialects)('on $name', ({open}) => {
     expect(await row()).toMatchObject({state: 'plugged', port_id: 'p1'})
   })
 
+  it('makes it anew when it is gone, though the row names it; and leaves another replica’s alone', async () => {
+    await live(['vm'])
+    await db.updateTable('attachments').set({port_id: 'gone'}).execute()
+    const old = await row()
+    expect(await plug(context(), old, gate)).toBe(true)
+    expect(await row()).toMatchObject({state: 'plugged', port_id: 'p1'})
+    await db.updateTable('attachments').set({state: 'wanted', port_id: 'theirs'}).execute()
+    port = undefined
+    calls = []
+    await expect(plug(context(), {...old, port_id: null}, gate)).rejects.toMatchObject({code: 'BUSY'})
+    expect(calls).toEqual(['create description name network_id', 'delete'])
+    expect(await row()).toMatchObject({state: 'wanted', port_id: 'theirs'})
+  })
+
   it('does nothing when all is there, and one update when another VM’s groups come', async () => {
     await live(['vm'])
     await plug(context(), await row(), gate)
