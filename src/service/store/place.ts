@@ -170,19 +170,24 @@ async function firstFree(
   return undefined
 }
 
-const held = (tx: Store, gateId: string) =>
-  tx.selectFrom('paths').where('gate_id', '=', gateId).where('state', '<>', RELEASED)
+/** Which of these accounts or aliases of a gate are taken. */
+const taken =
+  (tx: Store, gateId: string, column: 'login' | 'alias') =>
+  async (names: readonly string[]): Promise<readonly string[]> => {
+    const rows = await tx
+      .selectFrom('paths')
+      .select(`${column} as name`)
+      .where('gate_id', '=', gateId)
+      .where('state', '<>', RELEASED)
+      .where(column, 'in', names)
+      .where(column, '<>', NOTHING)
+      .execute()
+    return rows.map(row => row.name)
+  }
 
 /** A free account of a gate. @param count accounts that are given */
 async function freeLogin(tx: Store, gateId: string, count: number, limit: number): Promise<string> {
-  const name = await firstFree(batches(count, limit), login, async names => {
-    const rows = await held(tx, gateId)
-      .select('login')
-      .where('login', 'in', names)
-      .where('login', '<>', NOTHING)
-      .execute()
-    return rows.map(row => row.login)
-  })
+  const name = await firstFree(batches(count, limit), login, taken(tx, gateId, 'login'))
   if (name === undefined) throw new OsSshError('GATE_FULL', `all ${limit} accounts of the gate are in use`)
   return name
 }
@@ -202,14 +207,7 @@ async function freeAlias(
   const name = (n: number) => aliasAt(slot, family, n)
   // As a rule the one of the account's own number is free.
   const own = loginNumber(account) % ALIASES
-  const free = await firstFree([[own], ...batches(ALIASES, ALIASES)], name, async names => {
-    const rows = await held(tx, gateId)
-      .select('alias')
-      .where('alias', 'in', names)
-      .where('alias', '<>', NOTHING)
-      .execute()
-    return rows.map(row => row.alias)
-  })
+  const free = await firstFree([[own], ...batches(ALIASES, ALIASES)], name, taken(tx, gateId, 'alias'))
   if (free === undefined)
     throw new OsSshError('GATE_FULL', 'all aliases of this network are in use on the gate')
   return free
