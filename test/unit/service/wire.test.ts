@@ -53,12 +53,14 @@ onPostgres('LISTEN and NOTIFY', () => {
         5000,
       ),
     ).toBe(4)
-    expect(heard).toEqual([
-      undefined,
-      {...nothing, gates: [id(3)]},
-      {...nothing, doubts: [`${id(3)}/${id(1)}`]},
-      {...nothing, paths: [id(1), id(2)]},
-    ])
+    // Each goes by a connection of its own, and any may be first.
+    expect(heard.slice(1)).toEqual(
+      expect.arrayContaining([
+        {...nothing, gates: [id(3)]},
+        {...nothing, doubts: [`${id(3)}/${id(1)}`]},
+        {...nothing, paths: [id(1), id(2)]},
+      ]),
+    )
     expect(mine).toEqual([undefined])
   })
 
