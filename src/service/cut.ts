@@ -17,9 +17,13 @@ export async function areCut(
   const ids = new Set(ended.map(path => path.gate_id).filter(id => id !== ''))
   const here = new Map(await Promise.all([...ids].map(async id => [id, await gates.wake(id)] as const)))
   const deadline = context.clock() + CUT_MS
-  const isOver = async (path: PathRow) =>
-    !isUncut(path) ||
-    (here.get(path.gate_id) === true && (await gateById(context.db, path.gate_id))?.state === 'down')
+  const looked = new Set<string>()
+  // Where another replica was asked, it has its time to try: what it finds is said.
+  const isOver = async (path: PathRow) => {
+    const tried = here.get(path.gate_id) === true || looked.has(path.id)
+    looked.add(path.id)
+    return !isUncut(path) || (tried && (await gateById(context.db, path.gate_id))?.state === 'down')
+  }
   const cut = ended.map(async ({id}) => {
     const row = await context.events.wait(context, id, deadline, isOver)
     return row === undefined || !isUncut(row)

@@ -18,7 +18,7 @@ export class PathEvents {
   readonly #changes = new EventEmitter().setMaxListeners(0)
   #wire: Wire | undefined
   /** What is to be told in this turn. */
-  #news: Required<Writable> = {paths: [], gates: [], doubts: []}
+  #news: Required<Writable> = {paths: [], gates: [], doubts: [], settled: []}
 
   /** From now on there are other replicas, by this wire. */
   connect(wire: Wire): void {
@@ -35,9 +35,20 @@ export class PathEvents {
     this.#tell('gates', gateId)
   }
 
-  /** Asks it whether the gate answers; it tells of the path when it knows. */
-  doubtElsewhere(gateId: string, pathId: string): void {
-    this.#tell('doubts', `${gateId}/${pathId}`)
+  /** Asks it whether a gate answers, and waits so long, ms, until it knows. @param doubt `GATE/PATH` */
+  async settled(doubt: string, within: number): Promise<void> {
+    const {promise, resolve} = Promise.withResolvers<void>()
+    this.#changes.once(`settled ${doubt}`, resolve)
+    const timer = setTimeout(resolve, within)
+    this.#tell('doubts', doubt)
+    await promise
+    clearTimeout(timer)
+    this.#changes.off(`settled ${doubt}`, resolve)
+  }
+
+  /** It knows: the gate is down by now, or answers. */
+  settle(doubt: string): void {
+    this.#tell('settled', doubt)
   }
 
   /** What comes in one turn goes in one message. */
@@ -47,15 +58,16 @@ export class PathEvents {
     this.#news[kind].push(what)
     if (!isFirst) return
     setImmediate(() => {
-      const {paths, gates, doubts} = this.#news
-      this.#news = {paths: [], gates: [], doubts: []}
-      this.#wire?.send({paths, gates: [...new Set(gates)], doubts})
+      const {paths, gates, doubts, settled} = this.#news
+      this.#news = {paths: [], gates: [], doubts: [], settled: []}
+      this.#wire?.send({paths, gates: [...new Set(gates)], doubts, settled})
     })
   }
 
   /** What another replica says, or that something may have been missed. */
   hear(news: News | undefined): void {
     for (const id of news?.paths ?? []) this.#changes.emit(`path ${id}`)
+    for (const doubt of news?.settled ?? []) this.#changes.emit(`settled ${doubt}`)
     if (news === undefined) this.#changes.emit(ANY)
   }
 

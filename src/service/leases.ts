@@ -1,4 +1,4 @@
-import {giveLeases, type Lease, raiseLease, renewLeases, takeLease} from './store/leases.ts'
+import {dropLease, giveLeases, type Lease, raiseLease, renewLeases, takeLease} from './store/leases.ts'
 import type {Store} from './store/open.ts'
 
 /** How long a replica that has fallen silent keeps the others from its gates, ms. */
@@ -16,6 +16,7 @@ export class Leases {
   readonly #clock: () => number
   /** By name; `until` by our own clock, from before the database was asked. */
   readonly #held = new Map<string, Lease & {readonly until: number}>()
+  #isReleased = false
   readonly #taking = new Map<string, Promise<number | undefined>>()
 
   /** @param owner name of this replica, the same after a restart */
@@ -27,6 +28,7 @@ export class Leases {
 
   /** The fencing number of a lease that is ours, or becomes so now; undefined while it is another replica's. */
   hold(name: string): Promise<number | undefined> {
+    if (this.#isReleased) return Promise.resolve(undefined)
     const held = this.#held.get(name)
     if (held !== undefined && held.until > this.#clock()) return Promise.resolve(held.fence)
     let taking = this.#taking.get(name)
@@ -69,8 +71,15 @@ export class Leases {
     if (lease !== undefined) this.#held.set(name, {...lease, until: held.until})
   }
 
-  /** Another replica may go on at once. */
+  /** What it was about is no more. */
+  async drop(name: string): Promise<void> {
+    this.#held.delete(name)
+    await dropLease(this.#db, name)
+  }
+
+  /** Another replica may go on at once, and this one does not again. */
   async release(): Promise<void> {
+    this.#isReleased = true
     const mine = [...this.#held.values()]
     this.#held.clear()
     await giveLeases(this.#db, mine, this.#owner)

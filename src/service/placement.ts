@@ -1,6 +1,8 @@
 import {OsSshError} from '../errors.ts'
+import {OpenStackError} from '../openstack/index.ts'
 import {withdraw} from './endings.ts'
 import {askerOf, type GrantContext, makeRoom, spare} from './fairness.ts'
+import {cloudFault} from './faults.ts'
 import type {GrantLimits} from './limits.ts'
 import {type Facts, type Nic, outsideOf, type Way} from './planner/facts.ts'
 import {type GateChoice, type Plan, planDirect, planNew, planReuse} from './planner/plan.ts'
@@ -89,10 +91,13 @@ export async function placeWaiting(context: GrantContext, limits: GrantLimits): 
       await placeOne(context, path, facts, limits)
     } catch (error) {
       if (error instanceof Collision) continue
-      // What the database says is no fault of the path.
-      if (!(error instanceof OsSshError) || error.code === 'SERVICE_DOWN')
+      const fault =
+        error instanceof OpenStackError ? cloudFault(error, 'the network of the VM cannot be read') : error
+      // What the database says is no fault of the path, and a mistake of ours is not its either.
+      if (!(fault instanceof OsSshError) || fault.code === 'SERVICE_DOWN')
         context.log.warn({err: error, path: path.id}, 'the path could not be placed')
-      else if (isOld || !waits(error)) await withdraw(context, path.id, error)
+      else if (isOld || !(waits(fault) || error instanceof OpenStackError))
+        await withdraw(context, path.id, fault)
     }
   }
 }

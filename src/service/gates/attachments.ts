@@ -92,11 +92,13 @@ export async function plug(context: Plugging, row: AttachmentRow, gate: GateRow)
   // An address more is Nova's to know; groups and tags are not, and kept waiting by nobody.
   const changed = change && cloud.network.updatePort(found.id, change)
   const port = (change && 'fixed_ips' in change ? await changed : undefined) ?? found
-  await Promise.all([
+  const done = await Promise.allSettled([
     changed,
     row.state === 'wanted' ? tag(context, port) : undefined,
     port.device_id === '' ? cloud.compute.attachPort(gate.server_id, port.id) : undefined,
   ])
+  // Only when all have ended: nothing of it is under way when the port is looked at again.
+  for (const one of done) if (one.status === 'rejected') throw one.reason
 
   // That the port is ACTIVE is not waited for: the gate takes its interface meanwhile, and asks the VM until it answers.
   const addresses = addressesOf(port, row)

@@ -111,7 +111,8 @@ export class GateConnection {
     const client = new Client()
     this.#socket = client
     const algorithms: AlgorithmList<ServerHostKeyAlgorithm> = hostKeyAlgorithms(type)
-    return new Promise((resolve, reject) => {
+    let isOpen = false
+    const opening: Promise<Client> = new Promise((resolve, reject) => {
       let changed = false
       const fail = (cause: Error) => {
         if (changed)
@@ -133,13 +134,14 @@ export class GateConnection {
           client.setNoDelay(true)
           // Each run and each try listens for the end.
           client.setMaxListeners(0)
+          isOpen = true
           resolve(client)
         })
         .on('error', fail)
         .on('close', () => {
           fail(new Error('connection closed'))
-          this.#client = undefined
-          this.#onLost()
+          if (this.#client === opening) this.#client = undefined
+          if (isOpen) this.#onLost()
         })
         .connect({
           host,
@@ -157,6 +159,7 @@ export class GateConnection {
           },
         })
     })
+    return opening
   }
 
   #exec(client: Client, script: string | Readable, onLine?: (line: string) => void): Promise<ScriptResult> {

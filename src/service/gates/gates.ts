@@ -58,20 +58,17 @@ export class Gates {
 
   /** Does the gate of this path still answer? One that does not is down from now on, by the word of its lease's holder. */
   async check({id, gate_id}: Pick<PathRow, 'id' | 'gate_id'>): Promise<void> {
-    const {db, clock, leases, events} = this.#context
+    const {leases, events} = this.#context
     if ((await leases.hold(gateLease(gate_id))) !== undefined) return this.#worker(gate_id).check()
-    events.doubtElsewhere(gate_id, id)
-    let heard = -1
-    const isSettled = async () => ++heard > 0 || (await gateById(db, gate_id))?.state === 'down'
-    await events.wait(this.#context, id, clock() + SETTLED_MS, isSettled)
+    await events.settled(`${gate_id}/${id}`, SETTLED_MS)
   }
 
   /** Another replica doubts a gate of ours: `GATE/PATH`. */
   async settle(doubt: string): Promise<void> {
-    const [gateId = '', pathId = ''] = doubt.split('/')
+    const [gateId = ''] = doubt.split('/')
     if (!(await this.#isOurs(gateId))) return
     await this.#worker(gateId).check()
-    this.#context.events.emit(pathId)
+    this.#context.events.settle(doubt)
   }
 
   /** Is it a gate at all, and its lease ours or nobody's? */
@@ -94,12 +91,7 @@ export class Gates {
 
   /** Forgets a gate that was removed, and lets another service have it. */
   async leave(gate: GateRow): Promise<void> {
-    await this.#worker(gate.id)
-      .management.leave(gate)
-      .catch(err =>
-        this.#context.log.info({err, gate: gate.name}, 'the gate does not know that it was removed'),
-      )
-    this.#workers.get(gate.id)?.close()
+    await this.#worker(gate.id).leave(gate)
     this.#workers.delete(gate.id)
   }
 

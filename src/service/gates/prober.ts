@@ -3,9 +3,11 @@ import {PassThrough} from 'node:stream'
 import {OsSshError} from '../../errors.ts'
 import type {GateLink, ServiceContext} from '../context.ts'
 import {fail} from '../endings.ts'
+import {pendingBy} from '../store/attachments.ts'
+import type {Store} from '../store/open.ts'
 import {activatePaths} from '../store/path-steps.ts'
-import {path as rowOf} from '../store/paths.ts'
-import type {AttachmentRow, PathRow} from '../store/schema.ts'
+import {pendingDirect, path as rowOf} from '../store/paths.ts'
+import type {AttachmentRow, GateRow, PathRow} from '../store/schema.ts'
 import {type Probe, renderProbes} from './render.ts'
 
 /** How long a session takes new probes in, ms: with the longest of them it must end within what a run may take. */
@@ -19,17 +21,35 @@ const FRESH_S = 25
 const ANSWERED_MS = 10_000
 
 /** How to try this path's VM behind this attachment. @param now epoch ms */
-export function probeOf(path: PathRow, attachment: AttachmentRow, now: number): Probe {
+function probeOf(path: PathRow, attachment: AttachmentRow, now: number): Probe {
   const {wired_at} = attachment
   if (wired_at === null || now - wired_at >= FRESH_S * 1000) return {path, seconds: STANDING_S}
   return {path, seconds: FRESH_S, fresh: attachment}
 }
 
+/** Those paths of a gate that are to be tried: it has them, and their ports are as they must be. @param now epoch ms */
+export async function probesOf(
+  db: Store,
+  gate: Pick<GateRow, 'id'>,
+  ready: readonly AttachmentRow[],
+  now: number,
+): Promise<Probe[]> {
+  const byId = new Map(ready.map(row => [row.id, row]))
+  const [{admitted}, direct] = await Promise.all([pendingBy(db, ready), pendingDirect(db, gate.id)])
+  // One that came during the round is not on the gate yet.
+  const isThere = (path: PathRow) => path.version === path.applied
+  return [
+    // That way stands as long as the gate does.
+    ...direct.filter(isThere).map(path => ({path, seconds: STANDING_S})),
+    ...admitted.filter(isThere).flatMap(path => {
+      const row = byId.get(path.attachment_id)
+      return row === undefined ? [] : [probeOf(path, row, now)]
+    }),
+  ]
+}
+
 const DIRECT_HINT =
   'is sshd running in the VM, and does a security group admit TCP port 22 from the gate’s address?'
-
-/** How to try the VM of a path that needs no attachment: that way stands as long as the gate does. */
-export const directProbe = (path: PathRow): Probe => ({path, seconds: STANDING_S})
 
 /** What the script says of these. */
 const STATUS = {open: 0, refused: 1, silent: 124} as const

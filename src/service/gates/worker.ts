@@ -7,12 +7,13 @@ import {readyAttachments} from '../store/attachment-steps.ts'
 import {attachments as attachmentsOf, pendingBy} from '../store/attachments.ts'
 import {gate as gateById, gateDown, gateUp, noteClock} from '../store/gates.ts'
 import {acknowledgePaths, releasePaths} from '../store/path-steps.ts'
-import {heldBy, pathsOfGate, pendingDirect, restedPaths} from '../store/paths.ts'
+import {heldBy, pathsOfGate, restedPaths} from '../store/paths.ts'
 import type {AttachmentRow, GateRow, PathRow} from '../store/schema.ts'
 import {ACCOUNTS, login, loginNumber} from './addresses.ts'
+import {Alarm} from './alarm.ts'
 import {letGo} from './attachments.ts'
 import {Management} from './management.ts'
-import {directProbe, Prober, probeOf} from './prober.ts'
+import {Prober, probesOf} from './prober.ts'
 import {provision} from './provision.ts'
 import {type DesiredGate, renderAccounts, renderGate} from './render.ts'
 import {QUARANTINE_MS} from './times.ts'
@@ -43,17 +44,21 @@ export class GateWorker {
   /** Whether something may still be on its way to the gate. */
   #doubtful = false
   #lastFence: number | undefined
+  /** Rounds that nobody asks for. */
+  readonly #alarm: Alarm
+  #isLeaving = false
   #closed = false
 
   constructor(gateId: string, context: ServiceContext) {
     this.gateId = gateId
     this.#context = context
+    this.#alarm = new Alarm(context, () => this.wake())
     this.management = new Management(gateId, context, () => {
       this.forget()
       this.#doubtful = true
-      this.#later(1000)
+      this.#alarm.in(1000)
     })
-    this.#prober = new Prober(context, () => this.#later(0))
+    this.#prober = new Prober(context, () => this.#alarm.in(0))
     this.#rounds = new Rounds(() =>
       this.#reconcile()
         .catch(error => this.#down(error))
@@ -71,11 +76,6 @@ export class GateWorker {
     provision(this.#context, attachmentId, () => void this.wake())
   }
 
-  /** Another round, ms from now. */
-  #later(ms: number): void {
-    this.#context.jobs.later(ms, () => this.wake())
-  }
-
   /** Forget what was applied: the next round sends the whole state. */
   forget(): void {
     this.#told.forget()
@@ -85,6 +85,23 @@ export class GateWorker {
   /** Does it still answer? One that does not is down from now on. */
   check(): Promise<void> {
     return this.management.check().catch(error => this.#down(error))
+  }
+
+  /** The gate was removed: another service may have it. */
+  async leave(gate: GateRow): Promise<void> {
+    this.#isLeaving = true
+    this.#rounds.stop()
+    await this.management
+      .leave(gate)
+      .catch(err =>
+        this.#context.log.info({err, gate: gate.name}, 'the gate does not know that it was removed'),
+      )
+    await this.#gone()
+  }
+
+  async #gone(): Promise<void> {
+    this.close()
+    await this.#context.leases.drop(gateLease(this.gateId))
   }
 
   close(): void {
@@ -98,7 +115,7 @@ export class GateWorker {
     if (this.#closed) return
     const gate = await gateById(db, this.gateId)
     // Another replica has removed it.
-    if (gate === undefined) return this.close()
+    if (gate === undefined) return this.#isLeaving ? undefined : this.#gone()
     const fence = await this.#fence(gate)
     if (fence === undefined) return
     const now = clock()
@@ -158,13 +175,13 @@ export class GateWorker {
         'the gate has heard of a later lease',
       )
       await leases.seen(gateLease(gate.id), fence)
-      this.#later(HELD_MS)
+      this.#alarm.in(HELD_MS)
       return undefined
     }
     if (said.stale && !desired.whole) {
       log.warn({gate: gate.name}, 'the gate is not as it was left')
       this.forget()
-      this.#later(0)
+      this.#alarm.in(0)
       return undefined
     }
     if (status !== 0 || said.applied === undefined)
@@ -228,30 +245,18 @@ export class GateWorker {
     }
     const since = this.#nicSince.get(row.id) ?? clock()
     this.#nicSince.set(row.id, since)
-    if (clock() - since < NIC_MS) return this.#later(NIC_POLL_MS)
+    if (clock() - since < NIC_MS) return this.#alarm.in(NIC_POLL_MS)
     const waiting = (await heldBy(db, [row.id])).filter(path => path.state === 'pending').map(path => path.id)
     const fault = new OsSshError('NIC_MISSING', 'the network interface did not appear in the gate')
-    if ((await fail(this.#context, waiting, fault)).length > 0) this.#later(0)
+    if ((await fail(this.#context, waiting, fault)).length > 0) this.#alarm.in(0)
     this.#nicSince.delete(row.id)
   }
 
   /** Paths that the gate has, and whose ports are as they must be, are tried. */
   async #probe(gate: GateRow, present: readonly AttachmentRow[]): Promise<void> {
     const {db, clock} = this.#context
-    const ready = new Map(present.filter(row => this.#told.has(row.id)).map(row => [row.id, row]))
-    const [{admitted}, direct] = await Promise.all([
-      pendingBy(db, [...ready.values()]),
-      pendingDirect(db, gate.id),
-    ])
-    // One that came during the round is not on the gate yet.
-    const known = (path: PathRow) => path.version === path.applied
-    const probes = [
-      ...direct.filter(known).map(directProbe),
-      ...admitted.filter(known).flatMap(path => {
-        const row = ready.get(path.attachment_id)
-        return row === undefined ? [] : [probeOf(path, row, clock())]
-      }),
-    ]
+    const ready = present.filter(row => this.#told.has(row.id))
+    const probes = await probesOf(db, gate, ready, clock())
     // A VM that does not answer must not hold up the others: the round ends without waiting for the probes.
     if (probes.length > 0) this.#prober.probe(this.management.link(gate), probes)
   }
@@ -273,10 +278,9 @@ export class GateWorker {
   async #down(error: unknown): Promise<void> {
     if (this.#closed) return
     this.forget()
-    this.#doubtful = true
     const {db, log, events, leases} = this.#context
     log.warn({gate: this.gateId, err: error}, 'gate round failed')
-    this.#later(5000)
+    this.#alarm.in(5000)
     // What the database says is no fault of the gate.
     if (!(error instanceof OsSshError || error instanceof TypeError)) return
     if (error instanceof OsSshError && error.code === 'SERVICE_DOWN') return

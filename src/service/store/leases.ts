@@ -90,6 +90,11 @@ export async function giveLeases(db: Store, leases: readonly Lease[], owner: str
     .execute()
 }
 
+/** What the lease was about is no more. */
+export async function dropLease(db: Store, name: string): Promise<void> {
+  await db.deleteFrom('leases').where('name', '=', name).execute()
+}
+
 /** The id of the service, which is the database's. */
 export async function serviceId(db: Store): Promise<string> {
   return (await db.selectFrom('service').select('id').executeTakeFirstOrThrow()).id

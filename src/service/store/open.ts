@@ -121,6 +121,8 @@ function preparedOnce(database: SqliteDatabase): SqliteDatabase {
 
 /** What a database may take to answer, ms: one that is cut off says nothing at all. */
 const QUERY_MS = 60_000
+/** To connect, or until one of the pool is free, ms. */
+const POOL_MS = 30_000
 /** For pg: to connect, and to notice that nobody is there any more, ms. */
 export const patience = {
   connectionTimeoutMillis: 10_000,
@@ -134,16 +136,23 @@ async function postgresDialect(url: string): Promise<Dialect> {
   // int8 arrives as text by default; our times and serials are far below 2^53
   const int8 = 20
   pg.types.setTypeParser(int8, Number)
-  const pool = new pg.Pool({connectionString: url, max: 8, query_timeout: QUERY_MS, ...patience})
+  const pool = new pg.Pool({
+    connectionString: url,
+    max: 8,
+    query_timeout: QUERY_MS,
+    ...patience,
+    connectionTimeoutMillis: POOL_MS,
+  })
   // A connection that the server ends is replaced when the next one is needed; unheard, it would end the service: an idle one is
   // the pool's to hear of, one in use its own.
   pool.on('error', () => undefined)
   pool.on('connect', client => client.on('error', () => undefined))
-  const told = <T>(asked: Promise<T>) =>
+  const told = <T>(asked: Promise<T>, silent: () => void = () => undefined) =>
     asked.catch(cause => {
       // SQLSTATE 57P: the server is stopping or starting. What has none is no answer of it.
       const answered = cause instanceof pg.DatabaseError && !cause.code?.startsWith('57P')
       if (answered) throw cause
+      silent()
       throw new OsSshError('SERVICE_DOWN', 'the database of the SSH service does not answer', {cause})
     })
   return new PostgresDialect({
@@ -152,8 +161,13 @@ async function postgresDialect(url: string): Promise<Dialect> {
       end: () => pool.end(),
       async connect() {
         const client = await told(pool.connect())
-        const query = (text: string, values: readonly unknown[]) => told(client.query(text, [...values]))
-        return {query, release: () => client.release()} as unknown as PostgresPoolClient
+        // What has not answered may be in a transaction still: nobody else gets it.
+        let isBroken = false
+        const query = (text: string, values: readonly unknown[]) =>
+          told(client.query(text, [...values]), () => {
+            isBroken = true
+          })
+        return {query, release: () => client.release(isBroken)} as unknown as PostgresPoolClient
       },
     },
   })

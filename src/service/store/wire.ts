@@ -18,6 +18,8 @@ export interface News {
   readonly gates?: readonly string[]
   /** `GATE/PATH`: gates that somebody's path has led to in vain. */
   readonly doubts?: readonly string[]
+  /** Those of which the holder of the lease knows by now whether they answer. */
+  readonly settled?: readonly string[]
 }
 
 /** What one replica tells the others. */
@@ -34,16 +36,21 @@ const those = (value: unknown, like: RegExp) =>
 /** @returns undefined for what is not one of ours, or of our own */
 function read(text: string, self: string): News | undefined {
   try {
-    const {from, paths, gates, doubts} = JSON.parse(text) as Record<string, unknown>
+    const {from, paths, gates, doubts, settled} = JSON.parse(text) as Record<string, unknown>
     if (from === self) return undefined
-    return {paths: those(paths, ID), gates: those(gates, ID), doubts: those(doubts, IN_GATE)}
+    return {
+      paths: those(paths, ID),
+      gates: those(gates, ID),
+      doubts: those(doubts, IN_GATE),
+      settled: those(settled, IN_GATE),
+    }
   } catch {
     return undefined
   }
 }
 
 function messages(news: News): News[] {
-  return (['gates', 'doubts', 'paths'] as const).flatMap(kind => {
+  return (['gates', 'doubts', 'settled', 'paths'] as const).flatMap(kind => {
     const all = news[kind] ?? []
     const parts = Array.from({length: Math.ceil(all.length / IDS)}, (_, n) =>
       all.slice(n * IDS, (n + 1) * IDS),

@@ -70,6 +70,7 @@ describe.each(dialects)('on $name', ({open}) => {
     const [a, b] = [replica('a'), replica('b')]
     await a.hold('x')
     await a.release()
+    expect(await a.hold('x')).toBeUndefined()
     expect(await b.hold('x')).toBe(2)
     await a.release()
     expect(await b.hold('x')).toBe(2)

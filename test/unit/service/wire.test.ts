@@ -12,7 +12,7 @@ import {eventually} from '../../support/run.ts'
 /* What replicas tell each other, by a real PostgreSQL. */
 
 const id = (n: number) => `00000000-0000-4000-8000-${String(n).padStart(12, '0')}`
-const nothing = {paths: [], gates: [], doubts: []}
+const nothing = {paths: [], gates: [], doubts: [], settled: []}
 const onPostgres = hasPostgres() ? describe : describe.skip
 
 onPostgres('LISTEN and NOTIFY', () => {
