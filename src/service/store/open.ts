@@ -121,6 +121,8 @@ function preparedOnce(database: SqliteDatabase): SqliteDatabase {
 
 /** What a database may take to answer, ms: one that is cut off says nothing at all. */
 const QUERY_MS = 60_000
+/** A replica that is paused within a transaction keeps its locks for so long, ms: then the database ends that. */
+const PAUSE_MS = 5000
 /** To connect, or until one of the pool is free, ms. */
 const POOL_MS = 30_000
 /** For pg: to connect, and to notice that nobody is there any more, ms. */
@@ -142,6 +144,7 @@ async function postgresDialect(url: string): Promise<Dialect> {
     query_timeout: QUERY_MS,
     ...patience,
     connectionTimeoutMillis: POOL_MS,
+    idle_in_transaction_session_timeout: PAUSE_MS,
   })
   // A connection that the server ends is replaced when the next one is needed; unheard, it would end the service: an idle one is
   // the pool's to hear of, one in use its own.
@@ -149,8 +152,8 @@ async function postgresDialect(url: string): Promise<Dialect> {
   pool.on('connect', client => client.on('error', () => undefined))
   const told = <T>(asked: Promise<T>, silent: () => void = () => undefined) =>
     asked.catch(cause => {
-      // SQLSTATE 57P: the server is stopping or starting. What has none is no answer of it.
-      const answered = cause instanceof pg.DatabaseError && !cause.code?.startsWith('57P')
+      // SQLSTATE 57P: the server is stopping or starting; 25P03: it has ended us. What has none is no answer of it.
+      const answered = cause instanceof pg.DatabaseError && !/^57P|^25P03/.test(cause.code ?? '')
       if (answered) throw cause
       silent()
       throw new OsSshError('SERVICE_DOWN', 'the database of the SSH service does not answer', {cause})

@@ -3,6 +3,7 @@ import {sql} from 'kysely'
 import {pino} from 'pino'
 
 import {PathEvents} from '../../../src/service/events.ts'
+import {gate, gateDown} from '../../../src/service/store/gates.ts'
 import {openStore, type Store} from '../../../src/service/store/open.ts'
 import {type News, openWire, type Wire} from '../../../src/service/store/wire.ts'
 import {hasPostgres, startPostgres} from '../../support/postgres.ts'
@@ -113,6 +114,28 @@ onPostgres('LISTEN and NOTIFY', () => {
         5000,
       ),
     ).toBe(3)
+  })
+
+  it('a replica that is paused within a transaction holds up the others for five seconds, not for ever', async () => {
+    await gateRow(db, {id: 'paused', name: 'paused', server_id: 'paused'})
+    const other = await openStore(postgres.url)
+    const [locked, paused] = [Promise.withResolvers<void>(), Promise.withResolvers<void>()]
+    const stuck = db.transaction().execute(async tx => {
+      await gateDown(tx, 'paused', 'paused')
+      locked.resolve()
+      await paused.promise
+      await gateDown(tx, 'paused', 'paused still')
+    })
+    const failed = expect(stuck).rejects.toMatchObject({code: 'SERVICE_DOWN'})
+    await locked.promise
+    await gateDown(other, 'paused', 'goes on')
+    paused.resolve()
+    await failed
+    expect((await gate(other, 'paused'))?.reason).toBe('goes on')
+    // Its connection is nobody's any more.
+    await gateDown(db, 'paused', 'and so does it')
+    expect((await gate(other, 'paused'))?.reason).toBe('and so does it')
+    await other.destroy()
   })
 
   it('who waits for a path hears at once what another replica has done', async () => {
