@@ -1,12 +1,11 @@
 import type {ServiceContext} from './context.ts'
 import type {Gates} from './gates/gates.ts'
 import {gate as gateById} from './store/gates.ts'
-import {UNCUT} from './store/lifecycle.ts'
+import {isUncut} from './store/lifecycle.ts'
 import type {PathRow} from './store/schema.ts'
 
 /** So long is waited for whoever holds a gate's lease, ms. */
 const CUT_MS = 30_000
-const isUncut = ({state}: PathRow) => (UNCUT as readonly string[]).includes(state)
 
 /** Waits until gates have acknowledged a state without these, whoever told them; false where one does not answer. */
 export async function areCut(

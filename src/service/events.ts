@@ -9,7 +9,7 @@ import type {News, Wire} from './store/wire.ts'
 const LOOK_MS = 5000
 const ANY = 'any'
 
-type Writable = {-readonly [Kind in keyof News]: string[]}
+const none = (): Record<keyof News, string[]> => ({paths: [], gates: [], doubts: [], settled: []})
 
 const isPending = ({state}: PathRow) => state === 'requested' || state === 'pending'
 
@@ -18,7 +18,7 @@ export class PathEvents {
   readonly #changes = new EventEmitter().setMaxListeners(0)
   #wire: Wire | undefined
   /** What is to be told in this turn. */
-  #news: Required<Writable> = {paths: [], gates: [], doubts: [], settled: []}
+  #news = none()
 
   /** From now on there are other replicas, by this wire. */
   connect(wire: Wire): void {
@@ -58,9 +58,9 @@ export class PathEvents {
     this.#news[kind].push(what)
     if (!isFirst) return
     setImmediate(() => {
-      const {paths, gates, doubts, settled} = this.#news
-      this.#news = {paths: [], gates: [], doubts: [], settled: []}
-      this.#wire?.send({paths, gates: [...new Set(gates)], doubts, settled})
+      const news = this.#news
+      this.#news = none()
+      this.#wire?.send({...news, gates: [...new Set(news.gates)]})
     })
   }
 

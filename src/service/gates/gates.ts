@@ -22,9 +22,9 @@ export class Gates {
    * @returns true when a round that began after this call has ended; false when another replica was asked for one
    */
   async wake(gateId: string): Promise<boolean> {
-    const {jobs, leases, events} = this.#context
+    const {jobs, events} = this.#context
     if (jobs.stopped) return true
-    if ((await leases.hold(gateLease(gateId))) === undefined) {
+    if (!(await this.#holds(gateId))) {
       events.wakeElsewhere(gateId)
       return false
     }
@@ -34,9 +34,7 @@ export class Gates {
 
   /** A round, if the lease is ours or nobody's. */
   async tend(gateId: string): Promise<void> {
-    const {jobs, leases} = this.#context
-    if (!jobs.stopped && (await leases.hold(gateLease(gateId))) !== undefined)
-      await this.#worker(gateId).wake()
+    if (await this.#isOurs(gateId)) await this.#worker(gateId).wake()
   }
 
   /** Each gate of these paths is told of them soon. */
@@ -52,15 +50,13 @@ export class Gates {
 
   /** Looks at the groups of this attachment's port, if its gate is ours. */
   async regroup(gateId: string, attachmentId: string): Promise<void> {
-    if ((await this.#context.leases.hold(gateLease(gateId))) !== undefined)
-      this.#worker(gateId).provision(attachmentId)
+    if (await this.#holds(gateId)) this.#worker(gateId).provision(attachmentId)
   }
 
   /** Does the gate of this path still answer? One that does not is down from now on, by the word of its lease's holder. */
   async check({id, gate_id}: Pick<PathRow, 'id' | 'gate_id'>): Promise<void> {
-    const {leases, events} = this.#context
-    if ((await leases.hold(gateLease(gate_id))) !== undefined) return this.#worker(gate_id).check()
-    await events.settled(`${gate_id}/${id}`, SETTLED_MS)
+    if (await this.#holds(gate_id)) return this.#worker(gate_id).check()
+    await this.#context.events.settled(`${gate_id}/${id}`, SETTLED_MS)
   }
 
   /** Another replica doubts a gate of ours: `GATE/PATH`. */
@@ -73,9 +69,13 @@ export class Gates {
 
   /** Is it a gate at all, and its lease ours or nobody's? */
   async #isOurs(gateId: string): Promise<boolean> {
-    const {db, jobs, leases} = this.#context
+    const {db, jobs} = this.#context
     if (jobs.stopped || (await gateById(db, gateId)) === undefined) return false
-    return (await leases.hold(gateLease(gateId))) !== undefined
+    return this.#holds(gateId)
+  }
+
+  async #holds(gateId: string): Promise<boolean> {
+    return (await this.#context.leases.hold(gateLease(gateId))) !== undefined
   }
 
   /** Accounts of the gate that have a connection now; none when it is down, undefined when that is not known. */

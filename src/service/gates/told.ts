@@ -1,6 +1,6 @@
 import type {ServiceContext} from '../context.ts'
 import {changedPaths, heldBy, pathsOfGate} from '../store/paths.ts'
-import type {AttachmentRow, GateRow} from '../store/schema.ts'
+import type {AttachmentRow, GateRow, PathRow} from '../store/schema.ts'
 import type {DesiredGate, GateIdentity} from './render.ts'
 
 /** What a gate has said to a push. */
@@ -28,7 +28,7 @@ export function readAnswer(text: string): Answer {
   }
 }
 
-export interface Push extends Omit<DesiredGate, 'holder' | 'rested'> {
+export interface Push extends Omit<DesiredGate, 'holder'> {
   readonly stamps: ReadonlyMap<string, string>
   /** Since when nothing was forgotten: what is forgotten meanwhile stays so. */
   readonly epoch: number
@@ -67,6 +67,7 @@ export class Told {
     {db, ca}: Pick<ServiceContext, 'db' | 'ca'>,
     gate: GateRow,
     present: readonly AttachmentRow[],
+    rested: readonly PathRow[],
     now: number,
   ): Promise<Push | undefined> {
     const epoch = this.#epoch
@@ -87,7 +88,8 @@ export class Told {
       whole || row.state === 'plugged' || this.#attachments.get(row.id) !== stamps.get(row.id)
     const anew = present.filter(isNew)
     const paths = whole ? await pathsOfGate(db, gate.id) : await changedPaths(db, gate.id)
-    if (!whole && paths.length === 0 && anew.length === 0 && sameSlots) return undefined
+    const isKnown = !whole && sameSlots && [paths, anew, rested].every(list => list.length === 0)
+    if (isKnown) return undefined
     // Asked for after `paths`: what has come since is in both, or only here, and told once more.
     const ids = anew.map(row => row.id)
     const theirs = Map.groupBy(whole ? paths : await heldBy(db, ids), path => path.attachment_id)
@@ -95,7 +97,7 @@ export class Told {
     return {
       ...(freshBase ? {base} : {}),
       attachments: anew.map(row => ({row, paths: theirs.get(row.id) ?? []})),
-      ...{slots, whole, paths, stamps, epoch, now},
+      ...{slots, whole, paths, rested, stamps, epoch, now},
       slotOf: new Map(standing.map(row => [row.id, row.slot])),
     }
   }

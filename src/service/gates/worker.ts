@@ -8,7 +8,7 @@ import {attachments as attachmentsOf, pendingBy} from '../store/attachments.ts'
 import {gate as gateById, gateDown, gateUp, noteClock} from '../store/gates.ts'
 import {acknowledgePaths, releasePaths} from '../store/path-steps.ts'
 import {heldBy, pathsOfGate, restedPaths} from '../store/paths.ts'
-import type {AttachmentRow, GateRow, PathRow} from '../store/schema.ts'
+import type {AttachmentRow, GateRow} from '../store/schema.ts'
 import {ACCOUNTS, login, loginNumber} from './addresses.ts'
 import {Alarm} from './alarm.ts'
 import {letGo} from './attachments.ts'
@@ -123,18 +123,15 @@ export class GateWorker {
     await this.#plugIn(attachments)
     const rested = await restedPaths(db, gate.id, now - QUARANTINE_MS)
     const present = attachments.filter(row => row.state === 'plugged' || row.state === 'ready')
-    const push = await this.#told.push(this.#context, gate, present, now)
-    if (push !== undefined || rested.length > 0) {
+    const push = await this.#told.push(this.#context, gate, present, rested, now)
+    if (push !== undefined) {
       const link = this.management.link(gate)
-      if (push !== undefined) await this.#accounts(link, push)
-      const nothing = {attachments: [], slots: present.map(row => row.slot), whole: false, paths: [], now}
-      const desired = push ?? {...nothing, slotOf: new Map<string, number>()}
-      const holder = {service: serviceId, fence}
-      const said = await this.#run(gate, link, {...desired, rested, holder})
+      await this.#accounts(link, push)
+      const said = await this.#run(gate, link, {...push, holder: {service: serviceId, fence}})
       if (said?.applied === undefined) return
       await this.#up(gate, said.applied)
-      await this.#taken(gate, desired.paths, rested)
-      if (push !== undefined) await this.#acknowledge(push, said)
+      await this.#taken(gate, push)
+      await this.#acknowledge(push, said)
     }
     await this.#probe(gate, present)
     // The gate has forgotten these: now Nova and Neutron may.
@@ -191,7 +188,7 @@ export class GateWorker {
   }
 
   /** The gate has these paths as they were read: what is over is cut, and what has rested is anybody's. */
-  async #taken(gate: GateRow, paths: readonly PathRow[], rested: readonly PathRow[]): Promise<void> {
+  async #taken(gate: GateRow, {paths, rested}: Push): Promise<void> {
     const {db, clock, events} = this.#context
     const news = paths.filter(path => path.version !== path.applied)
     await acknowledgePaths(db, news, clock())

@@ -66,3 +66,5 @@ export type GateState = Reached<typeof lifecycle.gate>
 export const LIVE = ['requested', 'pending', 'active'] as const satisfies readonly PathPhase[]
 /** Over, and not yet confirmed by the gate. */
 export const UNCUT = lifecycle.path.cut.from
+export const isUncut = ({state}: {readonly state: PathPhase}) =>
+  (UNCUT as readonly PathPhase[]).includes(state)

@@ -2,7 +2,7 @@ import {sql} from 'kysely'
 
 import {auditPaths, type Why} from './audit.ts'
 import {giveBack} from './holdings.ts'
-import {lifecycle} from './lifecycle.ts'
+import {isUncut, lifecycle} from './lifecycle.ts'
 import {RELEASED} from './literals.ts'
 import {atomically, type Store} from './open.ts'
 import {decodePath, type Which} from './paths.ts'
@@ -160,7 +160,7 @@ export async function acknowledgePaths(
           .where('id', 'in', ids)
           .where('version', '=', version)
           .execute()
-        const over = part.filter(row => (steps.cut.from as readonly string[]).includes(row.state))
+        const over = part.filter(isUncut)
         await cutPaths(
           tx,
           over.map(row => row.id),

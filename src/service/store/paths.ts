@@ -86,23 +86,11 @@ export const pathsOfUser = (db: Store, user_id: string) => pathsThat(held(db), {
 
 /** Those of them that the gate has not acknowledged as they are. */
 export const changedPaths = (db: Store, gateId: string) =>
-  held(db)
-    .selectAll()
-    .where('gate_id', '=', gateId)
-    .where(CHANGED)
-    .execute()
-    .then(rows => rows.map(decodePath))
+  pathsThat(held(db).where(CHANGED), {gate_id: gateId})
 
 /** Pending paths of a gate that need no attachment. */
 export const pendingDirect = (db: Store, gateId: string) =>
-  db
-    .selectFrom('paths')
-    .selectAll()
-    .where('state', '=', PENDING)
-    .where('attachment_id', '=', '')
-    .where('gate_id', '=', gateId)
-    .execute()
-    .then(rows => rows.map(decodePath))
+  pathsThat(db.selectFrom('paths').where('paths.state', '=', PENDING), {gate_id: gateId, attachment_id: ''})
 
 /** Paths by these attachments that still hold something on the gate. */
 export const heldBy = (db: Store, ids: readonly string[]) =>
@@ -135,14 +123,10 @@ export async function gatesWithEnded(db: Store, rested: number): Promise<string[
 
 /** Paths of a gate that were cut before `rested` (epoch ms). */
 export const restedPaths = (db: Store, gateId: string, rested: number) =>
-  held(db)
-    .selectAll()
-    .where('gate_id', '=', gateId)
-    .where('paths.state', 'in', OVER)
-    .where('state', '=', 'cut')
-    .where('cut_at', '<=', rested)
-    .execute()
-    .then(rows => rows.map(decodePath))
+  pathsThat(
+    held(db).where('paths.state', 'in', OVER).where('paths.state', '=', 'cut').where('cut_at', '<=', rested),
+    {gate_id: gateId},
+  )
 
 /** Gates with paths that they have not acknowledged as they are. */
 export async function gatesWithChanges(db: Store): Promise<string[]> {
