@@ -32,7 +32,7 @@ const logins: Readonly<Record<string, string>> = {
 const LOGIN = /^[A-Za-z_][\w.-]{0,31}$/
 
 /** Login of an image: its os_admin_user, else its distribution's; undefined when neither is known or fit. */
-export function loginOf(image: Image | undefined): string | undefined {
+export function loginOf(image: Pick<Image, 'os_admin_user' | 'os_distro'> | undefined): string | undefined {
   const wanted = image?.os_admin_user ?? logins[image?.os_distro?.toLowerCase() ?? '']
   return wanted !== undefined && LOGIN.test(wanted) ? wanted : undefined
 }

@@ -1,3 +1,4 @@
+import type {Filter} from './calls.ts'
 import {findEndpoint, noEndpoint} from './catalog.ts'
 import type {Client} from './client.ts'
 import {OpenStackError} from './errors.ts'
@@ -6,7 +7,6 @@ import {isRecord, type Settings} from './merge.ts'
 import {pageOf, queries} from './paging.ts'
 import type {ApiRequest} from './request.ts'
 import type {HttpAnswer} from './transport.ts'
-import type {Filter} from './types.ts'
 
 export interface AdapterTraits {
   readonly type: string

@@ -1,3 +1,4 @@
+import type {Compute, Identity, Images, Networking} from './calls.ts'
 import {findEndpoint} from './catalog.ts'
 import {Client} from './client.ts'
 import {computeOf} from './compute.ts'
@@ -7,7 +8,7 @@ import {imagesOf} from './image.ts'
 import {networkOf} from './network.ts'
 import type {OpenStackOptions} from './options.ts'
 import {createTransport} from './transport.ts'
-import type {Compute, Identity, Images, Networking, Token} from './types.ts'
+import type {Token} from './types.ts'
 
 export interface OpenStack {
   readonly config: CloudConfig

@@ -1,8 +1,25 @@
 import {Adapter} from './adapter.ts'
+import type {Compute} from './calls.ts'
 import type {Client} from './client.ts'
 import type {Settings} from './merge.ts'
-import {address, checked, id, listOf, mac, mapOf, object, orNull, type Rules, text} from './shape.ts'
-import type {Compute, InstanceAction, InterfaceAttachment, KeyPair, Server} from './types.ts'
+import {
+  address,
+  boolean,
+  checked,
+  chosenId,
+  count,
+  id,
+  listOf,
+  mac,
+  mapOf,
+  number,
+  object,
+  orNull,
+  type Rules,
+  text,
+  time,
+} from './shape.ts'
+import type {Flavor, InstanceAction, InterfaceAttachment, KeyPair, Server, ServerGroup} from './types.ts'
 
 /**
  * What we ask for where the cloud has it (Rocky and newer do, nearly): tags and networks 'auto' at boot, paged key
@@ -21,7 +38,20 @@ const serverRules: Rules = {
   image: orNull(object({id})),
   addresses: mapOf(listOf(object({addr: address, 'OS-EXT-IPS-MAC:mac_addr': mac}))),
   metadata: mapOf(text),
+  created: time,
+  fault: object({message: text}),
+  'OS-EXT-AZ:availability_zone': text,
 }
+const flavorRules: Rules = {
+  id: chosenId,
+  name: text,
+  vcpus: count,
+  ram: count,
+  disk: count,
+  'OS-FLV-DISABLED:disabled': boolean,
+  extra_specs: mapOf(text),
+}
+const groupRules: Rules = {id, name: text, policy: text, members: listOf(id)}
 const actionRules: Rules = {
   action: text,
   request_id: id,
@@ -33,22 +63,29 @@ const attachmentRules: Rules = {port_id: id, net_id: id, mac_addr: mac, fixed_ip
 /** Nova 2.1. */
 export function computeOf(client: Client): Compute {
   const nova = new Adapter(client, {type: 'compute', versioned, ...microversion(client)})
+  const act = async (serverId: string, body: Settings) => {
+    await nova.call('POST', ['servers', serverId, 'action'], {body})
+  }
   return {
     async servers(filter) {
       return (await nova.list(['servers', 'detail'], 'servers', filter)).map(asServer)
     },
     server: async serverId => asServer(await nova.show('GET', ['servers', serverId], 'server')),
-    async createServer(body) {
+    async createServer(server, hints) {
+      const body = {server, ...(hints && {'os:scheduler_hints': hints})}
       return checked<{id: string}>(
         'compute',
         'server',
-        await nova.show('POST', ['servers'], 'server', {body: {server: body}}),
+        await nova.show('POST', ['servers'], 'server', {body}),
         {id},
       )
     },
     async deleteServer(serverId) {
       await nova.call('DELETE', ['servers', serverId])
     },
+    startServer: serverId => act(serverId, {'os-start': null}),
+    stopServer: serverId => act(serverId, {'os-stop': null}),
+    rebootServer: (serverId, how) => act(serverId, {reboot: {type: how}}),
     async interfaces(serverId) {
       return (await nova.list(['servers', serverId, 'os-interface'], 'interfaceAttachments')).map(
         asAttachment,
@@ -78,6 +115,56 @@ export function computeOf(client: Client): Compute {
       return entries.map(entry => asKeyPair((entry['keypair'] ?? {}) as Settings))
     },
     keyPair: async name => asKeyPair(await nova.show('GET', ['os-keypairs', name], 'keypair')),
+    ...placing(nova, client),
+  }
+}
+
+/** What a server can be made of, where, and beside whom. */
+function placing(
+  nova: Adapter,
+  client: Client,
+): Pick<
+  Compute,
+  'flavors' | 'limits' | 'availabilityZones' | 'serverGroups' | 'createServerGroup' | 'deleteServerGroup'
+> {
+  return {
+    async flavors(filter) {
+      const entries = await nova.list(['flavors', 'detail'], 'flavors', filter)
+      return entries.map(entry => checked<Flavor>('compute', 'flavor', entry, flavorRules))
+    },
+    async limits() {
+      const limits = await nova.show('GET', ['limits'], 'limits')
+      const rules = {absolute: mapOf(number)}
+      return checked<{absolute: Record<string, number>}>(
+        'compute',
+        'limits',
+        {absolute: limits['absolute'] ?? null},
+        rules,
+      ).absolute
+    },
+    async availabilityZones() {
+      const rules = {zoneName: text, zoneState: object({available: boolean})}
+      const entries = await nova.list(['os-availability-zone'], 'availabilityZoneInfo')
+      return entries
+        .map(entry =>
+          checked<{zoneName: string; zoneState: {available: boolean}}>('compute', 'zone', entry, rules),
+        )
+        .filter(zone => zone.zoneState.available)
+        .map(zone => zone.zoneName)
+    },
+    async serverGroups() {
+      return (await nova.list(['os-server-groups'], 'server_groups')).map(asServerGroup)
+    },
+    async createServerGroup(group) {
+      const {policy, ...rest} = group
+      // What a cloud that is older than 2.64 has agreed to, when groups were listed first: so they are found again.
+      const listed = Number(microversionOf(client).split('.')[1]) < 64
+      const body = {server_group: listed ? {...rest, policies: [policy]} : group}
+      return asServerGroup(await nova.show('POST', ['os-server-groups'], 'server_group', {body}))
+    },
+    async deleteServerGroup(groupId) {
+      await nova.call('DELETE', ['os-server-groups', groupId])
+    },
   }
 }
 
@@ -87,12 +174,14 @@ function versioned(pathname: string): string {
   return /\/v2(\/|$)/.test(pathname) ? pathname.replace(/\/v2(\/|$)/, '/v2.1$1') : `${pathname}/v2.1`
 }
 
+const microversionOf = (client: Client) =>
+  client.config.services?.['compute']?.microversion ?? client.microversion('compute') ?? `2.${best}`
+
 /** Asks for the best at once, without looking first; a cloud that is older says what it has, and gets that. */
 function microversion(client: Client) {
-  const configured = client.config.services?.['compute']?.microversion
   return {
     headers() {
-      const version = configured ?? client.microversion('compute') ?? `2.${best}`
+      const version = microversionOf(client)
       return {'openstack-api-version': `compute ${version}`, 'x-openstack-nova-api-version': version}
     },
     refused({body}: {body: string}) {
@@ -111,6 +200,13 @@ function asServer(server: Settings): Server {
     ...('status' in server && {key_name: server['key_name'] ?? null}),
   }
   return checked('compute', 'server', whole, serverRules)
+}
+
+/** Before 2.64 it has a list of policies, always of one. */
+function asServerGroup(group: Settings): ServerGroup {
+  const {policies} = group
+  const policy = Array.isArray(policies) ? policies[0] : undefined
+  return checked('compute', 'server group', {...(policy && {policy}), ...group}, groupRules)
 }
 
 function asAttachment(attachment: Settings): InterfaceAttachment {

@@ -1,10 +1,11 @@
 import {keystone} from './auth.ts'
+import type {Identity} from './calls.ts'
 import type {Client} from './client.ts'
 import {OpenStackError} from './errors.ts'
 import {pageOf} from './paging.ts'
 import {checked, id, text} from './shape.ts'
 import {parseToken, tokenPattern} from './token.ts'
-import type {Identity, Ref, Token} from './types.ts'
+import type {Ref, Token} from './types.ts'
 
 /** Keystone v3, at auth_url (the catalog's own entry often points to where users cannot reach it). */
 export function identityOf(client: Client): Identity {

@@ -7,6 +7,7 @@
  * const servers = await cloud.compute.servers()
  */
 
+export type * from './calls.ts'
 export {type OpenStack, openStack} from './cloud.ts'
 export type {
   AuthSettings,

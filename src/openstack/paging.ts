@@ -1,7 +1,7 @@
+import type {Filter} from './calls.ts'
 import {type Call, json, nonsense} from './failure.ts'
 import {isRecord, type Settings} from './merge.ts'
 import type {HttpAnswer} from './transport.ts'
-import type {Filter} from './types.ts'
 
 /** Apache and many proxies take request lines of 8190 bytes; the endpoint's path needs some of it. */
 const longestQuery = 7000

@@ -12,7 +12,16 @@ export const id: Rule = value =>
 export const address: Rule = value => typeof value === 'string' && isIP(value) !== 0
 export const mac: Rule = value => typeof value === 'string' && /^[0-9A-Fa-f:.-]{0,64}$/.test(value)
 export const text: Rule = value => typeof value === 'string'
+/** What operators choose for ids of flavors: words with spaces between them. */
+export const chosenId: Rule = value => typeof value === 'string' && /^[\w.-]+( +[\w.-]+)*$/.test(value)
 export const number: Rule = value => typeof value === 'number'
+export const count: Rule = value => Number.isSafeInteger(value) && (value as number) >= 0
+export const boolean: Rule = value => typeof value === 'boolean'
+export const time: Rule = value => typeof value === 'string' && !Number.isNaN(Date.parse(value))
+export const oneOf =
+  (...words: readonly string[]): Rule =>
+  value =>
+    typeof value === 'string' && words.includes(value)
 export const cidr: Rule = value => {
   if (typeof value !== 'string') return false
   const [ip = '', length = '', ...rest] = value.split('/')

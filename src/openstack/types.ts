@@ -40,8 +40,35 @@ export interface Server {
   readonly addresses: Readonly<Record<string, readonly ServerAddress[]>>
   readonly metadata: Readonly<Record<string, string>>
   readonly created: string
+  /** Why it is in ERROR, in Nova's words; shown to members without its details. */
+  readonly fault?: {readonly message: string}
+  /** Empty until it was scheduled. */
   readonly 'OS-EXT-AZ:availability_zone'?: string
   readonly 'OS-EXT-SRV-ATTR:host'?: string
+}
+
+export interface Flavor {
+  /** Whoever made it has chosen it: `1`, `m1 small`. */
+  readonly id: string
+  readonly name: string
+  readonly vcpus: number
+  /** MB */
+  readonly ram: number
+  /** GB; 0: it boots from a volume, or the image decides. */
+  readonly disk: number
+  readonly 'OS-FLV-DISABLED:disabled'?: boolean
+  /** From 2.61, where the cloud lets its users see them. */
+  readonly extra_specs?: Readonly<Record<string, string>>
+}
+
+export type ServerGroupPolicy = 'affinity' | 'anti-affinity' | 'soft-affinity' | 'soft-anti-affinity'
+
+export interface ServerGroup {
+  readonly id: string
+  readonly name: string
+  readonly policy: string
+  /** Ids of its servers. */
+  readonly members: readonly string[]
 }
 
 export interface ServerAddress {
@@ -119,17 +146,6 @@ export interface Port {
   readonly 'binding:host_id'?: string
 }
 
-export interface PortCreate {
-  readonly network_id: string
-  readonly name?: string
-  readonly project_id?: string
-  readonly security_groups?: readonly string[]
-  readonly fixed_ips?: readonly Partial<FixedIp>[]
-  readonly description?: string
-  readonly device_owner?: string
-  readonly 'binding:host_id'?: string
-}
-
 export interface ExternalGateway {
   readonly network_id: string
   readonly enable_snat?: boolean
@@ -145,6 +161,7 @@ export interface Router {
   readonly admin_state_up: boolean
   readonly external_gateway_info: ExternalGateway | null
   readonly external_gateways?: readonly ExternalGateway[]
+  readonly created_at?: string
   readonly distributed?: boolean
   readonly ha?: boolean
   readonly flavor_id?: string | null
@@ -156,6 +173,22 @@ export interface SecurityGroup {
   readonly id: string
   readonly name: string
   readonly project_id: string
+  readonly description: string | null
+  readonly security_group_rules: readonly SecurityGroupRule[]
+}
+
+/** Null: any. */
+export interface SecurityGroupRule {
+  readonly id: string
+  readonly security_group_id: string
+  readonly direction: 'ingress' | 'egress'
+  readonly ethertype: 'IPv4' | 'IPv6'
+  /** A name, or a number as text. */
+  readonly protocol: string | null
+  readonly port_range_min: number | null
+  readonly port_range_max: number | null
+  readonly remote_ip_prefix: string | null
+  readonly remote_group_id: string | null
 }
 
 export interface Agent {
@@ -183,6 +216,7 @@ export interface FloatingIp {
   readonly router_id: string | null
   readonly project_id: string
   readonly status: string
+  readonly description: string | null
   readonly port_forwardings?: readonly unknown[]
   readonly port_details?: {readonly device_id: string; readonly device_owner: string} | null
 }
@@ -214,72 +248,33 @@ export interface Extension {
 }
 
 export interface Quota {
+  /** -1: none */
   readonly limit: number
   readonly used: number
   readonly reserved: number
 }
 
+/** Optional ones are properties that whoever made the image has set, or not. */
 export interface Image {
   readonly id: string
   readonly name: string
+  readonly status: string
+  readonly visibility: 'public' | 'community' | 'shared' | 'private'
+  readonly owner: string | null
+  readonly disk_format: string | null
+  /** Bytes of the file; null until there is one. */
+  readonly size: number | null
+  /** Bytes of the disk that it becomes, where Glance knows. */
+  readonly virtual_size: number | null
+  /** MB */
+  readonly min_ram: number
+  /** GB */
+  readonly min_disk: number
+  readonly created_at: string
   readonly os_admin_user?: string
   readonly os_distro?: string
-}
-
-/** Filter of a listing: an array repeats the key, which Neutron reads as SQL IN. */
-export type Filter = Readonly<Record<string, string | number | boolean | readonly string[] | undefined>>
-
-export interface Identity {
-  /** The current token, authenticating first if there is none or it is about to expire. */
-  token(): Promise<Token>
-  /** Validates a token with itself (X-Subject-Token = X-Auth-Token), which every user may. 401 when it is not valid. */
-  validate(token: string): Promise<Token>
-  /** Lets the current token be: the next call gets one with the roles that the user has by then. */
-  renew(): void
-  /** Revokes the current token. */
-  revoke(): Promise<void>
-  projects(): Promise<readonly Ref[]>
-}
-
-export interface Compute {
-  servers(filter?: Filter): Promise<readonly Server[]>
-  server(id: string): Promise<Server>
-  createServer(body: Readonly<Record<string, unknown>>): Promise<{readonly id: string}>
-  deleteServer(id: string): Promise<void>
-  interfaces(serverId: string): Promise<readonly InterfaceAttachment[]>
-  attachPort(serverId: string, portId: string): Promise<InterfaceAttachment>
-  detachPort(serverId: string, portId: string): Promise<void>
-  instanceActions(serverId: string): Promise<readonly InstanceAction[]>
-  /** The last `lines` lines of the console, all that Nova has when absent. */
-  consoleLog(serverId: string, lines?: number): Promise<string>
-  keyPairs(): Promise<readonly KeyPair[]>
-  keyPair(name: string): Promise<KeyPair>
-}
-
-export interface Networking {
-  networks(filter?: Filter): Promise<readonly Network[]>
-  network(id: string): Promise<Network>
-  subnets(filter?: Filter): Promise<readonly Subnet[]>
-  ports(filter?: Filter): Promise<readonly Port[]>
-  port(id: string): Promise<Port>
-  createPort(port: PortCreate): Promise<Port>
-  updatePort(id: string, change: Readonly<Record<string, unknown>>): Promise<Port>
-  deletePort(id: string): Promise<void>
-  /** Replaces the port's tags. */
-  tagPort(id: string, tags: readonly string[]): Promise<void>
-  routers(filter?: Filter): Promise<readonly Router[]>
-  router(id: string): Promise<Router>
-  routerAgents(routerId: string): Promise<readonly RouterAgent[]>
-  agents(filter?: Filter): Promise<readonly Agent[]>
-  floatingIps(filter?: Filter): Promise<readonly FloatingIp[]>
-  securityGroups(filter?: Filter): Promise<readonly SecurityGroup[]>
-  ipAvailabilities(filter?: Filter): Promise<readonly IpAvailability[]>
-  subnetPools(filter?: Filter): Promise<readonly SubnetPool[]>
-  extensions(): Promise<readonly Extension[]>
-  quota(projectId: string, resource: string): Promise<Quota>
-}
-
-export interface Images {
-  image(id: string): Promise<Image>
-  images(filter?: Filter): Promise<readonly Image[]>
+  readonly os_version?: string
+  readonly architecture?: string
+  /** `snapshot`: of a server, by Nova. */
+  readonly image_type?: string
 }

@@ -99,7 +99,7 @@ describe('servers', () => {
 
   it('are made and deleted', async () => {
     const [image] = await alice.image.images({name: 'debian-12'})
-    const spec = {name: 'contract-vm', imageRef: image?.id, flavorRef: '1', networks: 'none'}
+    const spec = {name: 'contract-vm', imageRef: image?.id, flavorRef: '1', networks: 'none'} as const
     const {id} = await contract.holds('server-create', () => alice.compute.createServer(spec))
     await eventually(
       () => alice.compute.server(id),
@@ -113,7 +113,7 @@ describe('servers', () => {
   it('are refused beyond the quota', async () => {
     const project = (await bob.identity.token()).project?.id ?? ''
     const [image] = await bob.image.images({name: 'debian-12'})
-    const spec = {name: 'contract-vm', imageRef: image?.id, flavorRef: '1', networks: 'none'}
+    const spec = {name: 'contract-vm', imageRef: image?.id, flavorRef: '1', networks: 'none'} as const
     await setQuota(project, (await bob.compute.servers()).length)
     try {
       await contract.holds('server-create-over-quota', () => bob.compute.createServer(spec), 'quota')

@@ -149,8 +149,8 @@ describe('ports', () => {
 
   it('are refused beyond the quota', async () => {
     const project = (await bob.identity.token()).project?.id ?? ''
-    const {used} = await contract.holds('quota', () => bob.network.quota(project, 'port'))
-    await setQuota(project, used)
+    const {port} = await contract.holds('quota', () => bob.network.quotas(project))
+    await setQuota(project, port?.used ?? 0)
     try {
       const network_id = await network(bob, 't2-iso')
       await contract.holds('port-create-over-quota', () => bob.network.createPort({network_id}), 'quota')

@@ -68,7 +68,7 @@ test('an unknown VM, another project’s and too short a start look the same', a
 })
 
 test('the login is the image’s own, then its distribution’s, and never anything odd', () => {
-  const image = (values: object) => loginOf({id: 'i', name: 'n', ...values})
+  const image = (values: object) => loginOf(values)
   expect(image({os_admin_user: 'admin', os_distro: 'debian'})).toBe('admin')
   expect(image({os_distro: 'Ubuntu'})).toBe('ubuntu')
   expect(image({os_distro: 'constructor'})).toBeUndefined()
