@@ -1,6 +1,3 @@
-import {homedir} from 'node:os'
-import {join} from 'node:path'
-
 import {Args, Command, Flags} from '@oclif/core'
 
 import type {Session, SessionOptions} from '../src/access/session.ts'
@@ -26,11 +23,15 @@ export const vmArgument = Args.string({
 })
 
 /** Where a service keeps what must survive it. */
-export const stateFlag = Flags.string({
+export const stateWords = {
   description: 'directory of the CA keys and the database',
   env: 'OS_SSH_SERVICE_STATE',
+}
+
+export const stateFlag = Flags.string({
+  ...stateWords,
   // Not in the manifest: it is another directory for everybody.
-  default: async () => join(homedir(), '.local', 'state', 'os-ssh', 'service'),
+  default: async () => (await import('../src/service/config/settings.ts')).usualState(),
   noCacheDefault: true,
 })
 

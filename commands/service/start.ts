@@ -1,10 +1,16 @@
 import {Flags} from '@oclif/core'
 
+import {serviceConfig, settingsOf} from '../../src/service/config/chosen.ts'
+import {NUMBERS, type NumberKey, USUAL_LISTEN} from '../../src/service/config/settings.ts'
 import {smallHeap} from '../../src/system/heap.ts'
-import {CloudCommand, stateFlag} from '../base.ts'
+import {CloudCommand, stateWords} from '../base.ts'
 
-const number = (description: string, usual: number, min = 0, max?: number) =>
-  Flags.integer({description, default: usual, min, ...(max === undefined ? {} : {max})})
+/* No flag has a default of its own: what is not said here the file may say, and what neither says is in settings.ts. */
+
+const number = (key: NumberKey) => {
+  const {description, min, usual, ...range} = NUMBERS[key]
+  return Flags.integer({description, min, ...range, defaultHelp: async () => String(usual)})
+}
 
 export default class ServiceStart extends CloudCommand {
   static override summary = 'run the SSH service until it is told to stop (SIGINT or SIGTERM)'
@@ -13,75 +19,56 @@ export default class ServiceStart extends CloudCommand {
     'gates, one role more for gates that are shared by all projects: docs/service-account.md. Log lines are JSON on standard output.'
   static override examples = [
     '$ os-ssh service start --os-cloud service --management-key ~/.ssh/gates --listen 127.0.0.1:5101',
+    '$ os-ssh service start --config /etc/os-ssh/service.yaml',
   ]
 
   static override flags = {
-    state: stateFlag,
+    config: Flags.string({
+      description: 'configuration file (YAML); flags and variables overrule it: docs/service-config.md',
+      helpValue: 'FILE',
+    }),
+    state: Flags.string(stateWords),
     database: Flags.string({description: 'SQLite file or postgres:// URL', env: 'OS_SSH_DATABASE'}),
     'management-key': Flags.string({
-      description: 'private key that the gates accept',
+      description: 'private key that the gates accept; must be said here or in the file',
       env: 'OS_SSH_MANAGEMENT_KEY',
-      required: true,
     }),
-    listen: Flags.string({description: 'HOST:PORT or unix:PATH', default: '127.0.0.1:5101'}),
-    'max-life': number('longest life of a path, s', 24 * 3600, 60),
-    'default-life': number('life of a path when none is asked for, s', 8 * 3600, 60),
-    'cert-life': number(
-      'life of a certificate, s: a right that was withdrawn logs nobody in after it',
-      3600,
-      10,
-    ),
+    listen: Flags.string({
+      description: 'HOST:PORT or unix:PATH',
+      defaultHelp: async () => USUAL_LISTEN,
+    }),
+    'max-life': number('max_life'),
+    'default-life': number('default_life'),
+    'cert-life': number('cert_life'),
     'admin-project': Flags.string({
       description: 'id of a project whose admins are operators; may be repeated',
       helpValue: 'ID',
       multiple: true,
     }),
-    'paths-per-vm': number('live paths of one user to one VM; 0: any number', 5),
-    'paths-per-user': number('paths of one user; 0: any number', 500),
-    'project-share': number(
-      'per cent of a gate that one project may hold while others wait; 0: all',
-      50,
-      0,
-      100,
-    ),
+    'paths-per-vm': number('paths_per_vm'),
+    'paths-per-user': number('paths_per_user'),
+    'project-share': number('project_share'),
     'plain-http': Flags.boolean({
       description: 'listen without TLS off loopback: tokens pass there as they are',
+      allowNo: true,
     }),
-    grace: number('how long a network that nobody uses stays plugged in, s', 600),
-    resync: number('how often a gate is looked at whole, s', 60, 1),
-    survey: number('how often the cloud is asked what it has taken away, s', 20, 1),
-    retention: number('how long ended paths and the audit are kept, days', 90, 1),
-    'max-paths': number('paths that one gate takes', 2000, 1, 9999),
-    'max-networks': number('networks that one gate takes', 24, 1, 1023),
+    grace: number('grace'),
+    resync: number('resync'),
+    survey: number('survey'),
+    retention: number('retention'),
+    'max-paths': number('max_paths'),
+    'max-networks': number('max_networks'),
   }
 
   async run(): Promise<void> {
-    const {flags} = await this.parse(ServiceStart)
+    const {config: path, keychain: _, ...flags} = (await this.parse(ServiceStart)).flags
     // Each round is garbage by its end.
     smallHeap()
     const {openService} = await import('../../src/service/open.ts')
+    const {readServiceFile} = await import('../../src/service/config/file.ts')
+    const file = path === undefined ? {} : await readServiceFile(path)
     const service = await openService({
-      ...(flags['os-cloud'] === undefined ? {} : {osCloud: flags['os-cloud']}),
-      ...(flags.database === undefined ? {} : {database: flags.database}),
-      state: flags.state,
-      managementKey: flags['management-key'],
-      listen: flags.listen,
-      maxLife: flags['max-life'],
-      defaultLife: flags['default-life'],
-      certLife: flags['cert-life'],
-      adminProjects: flags['admin-project'] ?? [],
-      fairness: {
-        perVm: flags['paths-per-vm'],
-        perUser: flags['paths-per-user'],
-        share: flags['project-share'] / 100,
-      },
-      plainHttp: flags['plain-http'],
-      grace: flags.grace,
-      resync: flags.resync,
-      survey: flags.survey,
-      retention: flags.retention,
-      maxPathsPerGate: flags['max-paths'],
-      maxNetworksPerGate: flags['max-networks'],
+      ...serviceConfig(settingsOf(flags), file),
       version: this.config.version,
     })
     this.logToStderr(`the SSH service listens on ${service.url}`)

@@ -10,7 +10,9 @@ import {Account} from './account.ts'
 import {authenticator} from './api/auth.ts'
 import {createApi} from './api/server.ts'
 import {openCa} from './ca/ca.ts'
+import {LISTEN, NUMBERS} from './config/settings.ts'
 import type {ServiceContext} from './context.ts'
+import type {GatesConfig} from './deploy/config.ts'
 import {PathEvents} from './events.ts'
 import {GateConnection} from './gates/connection.ts'
 import {Gates} from './gates/gates.ts'
@@ -54,6 +56,8 @@ export interface ServiceConfig {
   readonly fairness?: Omit<Fairness, 'waiting'>
   readonly maxPathsPerGate?: number
   readonly maxNetworksPerGate?: number
+  /** The gates that the service deploys; undefined: only when an operator says so. */
+  readonly gates?: GatesConfig
   readonly version: string
   readonly log?: Logger
 }
@@ -65,8 +69,7 @@ export interface RunningService {
   close(): Promise<void>
 }
 
-const HOUR_S = 3600
-const DAY_MS = 24 * HOUR_S * 1000
+const DAY_MS = 24 * 3600 * 1000
 
 /**
  * Starts the SSH service: cloud, project and embedded use differ in their configuration only.
@@ -110,10 +113,10 @@ export async function createService(config: ServiceConfig): Promise<RunningServi
   if (wire !== undefined) events.connect(wire)
   const reconciler = new Reconciler(context, gates, limits, {
     tick: 1000,
-    grace: (config.grace ?? 10 * 60) * 1000,
-    resync: (config.resync ?? 60) * 1000,
-    survey: (config.survey ?? 20) * 1000,
-    retention: (config.retention ?? 90) * DAY_MS,
+    grace: (config.grace ?? NUMBERS.grace.usual) * 1000,
+    resync: (config.resync ?? NUMBERS.resync.usual) * 1000,
+    survey: (config.survey ?? NUMBERS.survey.usual) * 1000,
+    retention: (config.retention ?? NUMBERS.retention.usual) * DAY_MS,
   })
   const authenticate = authenticator(config.cloud, clock, config.adminProjects ?? [])
   const api = await createApi({
@@ -141,14 +144,14 @@ export async function createService(config: ServiceConfig): Promise<RunningServi
 }
 
 function limitsOf(config: ServiceConfig): GrantLimits {
-  const maxLife = config.maxLife ?? 24 * HOUR_S
+  const maxLife = config.maxLife ?? NUMBERS.max_life.usual
   return {
     maxLife,
-    defaultLife: Math.min(config.defaultLife ?? 8 * HOUR_S, maxLife),
-    certLife: config.certLife ?? HOUR_S,
+    defaultLife: Math.min(config.defaultLife ?? NUMBERS.default_life.usual, maxLife),
+    certLife: config.certLife ?? NUMBERS.cert_life.usual,
     fairness: config.fairness && {...config.fairness, waiting: new Map()},
-    paths: config.maxPathsPerGate ?? 2000,
-    attachments: config.maxNetworksPerGate ?? 24,
+    paths: config.maxPathsPerGate ?? NUMBERS.max_paths.usual,
+    attachments: config.maxNetworksPerGate ?? NUMBERS.max_networks.usual,
   }
 }
 
@@ -170,7 +173,7 @@ async function listen(
     await chmod(path, 0o600)
     return where
   }
-  const match = /^(?:\[(?<six>[0-9a-fA-F:]+)\]|(?<host>[\w.-]+)):(?<port>\d{1,5})$/.exec(where)
+  const match = LISTEN.exec(where)
   if (!match?.groups)
     throw new OsSshError('USAGE', `--listen ${JSON.stringify(where)} is not HOST:PORT or unix:PATH`)
   const {six, host, port} = match.groups
