@@ -27,8 +27,9 @@ export function isNetnsOf(lab: string, netns: string): boolean {
   )
 }
 
-/** PID 1 of a guest. */
-export const guestInit = fileURLToPath(new URL('guest-init', import.meta.url))
+const script = (name: string) => fileURLToPath(new URL(name, import.meta.url))
+/** PID 1 of a guest without user data, made quickly; and of one with user data, which runs Debian's cloud-init. */
+export const guestInit = {plain: script('guest-init'), cloud: script('guest-init-cloud')} as const
 
 /** Files of one lab. */
 export function labFiles(dir: string) {

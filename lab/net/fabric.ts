@@ -37,7 +37,7 @@ export function paperFabric(): Fabric {
   }
 }
 
-/** The console as cloud-init leaves it, with the host key between its markers. */
+/** The console of a guest without user data, as cloud-init would leave it, with the host key between its markers. */
 export function consoleLog(hostname: string, hostKey: string, fingerprint = ''): string {
   const lines = [
     `[    0.000000] Linux version 6.1.0-18-cloud-amd64 (debian-kernel@lists.debian.org)`,

@@ -1,13 +1,15 @@
 import {appendFileSync} from 'node:fs'
 import {mkdir, readFile, rm, writeFile} from 'node:fs/promises'
-import {join} from 'node:path'
+import {dirname, join} from 'node:path'
 
 import {fingerprint, generateKeyPair} from '../../src/ssh/keys.ts'
 import {startDaemon, until} from '../../src/system/daemon.ts'
+import {processStatus} from '../../src/system/process.ts'
 import {guestInit, labFiles, marker, netnsName} from '../paths.ts'
 import {attempt, ipBatch, run} from '../run.ts'
 import type {Cloud, PortRecord, ServerRecord} from '../state.ts'
 import type {Bridges} from './bridges.ts'
+import {configDrive, diskLimit} from './config-drive.ts'
 import {consoleLog} from './fabric.ts'
 import type {Security} from './security.ts'
 
@@ -20,12 +22,8 @@ interface Running {
 
 /** How long a guest may take to start its sshd, ms: generous, the machine may be busy. */
 const BOOT_MS = 60_000
-
-/** Does this boot data ask for root logins, as cloud-init understands it? */
-function admitsRoot(server: ServerRecord): boolean {
-  const text = server.user_data === null ? '' : Buffer.from(server.user_data, 'base64').toString()
-  return /^disable_root:\s*(false|0)\s*$/m.test(text)
-}
+/** How long its processes may take to end, ms. */
+const END_MS = 10_000
 
 /** What cloud-init does at boot: addresses, and one default route per family; as lines of `ip -batch`. */
 function addressing(cloud: Cloud, nics: ReadonlyMap<string, string>): string[] {
@@ -45,7 +43,10 @@ function addressing(cloud: Cloud, nics: ReadonlyMap<string, string>): string[] {
   return [...links, ...addresses, ...routes.values()]
 }
 
-/** Guests: a set of namespaces each (net, mount, pid, uts) with Debian's stock sshd; PID 1 is lab/guest-init. */
+/**
+ * Guests: a set of namespaces each (net, mount, pid, uts) with Debian's stock sshd. Their PID 1 is lab/guest-init, or where they
+ * have user data lab/guest-init-cloud, in which Debian's cloud-init makes all that a boot makes, the host key too.
+ */
 export class Guests {
   readonly #cloud: Cloud
   readonly #lab: string
@@ -69,9 +70,13 @@ export class Guests {
     await run(['ip', 'netns', 'add', netns])
     const guest: Running = {netns, outer: this.#start(server, netns, folder), nics: new Map()}
     this.#running.set(server.id, guest)
-    await Promise.all([this.#configure(server, guest), ready(server, folder)])
-    const host = fingerprint(server.host_key)
-    appendFileSync(join(folder, 'console.log'), consoleLog(server.hostname, server.host_key, host))
+    await Promise.all([this.#configure(server, guest, folder), ready(server, folder, guest.outer)])
+    if (server.user_data !== null)
+      server.host_key = bare(await readFile(join(folder, 'host_key.pub'), 'utf8'))
+    else {
+      const host = fingerprint(server.host_key)
+      appendFileSync(join(folder, 'console.log'), consoleLog(server.hostname, server.host_key, host))
+    }
   }
 
   async shutdown(server: ServerRecord): Promise<void> {
@@ -82,9 +87,7 @@ export class Guests {
       const port = this.#cloud.ports.get(id)
       if (port) await this.#bridges.disconnect(port)
     }
-    try {
-      process.kill(guest.outer, 'SIGKILL') // unshare --kill-child: PID 1 goes with it, and all of the guest with that
-    } catch {} // it was gone already
+    await end(guest.outer)
     await attempt(['ip', 'netns', 'del', guest.netns])
   }
 
@@ -111,28 +114,37 @@ export class Guests {
     return labFiles(this.#dir).guest(server.id)
   }
 
-  /** Lays out what PID 1 reads: keys of the host and of those who may log in. */
+  /** Lays out what PID 1 reads: the config drive, or keys of the host and of those who may log in. */
   async #prepare(server: ServerRecord): Promise<string> {
     const folder = this.#folder(server)
     const files = join(folder, 'seed')
     await mkdir(files, {recursive: true, mode: 0o700})
+    for (const said of ['ready.new', 'network']) await rm(join(folder, said), {force: true})
+    if (server.user_data !== null) {
+      for (const [path, content] of configDrive(server)) {
+        await mkdir(dirname(join(files, path)), {recursive: true})
+        await writeFile(join(files, path), content)
+      }
+      return folder
+    }
     if (server.host_key === '') {
       const key = generateKeyPair(`root@${server.hostname}`)
       await writeFile(join(files, 'host_key'), key.privateKey, {mode: 0o600})
       await writeFile(join(files, 'host_key.pub'), `${key.publicKey}\n`)
-      server.host_key = key.publicKey.split(' ').slice(0, 2).join(' ')
+      server.host_key = bare(key.publicKey)
     }
-    const keys = server.key_data ? `${server.key_data.trim()}\n` : ''
-    await writeFile(join(files, 'authorized_keys'), keys)
-    await writeFile(join(files, 'root_keys'), admitsRoot(server) ? keys : '')
-    await rm(join(folder, 'ready.new'), {force: true})
+    await writeFile(join(files, 'authorized_keys'), server.key_data ? `${server.key_data.trim()}\n` : '')
     return folder
   }
 
   #start(server: ServerRecord, netns: string, folder: string): number {
     const own = ['--mount', '--uts', '--pid', '--fork', '--kill-child', '--mount-proc']
     const unshare = ['unshare', ...own, '--propagation', 'private']
-    const init = ['sh', guestInit, folder, server.hostname]
+    const limit = diskLimit(server.metadata)
+    const init =
+      server.user_data === null
+        ? ['sh', guestInit.plain, folder, server.hostname]
+        : ['sh', guestInit.cloud, folder, server.hostname, ...(limit === undefined ? [] : [String(limit)])]
     const env = {PATH: process.env['PATH'], [marker]: this.#dir}
     return startDaemon(
       ['nsenter', `--net=/run/netns/${netns}`, ...unshare, ...init],
@@ -156,17 +168,43 @@ export class Guests {
     }
   }
 
-  async #configure(server: ServerRecord, guest: Running): Promise<void> {
+  async #configure(server: ServerRecord, guest: Running, folder: string): Promise<void> {
     for (const id of server.ports) {
       const port = this.#cloud.ports.get(id)
       if (port) await this.#plug(guest, port)
     }
     await ipBatch(guest.netns, addressing(this.#cloud, guest.nics))
+    await writeFile(join(folder, 'network'), '')
   }
 }
 
-async function ready(server: ServerRecord, folder: string): Promise<void> {
+/** Waits for the end of the boot. @throws Error with PID 1's last words when it ended, or took too long */
+async function ready(server: ServerRecord, folder: string, outer: number): Promise<void> {
   const text = (name: string) => readFile(join(folder, name), 'utf8').catch(() => '')
-  if ((await until(() => text('ready.new'), BOOT_MS, 15)) !== undefined) return
+  const said = await until(async () => (await text('ready.new')) || !alive(outer), BOOT_MS, 15)
+  if (typeof said === 'string') return
   throw new Error(`guest ${server.name} did not start: ${(await text('init.log')).slice(-400)}`)
 }
+
+/** Kills a guest by its PID 1, with which all of it goes; `unshare`, which waits for it, has ended when nothing is left. */
+async function end(outer: number): Promise<void> {
+  const [init] = await readFile(`/proc/${outer}/task/${outer}/children`, 'utf8').then(
+    pids => pids.split(' ').filter(Boolean).map(Number),
+    () => [],
+  )
+  try {
+    process.kill(init ?? outer, 'SIGKILL')
+  } catch {} // it was gone already
+  await until(() => !alive(outer), END_MS, 5)
+}
+
+function alive(pid: number): boolean {
+  try {
+    return processStatus(pid)[0] !== 'Z'
+  } catch {
+    return false
+  }
+}
+
+/** A public key without its comment. */
+const bare = (line: string) => line.trim().split(' ').slice(0, 2).join(' ')

@@ -67,7 +67,7 @@ afterAll(async () => {
 describe('guests', () => {
   test('are separate machines with their own accounts, processes and devices', () => {
     expect(gate('hostname; cat /proc/1/cmdline | tr "\\0" " "; ls /sys/class/net').stdout).toMatch(
-      /^gate1\nsh .*guest-init .* gate1 eth0\nlo\n$/,
+      /^gate1\nsh .*guest-init-cloud .* gate1 eth0\nlo\n$/,
     )
     expect(gate('useradd -m stranger && ip netns add x && ls /run/netns').stdout).toBe('x\n')
     expect(readFileSync('/etc/passwd', 'utf8')).not.toContain('stranger')
