@@ -1,6 +1,7 @@
 import {setTimeout as sleep} from 'node:timers/promises'
 
 import {OsSshError} from '../errors.ts'
+import {plain} from '../names/plain.ts'
 import type {Path, PathGrant, PathRequest} from '../protocol/index.ts'
 import {pinnedKeys} from '../ssh/known-hosts.ts'
 import {learnHostKey} from '../ssh/trust.ts'
@@ -14,8 +15,12 @@ import {writePath} from './write-path.ts'
 
 /** How long the service may take to make a path, ms. */
 const PATIENCE = 120_000
+/** What it says to be waiting for, a gate that boots, may take longer, ms. */
+const LONG = 480_000
 /** How long the service keeps a request that it cannot answer yet, s. */
 const POLL = 10
+/** While it says how far it is, s. */
+const TELL = 2
 /** A path that ends sooner than this is of no use, s. */
 const LAST_MOMENT = 30
 
@@ -61,21 +66,24 @@ export async function ensurePath(
 
 async function ask(session: Session, body: PathRequest, patience: number): Promise<PathGrant> {
   const service = await session.service()
-  const deadline = Date.now() + patience
+  const since = Date.now()
   // What it is doing is asked for after a second: by then a user wonders.
-  for (let wait = 1; ; wait = Math.min(POLL, Math.ceil(patience / 1000))) {
+  for (let wait = 1, isFirst = true; ; isFirst = false) {
     const path = await service.request<Path>('POST', `/v1/paths?wait=${wait}`, body)
     if (path?.state === 'failed') {
       const {code = 'GATE_DOWN', detail = 'the path could not be made', hint} = path.error ?? {}
       throw new OsSshError(code as 'GATE_DOWN', detail, hint ? {hint} : {})
     }
     if (path?.state === 'active') return checkGrant(path, body.server_id)
-    if (Date.now() > deadline)
+    const {progress} = path ?? {}
+    if (Date.now() > since + (progress === undefined ? patience : Math.max(patience, LONG)))
       throw new OsSshError(
         'BUSY',
         `the path to VM ${body.server_id} is still being made, after ${patience / 1000} s`,
       )
-    if (wait === 1) session.progress(`making a path to ${path?.server_name}${steps[path?.route] ?? ''} …`)
+    if (progress !== undefined) session.progress(`${plain(progress)} …`)
+    else if (isFirst) session.progress(`making a path to ${path?.server_name}${steps[path?.route] ?? ''} …`)
+    wait = progress === undefined ? Math.min(POLL, Math.ceil(patience / 1000)) : TELL
     await sleep(500)
   }
 }

@@ -143,6 +143,7 @@ export interface Port {
   readonly fixed_ips: readonly FixedIp[]
   readonly security_groups: readonly string[]
   readonly tags?: readonly string[]
+  readonly description?: string
   readonly 'binding:host_id'?: string
 }
 

@@ -45,6 +45,8 @@ export interface Path {
   readonly expires_at: string
   /** The end of the right to log in, which every renewal asks the cloud for again: nothing new begins after it. */
   readonly certificate_until: string
+  /** What a pending path waits for, for people. */
+  readonly progress?: string
   readonly error?: Problem
 }
 
@@ -96,6 +98,17 @@ export interface GateRequest {
   readonly keep_nics?: readonly string[]
 }
 
+/** A gate that its service has made goes from `wanted` by `booting` to `new`, and by `deleting` away; any is `new` until it is configured. */
+export type GateCondition =
+  | 'wanted'
+  | 'booting'
+  | 'failed'
+  | 'new'
+  | 'ready'
+  | 'draining'
+  | 'down'
+  | 'deleting'
+
 export interface Gate {
   readonly id: string
   readonly name: string
@@ -104,11 +117,78 @@ export interface Gate {
   readonly scope: GateScope
   readonly host: string
   readonly port: number
-  readonly state: 'new' | 'ready' | 'down'
-  /** Why it is down, when it is. */
+  readonly state: GateCondition
+  /** Why it is down or failed, or what it waits for. */
   readonly reason?: string
   readonly attachments: number
   readonly paths: number
+  /** Whether the service has made it, and so heals and deletes it. */
+  readonly deployed: boolean
+  readonly created_at: string
+  /** Availability zone. */
+  readonly zone?: string
+  /** The one project that it serves, when that is not its own. */
+  readonly serves?: string
+  /** What was chosen for it, where the service has made it. */
+  readonly plan?: GatePlan
+}
+
+/** Something of the cloud. */
+export interface Thing {
+  readonly id: string
+  readonly name: string
+}
+
+/** What a gate is made of, and what it takes of the project's quota. */
+export interface GatePlan {
+  readonly image: Thing
+  readonly flavor: Thing
+  /** GB of a volume that it boots from. */
+  readonly volume?: number
+  readonly network: Thing
+  /** Id of the subnet that its port is in. */
+  readonly subnet: string
+  readonly address: {readonly kind: 'floating' | 'direct' | 'ipv6'; readonly network?: Thing}
+  readonly zone?: string
+  readonly count: number
+  readonly quota: readonly QuotaNeed[]
+}
+
+export interface QuotaNeed {
+  readonly resource: string
+  readonly needs: number
+  readonly used: number
+  /** -1: none. */
+  readonly limit: number
+}
+
+/** Body of POST /v1/gates/deploy. What is absent the service chooses. */
+export interface DeployRequest {
+  readonly scope: GateScope
+  /** Id of the one project that it serves; by default the service's own. */
+  readonly project_id?: string
+  readonly count?: number
+  readonly zone?: string
+  /** Names or ids. */
+  readonly image?: string
+  readonly flavor?: string
+  readonly network?: string
+  /** Network of the floating IP. */
+  readonly external?: string
+  readonly address?: 'floating' | 'direct' | 'ipv6'
+  /** Only say what would be made. */
+  readonly dry_run?: boolean
+}
+
+/** Answer to POST /v1/gates/deploy; no gates for a dry run. */
+export interface Deployed {
+  readonly plan: GatePlan
+  readonly gates: readonly Gate[]
+}
+
+/** Who may reach port 22 of the gates that the service makes: prefixes. */
+export interface GateAccess {
+  readonly allow: readonly string[]
 }
 
 /** RFC 9457 problem document; `code` is one of the catalogue in src/errors.ts. */

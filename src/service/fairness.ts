@@ -1,5 +1,6 @@
 import {OsSshError} from '../errors.ts'
 import type {ServiceContext} from './context.ts'
+import type {Fleet} from './deploy/fleet.ts'
 import {revoke} from './endings.ts'
 import type {Gates} from './gates/gates.ts'
 import {QUARANTINE_MS} from './gates/times.ts'
@@ -12,6 +13,8 @@ import type {PathRow} from './store/schema.ts'
 /** What a grant works with. */
 export type GrantContext = Pick<ServiceContext, 'db' | 'cloud' | 'clock' | 'log' | 'events'> & {
   readonly gates: Pick<Gates, 'sessions' | 'wakeFor' | 'check'>
+  /** Who makes gates. */
+  readonly fleet: Pick<Fleet, 'ask'>
 }
 type Context = Omit<GrantContext, 'cloud' | 'log'>
 

@@ -5,12 +5,13 @@ import type {Server} from '../openstack/index.ts'
 import type {PathRequest} from '../protocol/index.ts'
 import {fingerprint, parsePublicKey} from '../ssh/keys.ts'
 import type {Caller} from './caller.ts'
+import {GateIsComing} from './deploy/fleet.ts'
 import {fail, revoke} from './endings.ts'
 import {type GrantContext, giveWay} from './fairness.ts'
 import {userFault} from './faults.ts'
 import type {GrantLimits} from './limits.ts'
 import {planNow, waits} from './placement.ts'
-import {type Facts, type Nic, nicsOf, wayOf} from './planner/facts.ts'
+import {type Facts, type Nic, nicsOf, type Way, wayOf} from './planner/facts.ts'
 import type {Plan} from './planner/plan.ts'
 import {refuseBarred} from './store/bars.ts'
 import {gate as gateById} from './store/gates.ts'
@@ -116,7 +117,7 @@ class Grant {
     this.#publicKey = request.public_key.trim()
     this.#life = Math.min(request.life ?? limits.defaultLife, limits.maxLife) * 1000
     this.#failed = request.failed ?? false
-    this.#facts = {nics}
+    this.#facts = {nics, zone: server['OS-EXT-AZ:availability_zone'] || undefined}
   }
 
   /** @throws Collision when somebody else was first */
@@ -148,19 +149,26 @@ class Grant {
   }
 
   /** The plan; undefined while what it needs is under way. @throws OsSshError */
-  async #plan(): Promise<Plan | undefined> {
-    const {tenant_id} = this.#server
-    const look = async () => {
-      const way = await wayOf(this.#caller.cloud, this.#facts.nics, tenant_id).catch(error => {
-        throw userFault(error, 'the network of the VM cannot be read')
-      })
-      this.#facts = {nics: this.#facts.nics, ...(way && {way})}
-      return way
-    }
-    return planNow(this.#context, this.#facts.nics, look, tenant_id, this.#limits).catch(error => {
+  #plan(): Promise<Plan | undefined> {
+    return this.#planNow().catch(error => {
       if (waits(error)) return undefined
       throw error
     })
+  }
+
+  #planNow(): Promise<Plan> {
+    const {nics, zone} = this.#facts
+    let seen: Promise<Way | undefined> | undefined
+    const look = async () => {
+      const way = await wayOf(this.#caller.cloud, nics, this.#server.tenant_id).catch(error => {
+        throw userFault(error, 'the network of the VM cannot be read')
+      })
+      this.#facts = {nics, zone, ...(way && {way})}
+      return way
+    }
+    const {tenant_id: project_id} = this.#server
+    // Who asks twice, as for a gate that is to be made, gets the same answer.
+    return planNow(this.#context, {nics, zone, project_id, look: () => (seen ??= look())}, this.#limits)
   }
 
   /** Request and place in one transaction; without a plan, what the user saw is kept for whoever finds one. */
@@ -193,12 +201,12 @@ class Grant {
     return (await this.#renew(there, now)) ?? {path: (await pathById(db, there.id)) ?? there, renewed: false}
   }
 
-  /** Is its gate down, and another one there for it? Where there is none, it may be back before its user has given up. */
+  /** Is its gate down, and another one there for it, or on its way? Where there is none, it may be back before its user has given up. */
   async #isLost({gate_id}: PathRow): Promise<boolean> {
     if ((await gateById(this.#context.db, gate_id))?.state !== 'down') return false
-    return this.#plan().then(
-      plan => plan !== undefined,
-      () => false,
+    return this.#planNow().then(
+      () => true,
+      error => error instanceof GateIsComing,
     )
   }
 

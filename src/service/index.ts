@@ -12,7 +12,9 @@ import {createApi} from './api/server.ts'
 import {openCa} from './ca/ca.ts'
 import {LISTEN, NUMBERS} from './config/settings.ts'
 import type {ServiceContext} from './context.ts'
-import type {GatesConfig} from './deploy/config.ts'
+import {type GatesConfig, gatesConfig} from './deploy/config.ts'
+import {Fleet} from './deploy/fleet.ts'
+import {publicKeyOf} from './deploy/user-data.ts'
 import {PathEvents} from './events.ts'
 import {GateConnection} from './gates/connection.ts'
 import {Gates} from './gates/gates.ts'
@@ -111,7 +113,12 @@ export async function createService(config: ServiceConfig): Promise<RunningServi
   }
   const wire = isPostgres(database) ? await openWire(database, db, log, hear) : undefined
   if (wire !== undefined) events.connect(wire)
-  const reconciler = new Reconciler(context, gates, limits, {
+  const fleet = new Fleet({
+    ...{context, gates, config: config.gates ?? gatesConfig({})},
+    managementKey: publicKey(managementKey),
+    self: {id: context.serviceId, name: 'the SSH service', project_id: ''},
+  })
+  const reconciler = new Reconciler(context, gates, fleet, limits, {
     tick: 1000,
     grace: (config.grace ?? NUMBERS.grace.usual) * 1000,
     resync: (config.resync ?? NUMBERS.resync.usual) * 1000,
@@ -122,6 +129,7 @@ export async function createService(config: ServiceConfig): Promise<RunningServi
   const api = await createApi({
     context,
     gates,
+    fleet,
     authenticate,
     limits,
     turns: config.fairness && new Turns(),
@@ -152,6 +160,17 @@ function limitsOf(config: ServiceConfig): GrantLimits {
     fairness: config.fairness && {...config.fairness, waiting: new Map()},
     paths: config.maxPathsPerGate ?? NUMBERS.max_paths.usual,
     attachments: config.maxNetworksPerGate ?? NUMBERS.max_networks.usual,
+  }
+}
+
+function publicKey(privateKey: string): string {
+  try {
+    return publicKeyOf(privateKey)
+  } catch (cause) {
+    throw new OsSshError('CONFIG', `the management key is none: ${(cause as Error).message}`, {
+      cause,
+      hint: 'a private key of OpenSSH without a passphrase: ssh-keygen -t ed25519 -N ""',
+    })
   }
 }
 

@@ -8,6 +8,8 @@ const LIFE_MS = 10_000
 export {gateTurn as gateLease} from './store/leases.ts'
 /** Name of the lease of what is done once for all gates. */
 export const SURVEY = 'survey'
+/** Name of the lease of what is made in Nova. */
+export const MACHINES = 'machines'
 
 /** What this replica alone may do now. */
 export class Leases {

@@ -1,11 +1,12 @@
-import {OsSshError} from '../errors.ts'
+import {type ErrorCode, OsSshError} from '../errors.ts'
 import {OpenStackError} from '../openstack/index.ts'
+import {GateIsComing} from './deploy/fleet.ts'
 import {withdraw} from './endings.ts'
 import {askerOf, type GrantContext, makeRoom, spare} from './fairness.ts'
 import {cloudFault} from './faults.ts'
 import type {GrantLimits} from './limits.ts'
 import {type Facts, type Nic, outsideOf, type Way} from './planner/facts.ts'
-import {type GateChoice, type Plan, planDirect, planNew, planReuse} from './planner/plan.ts'
+import {type Asker, type GateChoice, type Plan, planDirect, planNew, planReuse} from './planner/plan.ts'
 import {attachments} from './store/attachments.ts'
 import {gates as allGates, gateChoices} from './store/gates.ts'
 import {requestedPaths} from './store/paths.ts'
@@ -23,35 +24,76 @@ const TOO_OLD = new OsSshError('BUSY', 'the path has waited too long for a place
 /** Is it worth waiting for a place? */
 export const waits = (error: unknown) => error instanceof OsSshError && error.code === 'BUSY'
 
+/** What a place is looked for by. */
+export interface Search {
+  readonly nics: readonly Nic[]
+  /** Of the VM. */
+  readonly project_id: string
+  readonly zone: string | undefined
+  /** The way to a VM that no gate reaches yet, asked for only then. */
+  readonly look: () => Promise<Way | undefined>
+}
+
+/** The planner has found nothing for lack of gates. */
+const LACKING = new Set<ErrorCode>(['NO_GATE', 'GATE_DOWN', 'GATE_FULL'])
+
 /**
- * Plans by what is there, and makes room where the gates are full of what nobody uses.
+ * Plans by what is there; where no gate of the VM's zone will do, one may be on its way or made; and makes room where the gates
+ * are full of what nobody uses.
  *
- * @param look the way to a VM that no gate reaches yet, asked for only then
  * @throws OsSshError BUSY when there will be a place in a moment; NO_GATE, GATE_DOWN, GATE_FULL, RATE_LIMITED, VM_UNREACHABLE
  */
-export async function planNow(
-  context: GrantContext,
-  nics: readonly Nic[],
-  look: () => Promise<Way | undefined>,
-  projectId: string,
-  limits: GrantLimits,
-): Promise<Plan> {
-  const {db, clock} = context
-  const gates = await gateChoices(db)
-  const asker = askerOf(limits, projectId, clock())
+export async function planNow(context: GrantContext, search: Search, limits: GrantLimits): Promise<Plan> {
+  const gates = await gateChoices(context.db)
+  const {zone, project_id} = search
+  const near = gates.filter(gate => zone === undefined || gate.zone == null || gate.zone === zone)
+  const asker = {...askerOf(limits, project_id, context.clock()), zone}
   try {
-    const reuse = planReuse(nics, gates, asker, limits)
-    if (reuse !== undefined) return reuse
-    const way = await look()
-    if (way !== undefined) return planNew(way.nic, way.options, gates, asker, limits)
-    const outside = await leadingOut(context, nics, gates)
-    return planDirect(outside.nic, outside.gates, asker, limits)
+    return await planAmong(context, search, near, asker, limits)
   } catch (error) {
-    if (!(error instanceof OsSshError) || error.code !== 'GATE_FULL') throw error
+    if (!(error instanceof OsSshError)) throw error
+    const fleetSays = LACKING.has(error.code) ? await askFleet(context, search, error) : undefined
+    if (near.length < gates.length && (LACKING.has(error.code) || error.code === 'VM_UNREACHABLE'))
+      return planAmong(context, search, gates, asker, limits)
+    if (error.code !== 'GATE_FULL') throw fleetSays ?? error
     throw (
-      (await spare(context, gates, asker, limits)) ?? (await makeRoom(context, gates, asker, limits)) ?? error
+      (await spare(context, gates, asker, limits)) ??
+      (await makeRoom(context, gates, asker, limits)) ??
+      fleetSays ??
+      error
     )
   }
+}
+
+/** @returns what is said where none is made @throws OsSshError BUSY when one is on its way */
+async function askFleet(
+  context: GrantContext,
+  search: Search,
+  why: OsSshError,
+): Promise<OsSshError | undefined> {
+  const need = {project_id: search.project_id, zone: search.zone ?? null}
+  return context.fleet.ask(need, search.look, why).then(
+    () => undefined,
+    error => {
+      if (!(error instanceof OsSshError) || waits(error)) throw error
+      return error
+    },
+  )
+}
+
+async function planAmong(
+  context: GrantContext,
+  {nics, look}: Search,
+  gates: readonly GateChoice[],
+  asker: Asker,
+  limits: GrantLimits,
+): Promise<Plan> {
+  const reuse = planReuse(nics, gates, asker, limits)
+  if (reuse !== undefined) return reuse
+  const way = await look()
+  if (way !== undefined) return planNew(way.nic, way.options, gates, asker, limits)
+  const outside = await leadingOut(context, nics, gates)
+  return planDirect(outside.nic, outside.gates, asker, limits)
 }
 
 /**
@@ -91,6 +133,8 @@ export async function placeWaiting(context: GrantContext, limits: GrantLimits): 
       await placeOne(context, path, facts, limits)
     } catch (error) {
       if (error instanceof Collision) continue
+      // For as long as that may take: what becomes of it is said by the fleet.
+      if (error instanceof GateIsComing) continue
       const fault =
         error instanceof OpenStackError ? cloudFault(error, 'the network of the VM cannot be read') : error
       // What the database says is no fault of the path, and a mistake of ours is not its either.
@@ -103,6 +147,8 @@ export async function placeWaiting(context: GrantContext, limits: GrantLimits): 
 }
 
 async function placeOne(context: GrantContext, path: PathRow, facts: Facts, limits: GrantLimits) {
-  const plan = await planNow(context, facts.nics, async () => facts.way, path.project_id, limits)
+  const {nics, zone, way} = facts
+  const search = {nics, zone, project_id: path.project_id, look: async () => way}
+  const plan = await planNow(context, search, limits)
   context.gates.wakeFor([await placePath(context.db, plan, limits, path, context.clock())])
 }

@@ -1,5 +1,6 @@
 import {OsSshError} from '../errors.ts'
 import type {ServiceContext} from './context.ts'
+import type {Fleet} from './deploy/fleet.ts'
 import {expire, fail, revokeBarred} from './endings.ts'
 import {letGo} from './gates/attachments.ts'
 import type {Gates} from './gates/gates.ts'
@@ -38,6 +39,7 @@ export interface Intervals {
 export class Reconciler {
   readonly #context: ServiceContext
   readonly #gates: Gates
+  readonly #fleet: Fleet
   readonly #limits: GrantLimits
   readonly #intervals: Intervals
   /** When each of these was last done, epoch ms. */
@@ -45,9 +47,16 @@ export class Reconciler {
   /** Ports that no row named at the last look. */
   #suspects: ReadonlySet<string> = new Set()
 
-  constructor(context: ServiceContext, gates: Gates, limits: GrantLimits, intervals: Intervals) {
+  constructor(
+    context: ServiceContext,
+    gates: Gates,
+    fleet: Fleet,
+    limits: GrantLimits,
+    intervals: Intervals,
+  ) {
     this.#context = context
     this.#gates = gates
+    this.#fleet = fleet
     this.#limits = limits
     this.#intervals = intervals
   }
@@ -72,8 +81,10 @@ export class Reconciler {
     const now = clock()
     await expire(this.#context)
     const barred = await revokeBarred(this.#context, {detail: 'an operator revoked it'})
+    await this.#fleet.tick()
     // A gate may have to be asked who is connected.
-    jobs.once('placement', () => placeWaiting({...this.#context, gates: this.#gates}, this.#limits))
+    const granting = {...this.#context, gates: this.#gates, fleet: this.#fleet}
+    jobs.once('placement', () => placeWaiting(granting, this.#limits))
     await retireIdle(db, now, this.#intervals.grace)
     const ours = await this.#ourGates()
     for (const row of await stranded(db)) if (ours.has(row.gate_id)) letGo(this.#context, row)

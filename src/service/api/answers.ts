@@ -48,6 +48,7 @@ const path = {
   created_at: Time,
   expires_at: Type.String({format: 'date-time', description: 'the end of open sessions, too'}),
   certificate_until: Type.String({format: 'date-time', description: 'nothing new begins after it'}),
+  progress: Type.Optional(Type.String({description: 'what it waits for'})),
   error: Type.Optional(Problem),
 }
 export const Path = Type.Object(path)
@@ -64,6 +65,29 @@ export const PathGrant = Type.Object({
 
 export const HostKeys = Type.Object({server_id: Text, ...hostKeys})
 
+const Thing = Type.Object({id: Text, name: Text})
+const GatePlan = Type.Object({
+  image: Thing,
+  flavor: Thing,
+  volume: Type.Optional(Type.Integer({description: 'GB'})),
+  network: Thing,
+  subnet: Text,
+  address: Type.Object({
+    kind: Type.Enum(['floating', 'direct', 'ipv6']),
+    network: Type.Optional(Thing),
+  }),
+  zone: Type.Optional(Text),
+  count: Type.Integer(),
+  quota: List(
+    Type.Object({
+      resource: Text,
+      needs: Type.Integer(),
+      used: Type.Integer(),
+      limit: Type.Integer({description: '-1: none'}),
+    }),
+  ),
+})
+
 export const Gate = Type.Object({
   id: Text,
   name: Text,
@@ -72,12 +96,19 @@ export const Gate = Type.Object({
   scope: Type.Enum(['project', 'shared']),
   host: Text,
   port: Type.Integer(),
-  state: Type.Enum(['new', 'ready', 'down']),
+  state: Type.Enum(['wanted', 'booting', 'failed', 'new', 'ready', 'draining', 'down', 'deleting']),
   reason: Type.Optional(Text),
   attachments: Type.Integer(),
   paths: Type.Integer(),
+  deployed: Type.Boolean({description: 'made by the service'}),
+  created_at: Time,
+  zone: Type.Optional(Text),
+  serves: Type.Optional(Type.String({description: 'the one project, when that is not its own'})),
+  plan: Type.Optional(GatePlan),
 })
 export const Gates = Type.Object({gates: List(Gate)})
+export const Deployed = Type.Object({plan: GatePlan, gates: List(Gate)})
+export const GateAccess = Type.Object({allow: List(Text)})
 
 export const Attachments = Type.Object({
   attachments: List(

@@ -5,6 +5,7 @@ import type {FastifyBaseLogger, FastifyInstance, FastifyRequest, RawServerDefaul
 
 import type {Caller} from '../caller.ts'
 import type {ServiceContext} from '../context.ts'
+import type {Fleet} from '../deploy/fleet.ts'
 import type {Gates} from '../gates/gates.ts'
 import type {GrantLimits} from '../limits.ts'
 import type {Turns} from '../turns.ts'
@@ -15,6 +16,7 @@ export type Authenticate = (request: FastifyRequest) => Promise<Caller>
 export interface Deps {
   readonly context: ServiceContext
   readonly gates: Gates
+  readonly fleet: Fleet
   readonly authenticate: Authenticate
   readonly limits: GrantLimits
   /** Whose request is next; absent in embedded use. */

@@ -9,7 +9,9 @@ import {userFault} from '../faults.ts'
 import {retireAll} from '../store/attachment-steps.ts'
 import {attachmentViews} from '../store/attachments.ts'
 import {auditPage} from '../store/audit.ts'
-import {addGate, gate as gateById, gateViews, type NewGate, removeGate as removeRow} from '../store/gates.ts'
+import {gateViews} from '../store/gate-views.ts'
+import {addGate, gate as gateById, type NewGate, removeGate as removeRow} from '../store/gates.ts'
+import {machine as machineById} from '../store/machines.ts'
 import {pathsOfGate} from '../store/paths.ts'
 import * as answers from './answers.ts'
 import {isOperator, operator} from './auth.ts'
@@ -38,6 +40,7 @@ async function gateRow({context}: Deps, body: GateBody): Promise<NewGate> {
     login: body.login ?? 'root',
     host_key: key,
     keep_nics: body.keep_nics ?? [],
+    zone: server['OS-EXT-AZ:availability_zone'] || null,
     created_at: context.clock(),
   }
 }
@@ -49,9 +52,14 @@ async function consoleKey(cloud: Deps['context']['cloud'], serverId: string): Pr
   return hostKeysFromConsole(log).find(key => key.startsWith('ssh-ed25519 '))
 }
 
-/** Ends a gate's paths and lets its networks go; the row goes when nothing is plugged in any more. */
-async function removeGate({context, gates}: Deps, caller: Caller, id: string): Promise<boolean> {
+/** Ends a gate's paths and lets its networks go; the row goes when nothing is plugged in any more. One that we have made is deleted. */
+async function removeGate({context, gates, fleet}: Deps, caller: Caller, id: string): Promise<boolean> {
   const {db, clock} = context
+  const machine = await machineById(db, id)
+  if (machine !== undefined) {
+    await fleet.delete(machine, actor(caller))
+    return false
+  }
   const gate = await gateById(db, id)
   if (gate === undefined)
     throw new OsSshError('NOT_FOUND', `there is no gate ${id}`, {hint: 'see os-ssh gate list'})

@@ -35,7 +35,11 @@ function stateOf({state, error}: PathRow): PathState {
   return state
 }
 
-function view(row: PathRow, gate: Pick<GateRow, 'id' | 'name' | 'host' | 'port'> | undefined): Path {
+function view(
+  row: PathRow,
+  gate: Pick<GateRow, 'id' | 'name' | 'host' | 'port'> | undefined,
+  progress?: string,
+): Path {
   const fault = failure(row)
   return {
     id: row.id,
@@ -55,9 +59,14 @@ function view(row: PathRow, gate: Pick<GateRow, 'id' | 'name' | 'host' | 'port'>
     created_at: time(row.created_at),
     expires_at: time(row.expires_at),
     certificate_until: time(row.certificate_until),
+    ...(progress === undefined ? {} : {progress}),
     ...(fault === undefined ? {} : {error: problem(fault)}),
   }
 }
+
+/** What it waits for, where that is a gate. */
+const progressOf = async ({fleet}: Deps, row: PathRow) =>
+  row.state === 'requested' ? fleet.progress() : undefined
 
 const gateOf = ({context}: Deps, row: PathRow) => gateById(context.db, row.gate_id)
 
@@ -78,7 +87,7 @@ async function grant(
     const fault = failure(row)
     if (fault !== undefined) throw fault
     const gate = await gateOf(deps, row)
-    if (row.state !== 'active') return view(row, gate)
+    if (row.state !== 'active') return view(row, gate, await progressOf(deps, row))
     const {keys, rebuild} = known
     return {...view(row, gate), ...credentials(deps, row, gate), host_keys: keys, ...(rebuild && {rebuild})}
   } finally {
@@ -89,8 +98,8 @@ async function grant(
 
 /** A path, until `deadline` (epoch ms) or until it is made. One whose gate fails meanwhile is asked for once more: there may be another. */
 async function made(deps: Deps, caller: Caller, request: PathRequest, deadline: number, again = false) {
-  const {context, gates} = deps
-  const {path, renewed} = await grantPath({...context, gates}, caller, request, deps.limits)
+  const {context, gates, fleet} = deps
+  const {path, renewed} = await grantPath({...context, gates, fleet}, caller, request, deps.limits)
   if (path.state === 'pending') gates.wakeFor([path])
   // What the gate has of a path that was asleep may have run out: its new time is there before the answer.
   if (renewed && !(await gates.wake(path.gate_id)))
@@ -176,7 +185,7 @@ export function pathRoutes(api: Api, deps: Deps): void {
   const one = {params: IdParams, response: {200: answers.Path, ...answers.problems}}
   api.get('/v1/paths/:id', {schema: one}, async request => {
     const row = await ownPath(deps, await authenticate(request), request.params.id)
-    return view(row, await gateOf(deps, row))
+    return view(row, await gateOf(deps, row), await progressOf(deps, row))
   })
 
   const renewed = {

@@ -42,6 +42,42 @@ export const GateBody = Type.Object(
   {additionalProperties: false},
 )
 
+/** What the cloud calls something: shown nowhere as it came, and no more than a name can be. */
+const Word = Type.String({minLength: 1, maxLength: 255})
+
+export const DeployBody = Type.Object(
+  {
+    scope: Type.Union([Type.Literal('project'), Type.Literal('shared')]),
+    project_id: Type.Optional(Id),
+    count: Type.Optional(Type.Integer({minimum: 1, maximum: 16})),
+    zone: Type.Optional(Word),
+    image: Type.Optional(Word),
+    flavor: Type.Optional(Word),
+    network: Type.Optional(Word),
+    external: Type.Optional(Word),
+    address: Type.Optional(
+      Type.Union([Type.Literal('floating'), Type.Literal('direct'), Type.Literal('ipv6')]),
+    ),
+    dry_run: Type.Optional(Type.Boolean({description: 'only say what would be made'})),
+  },
+  {additionalProperties: false},
+)
+
+export const DrainBody = Type.Object(
+  {drain: Type.Boolean({description: 'false: it takes new paths again'})},
+  {additionalProperties: false},
+)
+
+export const AccessBody = Type.Object(
+  {
+    allow: Type.Array(Type.String({pattern: '^[0-9a-fA-F.:]{2,45}/[0-9]{1,3}$'}), {
+      minItems: 1,
+      maxItems: 64,
+    }),
+  },
+  {additionalProperties: false},
+)
+
 export const IdParams = Type.Object({id: Uuid})
 
 export const PathQuery = Type.Object(

@@ -7,6 +7,7 @@ import Fastify, {type FastifyBaseLogger, LogController} from 'fastify'
 import {ping} from '../store/gates.ts'
 import * as answers from './answers.ts'
 import type {Api, Deps} from './deps.ts'
+import {fleetRoutes} from './fleet.ts'
 import {gateRoutes} from './gates.ts'
 import {hostKeyRoutes} from './host-keys.ts'
 import {metrics} from './metrics.ts'
@@ -66,6 +67,7 @@ export async function createApi(deps: Deps): Promise<Api> {
   pathRoutes(app, deps)
   hostKeyRoutes(app, deps)
   gateRoutes(app, deps)
+  fleetRoutes(app, deps)
   metrics(app, deps)
   return app
 }

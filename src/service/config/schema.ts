@@ -79,6 +79,7 @@ const gates = section({
   network: optional(named),
   external: optional(named),
   address: choice(['floating', 'direct', 'ipv6']),
+  boot: choice(['cloud-config', 'script']),
   allow: list(
     text('an address range such as 192.0.2.0/24 or "2001:db8::/32"', isRange),
     'a list of address ranges, at least one',

@@ -21,6 +21,8 @@ export interface GatesConfig {
   readonly external?: string
   /** How gates are reached; undefined: the service chooses. */
   readonly address?: 'floating' | 'direct' | 'ipv6'
+  /** What the image runs at its first boot: cloud-init's own words, or a script of the shell. */
+  readonly boot: 'cloud-config' | 'script'
   /** CIDRs of those who may reach port 22 of the gates. */
   readonly allow: readonly string[]
   /** `HOST` or `HOST:PORT` inside private networks that package installation may reach. */
@@ -39,6 +41,7 @@ const USUAL: GatesConfig = {
   min: 0,
   idle: 3600,
   scope: 'project',
+  boot: 'cloud-config',
   allow: ['0.0.0.0/0', '::/0'],
   mirrors: [],
   bootTimeout: 300,

@@ -95,6 +95,13 @@ export class Gates {
     this.#workers.delete(gate.id)
   }
 
+  /** Forgets a gate whose server goes: nobody is told. */
+  async drop(gateId: string): Promise<void> {
+    this.#workers.get(gateId)?.close()
+    this.#workers.delete(gateId)
+    await this.#context.leases.drop(gateLease(gateId))
+  }
+
   /** Closes all connections. */
   close(): void {
     for (const worker of this.#workers.values()) worker.close()

@@ -2,6 +2,7 @@ import {isIP} from 'node:net'
 
 import {OsSshError} from '../../errors.ts'
 import type {Network, OpenStack, Port, Server} from '../../openstack/index.ts'
+import {isOfMachine} from '../deploy/names.ts'
 import type {Reach} from '../store/schema.ts'
 import {isOwn, reachFrom, wayTo} from './reach.ts'
 
@@ -32,6 +33,8 @@ export interface Way {
 /** What the user's own token saw of the VM when they asked: a path is placed by it, later and elsewhere too. */
 export interface Facts {
   readonly nics: readonly Nic[]
+  /** The VM's availability zone, where that is known. */
+  readonly zone?: string | undefined
   /** Looked for only where no gate is plugged in already; absent when there is none. */
   readonly way?: Way | undefined
 }
@@ -123,7 +126,9 @@ export async function outsideOf(
   plugged: ReadonlySet<string>,
 ): Promise<ReadonlySet<string>> {
   const ports = await cloud.network.ports({device_id: gate.server_id})
-  const own = ports.filter(port => !plugged.has(port.id) && !port.name.startsWith('os-ssh-'))
+  const own = ports.filter(
+    port => !plugged.has(port.id) && (isOfMachine(port) || !port.name.startsWith('os-ssh-')),
+  )
   const near = own.map(port => port.network_id)
   if (near.length === 0) return new Set()
   const legs = await cloud.network.ports({network_id: near, device_owner: ROUTER_INTERFACES})

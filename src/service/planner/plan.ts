@@ -21,6 +21,12 @@ export interface GateChoice {
   readonly id: string
   readonly project_id: string
   readonly scope: 'project' | 'shared'
+  /** The one project that it serves, when that is not its own. */
+  readonly serves?: string | null
+  /** Availability zone, where that is known. */
+  readonly zone?: string | null
+  /** It takes no new paths. */
+  readonly draining?: boolean
   readonly state: 'new' | 'ready' | 'down'
   /** Accounts that are taken, of all projects and by project. */
   readonly paths: number
@@ -42,6 +48,8 @@ export interface Asker {
   readonly share?: number | undefined
   /** Networks of its own on one gate that it may have now; undefined: all of them. */
   readonly networks?: number | undefined
+  /** Availability zone of the VM: gates there come first. */
+  readonly zone?: string | undefined
 }
 
 export interface Plan {
@@ -63,8 +71,11 @@ export interface Plan {
 
 /** Gates that may serve the project and have room for one more path, project gates and emptier ones first. */
 function eligible(gates: readonly GateChoice[], asker: Asker, limits: Limits): GateChoice[] {
-  const {project_id, share} = asker
-  const allowed = gates.filter(gate => gate.scope === 'shared' || gate.project_id === project_id)
+  const {project_id, share, zone} = asker
+  const isFar = (gate: GateChoice) => zone !== undefined && gate.zone != null && gate.zone !== zone
+  const allowed = gates.filter(
+    gate => (gate.scope === 'shared' || (gate.serves ?? gate.project_id) === project_id) && !gate.draining,
+  )
   if (allowed.length === 0) throw new OsSshError('NO_GATE', 'no gate serves the project of this VM')
   const up = allowed.filter(gate => gate.state !== 'down')
   if (up.length === 0) throw new OsSshError('GATE_DOWN', 'the gate of this project does not answer')
@@ -79,6 +90,7 @@ function eligible(gates: readonly GateChoice[], asker: Asker, limits: Limits): G
   return fair.sort(
     (a, b) =>
       Number(a.scope === 'shared') - Number(b.scope === 'shared') ||
+      Number(isFar(a)) - Number(isFar(b)) ||
       a.paths - b.paths ||
       (a.id < b.id ? -1 : 1),
   )

@@ -40,7 +40,7 @@ export async function auditDenial(
   if (again === undefined) await auditAct(db, 'deny', who, {at, ...what})
 }
 
-type Act = 'deny' | 'gate-add' | 'gate-remove' | 'forget-host-keys'
+type Act = Exclude<AuditRow['action'], 'grant' | 'renew' | 'revoke' | 'expire' | 'fail'>
 
 /** Writes what somebody did, or was refused, that is not a path's. @param what.at epoch ms */
 export async function auditAct(

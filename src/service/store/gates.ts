@@ -1,5 +1,6 @@
+import type {Selectable} from 'kysely'
+
 import {OsSshError} from '../../errors.ts'
-import type {Gate} from '../../protocol/index.ts'
 import type {GateChoice} from '../planner/plan.ts'
 import {attachments as allAttachments} from './attachments.ts'
 import {type Actor, auditAct} from './audit.ts'
@@ -12,7 +13,7 @@ import type {GateRow, GateTable} from './schema.ts'
 
 const {gate: steps} = lifecycle
 
-const decodeGate = ({keep_nics, ...row}: GateTable): GateRow => ({
+const decodeGate = ({keep_nics, ...row}: Selectable<GateTable>): GateRow => ({
   ...row,
   keep_nics: JSON.parse(keep_nics) as string[],
 })
@@ -33,7 +34,8 @@ export async function ping(db: Store): Promise<void> {
 }
 
 /** What is known of a gate when it is registered. */
-export type NewGate = Omit<GateRow, 'state' | 'reason' | 'clock_skew'>
+export type NewGate = Omit<GateRow, 'state' | 'reason' | 'clock_skew' | 'drained_at' | 'zone' | 'serves'> &
+  Partial<Pick<GateRow, 'zone' | 'serves'>>
 
 /**
  * Registers a gate.
@@ -82,6 +84,31 @@ export async function gateDown(db: Store, id: string, reason: string): Promise<v
   await db.updateTable('gates').set({state: steps.down.to, reason}).where('id', '=', id).execute()
 }
 
+/** It takes no new paths from `at` on, or takes them again. */
+export async function drainGate(
+  db: Store,
+  {id, name: detail, server_id}: Pick<GateRow, 'id' | 'name' | 'server_id'>,
+  drain: boolean,
+  who: Actor,
+  at: number,
+): Promise<void> {
+  await atomically(db, async tx => {
+    const {numUpdatedRows} = await tx
+      .updateTable('gates')
+      .set({drained_at: drain ? at : null})
+      .where('id', '=', id)
+      .where('drained_at', drain ? 'is' : 'is not', null)
+      .executeTakeFirst()
+    if (numUpdatedRows > 0n)
+      await auditAct(tx, 'gate-drain', who, {at, server_id, detail: drain ? detail : `${detail}: no more`})
+  })
+}
+
+/** It is reached there from now on. */
+export async function moveGate(db: Store, id: string, host: string): Promise<void> {
+  await db.updateTable('gates').set({host}).where('id', '=', id).execute()
+}
+
 /** Takes a gate's row out, when nothing is plugged into it any more. @returns whether it went */
 export async function removeGate(
   db: Store,
@@ -111,6 +138,9 @@ export async function gateChoices(db: Store): Promise<GateChoice[]> {
     id: gate.id,
     project_id: gate.project_id,
     scope: gate.scope,
+    serves: gate.serves,
+    zone: gate.zone,
+    draining: gate.drained_at !== null,
     state: gate.state,
     paths: counts.get(gate.id)?.all ?? 0,
     held: counts.get(gate.id)?.byProject ?? new Map<string, number>(),
@@ -125,27 +155,4 @@ export async function gateChoices(db: Store): Promise<GateChoice[]> {
         removing: row.state === 'removing',
       })),
   }))
-}
-
-/** Gates as the API shows them: those of `projectId` and the shared ones, or all. */
-export async function gateViews(db: Store, projectId?: string): Promise<Gate[]> {
-  const [rows, choices] = await Promise.all([gates(db), gateChoices(db)])
-  return rows
-    .filter(row => projectId === undefined || row.scope === 'shared' || row.project_id === projectId)
-    .map(row => {
-      const choice = choices.find(gate => gate.id === row.id)
-      return {
-        id: row.id,
-        name: row.name,
-        server_id: row.server_id,
-        project_id: row.project_id,
-        scope: row.scope,
-        host: row.host,
-        port: row.port,
-        state: row.state,
-        ...(row.reason === null ? {} : {reason: row.reason}),
-        attachments: choice?.attachments.length ?? 0,
-        paths: choice?.paths ?? 0,
-      }
-    })
 }

@@ -54,6 +54,22 @@ export const lifecycle = {
     down: {from: ['new', 'ready'], to: 'down'},
     remove: {from: ['new', 'ready', 'down'], to: NONE},
   },
+  machine: {
+    /** An operator, or a path, needs a gate more. */
+    want: {from: [NONE], to: 'wanted'},
+    /** Nova has its server. */
+    boot: {from: ['wanted'], to: 'booting'},
+    /** It has answered with a key of its own: from now on it is a gate. */
+    run: {from: ['booting'], to: 'running'},
+    /** It could not be made, or did not answer in time; its row says why. */
+    fail: {from: ['wanted', 'booting'], to: 'failed'},
+    /** Nobody needs it any more, or it is replaced. */
+    retire: {from: ['wanted', 'booting', 'running'], to: 'deleting'},
+    /** Nothing of it is left in the cloud. */
+    remove: {from: ['deleting'], to: NONE},
+    /** Nobody asks any more why. */
+    forget: {from: ['failed'], to: NONE},
+  },
 } as const satisfies Record<string, Record<string, Step>>
 
 type Reached<Steps extends Record<string, Step>> = Exclude<Steps[keyof Steps]['to'], typeof NONE>
@@ -61,6 +77,7 @@ type Reached<Steps extends Record<string, Step>> = Exclude<Steps[keyof Steps]['t
 export type PathPhase = Reached<typeof lifecycle.path>
 export type AttachmentState = Reached<typeof lifecycle.attachment>
 export type GateState = Reached<typeof lifecycle.gate>
+export type MachineState = Reached<typeof lifecycle.machine>
 
 /** States in which a path is somebody's. */
 export const LIVE = ['requested', 'pending', 'active'] as const satisfies readonly PathPhase[]

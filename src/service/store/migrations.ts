@@ -215,6 +215,22 @@ async function middle(db: Kysely<Then>): Promise<void> {
     await sql.raw(text).execute(db)
 }
 
+/** Gates that the service makes itself; where a gate is, whom it serves, and that it takes no new paths. */
+async function machines(db: Kysely<unknown>): Promise<void> {
+  for (const [name, type] of [
+    ['zone', 'text'],
+    ['serves', 'text'],
+    ['drained_at', 'bigint'],
+  ] as const)
+    await db.schema.alterTable('gates').addColumn(name, type).execute()
+  await db.schema.alterTable('service').addColumn('allow', 'text').execute()
+  await sql`create table machines (id text primary key, name text not null unique, state text not null,
+    scope text not null, serves text, zone text, wish text not null, plan text, automatic integer not null,
+    first_key text, next_key text, server_id text, host text, created_at bigint not null, since bigint not null,
+    reason text, silent_since bigint, rebooted_at bigint, idle_since bigint,
+    cleared_at bigint)`.execute(db)
+}
+
 /** Every change of the tables since the beginning, in order; an ended one is never edited. */
 export function migrations(dialect: Dialect): Record<string, Migration> {
   return {
@@ -235,5 +251,6 @@ export function migrations(dialect: Dialect): Record<string, Migration> {
     },
     '2026-11-25-breaking-lifecycle': {up: db => oneState(db as Kysely<Then>)},
     '2026-11-28-breaking-middle': {up: db => middle(db as Kysely<Then>)},
+    '2026-11-28c-machines': {up: db => machines(db as Kysely<unknown>)},
   }
 }

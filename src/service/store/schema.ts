@@ -2,7 +2,8 @@ import type {Generated, Selectable} from 'kysely'
 
 import type {ErrorCode} from '../../errors.ts'
 import type {GateScope, RouteKind} from '../../protocol/index.ts'
-import type {AttachmentState, GateState, PathPhase} from './lifecycle.ts'
+import type {DeployPlan, Wish} from '../deploy/choose.ts'
+import type {AttachmentState, GateState, MachineState, PathPhase} from './lifecycle.ts'
 
 /*
  * The whole state of the service. Times are epoch ms, lists are JSON text; both read the same from SQLite and
@@ -28,10 +29,56 @@ export interface GateTable {
   /** How far its clock is ahead of ours, ms. */
   readonly clock_skew: number
   readonly created_at: number
+  /** Availability zone of its server, where that is known. */
+  readonly zone: Generated<string | null>
+  /** The one project that it serves, when that is not its own. */
+  readonly serves: Generated<string | null>
+  /** Since when it takes no new paths. */
+  readonly drained_at: Generated<number | null>
 }
 
-export interface GateRow extends Omit<GateTable, 'keep_nics'> {
+export interface GateRow extends Omit<Selectable<GateTable>, 'keep_nics'> {
   readonly keep_nics: readonly string[]
+}
+
+/** What the service has made in Nova to be a gate of this id; the gate's row comes when it answers. */
+export interface MachineTable {
+  readonly id: string
+  /** Of the gate. */
+  readonly name: string
+  readonly state: MachineState
+  readonly scope: GateScope
+  readonly serves: string | null
+  readonly zone: string | null
+  /** JSON `Wish`: what was asked for; and JSON `DeployPlan`: what was chosen, once, before anything was made. */
+  readonly wish: string
+  readonly plan: string | null
+  /** Whether nobody asked for it but a path that needs it. */
+  readonly automatic: number
+  /** OpenSSH private key that its host has until the first contact; what user_data brings is no secret for long. */
+  readonly first_key: string | null
+  /** `type base64`: the host key that it has made instead, before it uses it. */
+  readonly next_key: string | null
+  readonly server_id: string | null
+  readonly host: string | null
+  readonly created_at: number
+  /** Since when it is in its state. */
+  readonly since: number
+  /** Why it failed, or what keeps it. */
+  readonly reason: string | null
+  /** Since when it does not answer though Nova calls it ACTIVE, and when it was rebooted for that. */
+  readonly silent_since: number | null
+  readonly rebooted_at: number | null
+  /** Since when no path is on it. */
+  readonly idle_since: number | null
+  /** When nothing of it was left in the cloud. */
+  readonly cleared_at: number | null
+}
+
+export interface MachineRow extends Omit<MachineTable, 'wish' | 'plan' | 'automatic'> {
+  readonly wish: Wish
+  readonly plan: DeployPlan | undefined
+  readonly automatic: boolean
 }
 
 export interface AttachmentTable {
@@ -140,6 +187,8 @@ export interface LeaseTable {
 /** One row: the id of the service, which its replicas share and its gates know. */
 export interface ServiceTable {
   readonly id: string
+  /** JSON `string[]`: prefixes that may reach port 22 of the gates that it makes; null: as it is configured. */
+  readonly allow: Generated<string | null>
 }
 
 /** Why a path failed, as its client is told. */
@@ -199,6 +248,11 @@ export interface AuditTable {
     | 'fail'
     | 'gate-add'
     | 'gate-remove'
+    | 'gate-deploy'
+    | 'gate-drain'
+    | 'gate-delete'
+    | 'gate-replace'
+    | 'gate-allow'
     | 'forget-host-keys'
   readonly user_id: string
   readonly user_name: string
@@ -215,6 +269,7 @@ export type AuditRow = Selectable<AuditTable>
 
 export interface Database {
   gates: GateTable
+  machines: MachineTable
   attachments: AttachmentTable
   attachment_groups: AttachmentGroupTable
   paths: PathTable

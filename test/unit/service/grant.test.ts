@@ -83,6 +83,7 @@ const context = () => ({
   clock: () => now,
   log: pino({level: 'silent'}),
   events: new PathEvents(),
+  fleet: {ask: async () => undefined},
   gates: {sessions: async () => busy, wakeFor: () => undefined, check: async () => undefined},
 })
 const release = async (rested: number) =>

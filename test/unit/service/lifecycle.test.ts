@@ -17,9 +17,21 @@ import {
 } from '../../../src/service/store/attachment-steps.ts'
 import {attachments} from '../../../src/service/store/attachments.ts'
 import {auditPage} from '../../../src/service/store/audit.ts'
-import {addGate, gateDown, gates, gateUp, removeGate} from '../../../src/service/store/gates.ts'
+import {addGate, gate, gateDown, gates, gateUp, removeGate} from '../../../src/service/store/gates.ts'
 import {holdings} from '../../../src/service/store/holdings.ts'
 import {LIVE, lifecycle, NONE} from '../../../src/service/store/lifecycle.ts'
+import {
+  bootMachine,
+  clearMachine,
+  failMachine,
+  forgetMachines,
+  machines,
+  removeMachine,
+  replaceMachine,
+  retireMachine,
+  runMachine,
+  wantMachines,
+} from '../../../src/service/store/machines.ts'
 import {atomically, type Store} from '../../../src/service/store/open.ts'
 import {
   acknowledgePaths,
@@ -38,7 +50,12 @@ import {type Dialect, dialects} from '../../support/stores.ts'
 /* Whatever happens in whatever order, and wherever it is cut off: no state changes but by a step of the table. */
 
 type Kind = keyof typeof lifecycle
-const tables: Record<Kind, string> = {path: 'paths', attachment: 'attachments', gate: 'gates'}
+const tables: Record<Kind, string> = {
+  path: 'paths',
+  attachment: 'attachments',
+  gate: 'gates',
+  machine: 'machines',
+}
 const steps = (kind: Kind): [string, string, string][] =>
   Object.entries<{from: readonly string[]; to: string}>(lifecycle[kind]).flatMap(([name, {from, to}]) =>
     from.map((one): [string, string, string] => [name, one, to]),
@@ -137,6 +154,53 @@ const operations: Record<string, (db: Store, n: number, now: number) => Promise<
       },
       who,
     ),
+  want: (db, n, now) =>
+    wantMachines(
+      db,
+      [
+        {
+          ...{id: id('m', n % 2), name: id('machine', n % 2), scope: 'shared', serves: null, zone: null},
+          ...{wish: {}, automatic: true, created_at: now},
+        },
+      ],
+      () => undefined,
+      who,
+    ),
+  boot: (db, n, now) => bootMachine(db, id('m', n % 2), id('ms', n % 2), now),
+  run: (db, n, now) =>
+    runMachine(
+      db,
+      {
+        ...{id: id('m', n % 2), name: id('machine', n % 2), server_id: id('ms', n % 2), project_id: 'infra'},
+        ...{
+          scope: 'shared',
+          host: 'h',
+          port: 22,
+          login: 'root',
+          host_key: 'k',
+          keep_nics: [],
+          created_at: now,
+        },
+      },
+      who,
+    ),
+  failMachine: (db, n, now) => failMachine(db, id('m', n % 2), 'why', now),
+  retireMachine: (db, n, now) =>
+    retireMachine(db, {id: id('m', n % 2), name: 'machine', server_id: null}, 'gate-delete', who, now),
+  async removeMachine(db, n, now) {
+    // As it is done: the gate first.
+    const machine = id('m', n % 2)
+    await retireAll(db, machine)
+    if (await removeGate(db, {id: machine, name: 'machine'}, who, now)) await removeMachine(db, machine)
+    else if ((await gate(db, machine)) === undefined) await removeMachine(db, machine)
+  },
+  clearMachine: (db, n, now) => clearMachine(db, id('m', n % 2), now),
+  forgetMachines: (db, n, now) => forgetMachines(db, now - n),
+  async replace(db, n, now) {
+    const row = (await machines(db))[n % 2]
+    const fresh = {id: id('m', n % 2), name: id('machine', n % 2)}
+    if (row) await replaceMachine(db, row, fresh, who, now, 'gone')
+  },
   gateUp: (db, n) => gateUp(db, id('g', n % 2)),
   gateDown: (db, n) => gateDown(db, id('g', n % 2), `reason ${n}`),
   removeGate: (db, n, now) => removeGate(db, {id: id('g', n % 2), name: id('gate', n % 2)}, who, now),

@@ -4,6 +4,7 @@ import {pino} from 'pino'
 import type {OpenStack} from '../../../src/openstack/index.ts'
 import {Account} from '../../../src/service/account.ts'
 import type {ServiceContext} from '../../../src/service/context.ts'
+import type {Fleet} from '../../../src/service/deploy/fleet.ts'
 import {PathEvents} from '../../../src/service/events.ts'
 import type {Gates} from '../../../src/service/gates/gates.ts'
 import {Jobs} from '../../../src/service/jobs.ts'
@@ -71,6 +72,7 @@ beforeEach(async () => {
   reconciler = new Reconciler(
     context as unknown as ServiceContext,
     gates as unknown as Gates,
+    {tick: async () => undefined} as Fleet,
     limits,
     intervals,
   )

@@ -1,0 +1,220 @@
+import {randomUUID} from 'node:crypto'
+
+import {OsSshError} from '../../errors.ts'
+import type {GateScope} from '../../protocol/index.ts'
+import {cloudFault} from '../faults.ts'
+import {MACHINES} from '../leases.ts'
+import type {Way} from '../planner/facts.ts'
+import type {Actor} from '../store/audit.ts'
+import {gates as allGates} from '../store/gates.ts'
+import {
+  machines as allMachines,
+  allowThese,
+  forgetMachines,
+  type NewMachine,
+  retireMachine,
+  wantMachines,
+} from '../store/machines.ts'
+import type {MachineRow} from '../store/schema.ts'
+import {choose, type DeployPlan, type Wish} from './choose.ts'
+import {heal} from './heal.ts'
+import {look as lookAround} from './look.ts'
+import {type Making, needsWork, tend} from './machine.ts'
+import {newName} from './names.ts'
+import {ensureGroup} from './objects.ts'
+import {type Need, room, verdict, wishOf} from './policy.ts'
+import {resize} from './resize.ts'
+
+/** How often what the cloud has of our machines is looked at, and how many there are, ms. */
+const LOOK_MS = 5000
+/** So long a failed machine is shown, ms. */
+const FAILED_MS = 3_600_000
+
+/** A path waits for a gate that is on its way, or is being healed: it has its place as soon as there is one, or is told why not. */
+export class GateIsComing extends OsSshError {
+  constructor(message: string) {
+    super('BUSY', message, {retryAfter: 5})
+  }
+}
+
+/** @param since, now epoch ms */
+const booting = (since: number, now: number) =>
+  `a gate is being booted, ${Math.max(0, Math.round((now - since) / 1000))} s`
+
+/** What an operator asks for. */
+export interface DeployRequest {
+  readonly wish: Wish
+  readonly scope: GateScope
+  /** The one project that it serves; undefined: the service's own. */
+  readonly project?: string | undefined
+}
+
+/** The gates that this service makes itself: who needs one, who goes, and that each is moved on. */
+export class Fleet {
+  readonly #making: Making
+  #lookedAt = 0
+
+  constructor(making: Making) {
+    this.#making = making
+  }
+
+  /** What only time brings about; by whoever holds the lease. */
+  async tick(): Promise<void> {
+    const {context, config} = this.#making
+    const {db, jobs, clock} = context
+    const rows = await allMachines(db)
+    if ((rows.length === 0 && !config.automatic) || !(await this.#isOurs())) return
+    for (const {id} of rows.filter(needsWork)) this.#tend(id)
+    const now = clock()
+    if (now - this.#lookedAt < LOOK_MS) return
+    this.#lookedAt = now
+    await forgetMachines(db, now - FAILED_MS)
+    if (config.automatic) jobs.once('care for gates', () => this.#care())
+  }
+
+  /** Looks after what is there at once: somebody has a gate that does not answer. */
+  hurry(): void {
+    this.#lookedAt = 0
+  }
+
+  async #care(): Promise<void> {
+    await heal(this.#making)
+    await resize(this.#making)
+  }
+
+  #tend(id: string): void {
+    const {context} = this.#making
+    context.jobs.once(`machine ${id}`, () => tend(this.#making, id, () => this.#isOurs()))
+  }
+
+  async #isOurs(): Promise<boolean> {
+    return (await this.#making.context.leases.hold(MACHINES)) !== undefined
+  }
+
+  /**
+   * A path has found no gate: is one on its way, or may one be made that is sure to reach the VM?
+   *
+   * @param look how a gate could be plugged in for it, by its user's own eyes
+   * @param why what the planner has said
+   * @throws OsSshError BUSY when it is worth waiting; NO_GATE, GATE_DOWN or GATE_FULL with why none is made
+   */
+  async ask(need: Need, look: () => Promise<Way | undefined>, why: OsSshError): Promise<void> {
+    const {context, config, self} = this.#making
+    const {db, clock} = context
+    if (!config.automatic) return
+    const own = (await context.cloud.identity.token()).project?.id ?? ''
+    const serves = config.scope === 'shared' || need.project_id === own ? null : need.project_id
+    const zone = zoneOf(need, config.zones)
+    const rows = await allMachines(db)
+    if (why.code === 'GATE_DOWN') await this.#beingHealed(rows)
+    const said = verdict(rows, {zone, serves}, config, clock())
+    if ('booting' in said) throw new GateIsComing(booting(said.booting, clock()))
+    // One that is down may be back in a moment; whether it is to be replaced is not a path's to say.
+    if (why.code === 'GATE_DOWN') return
+    if ('no' in said) throw new OsSshError(why.code as 'NO_GATE', `${why.message}; none is made: ${said.no}`)
+    const way = await look()
+    if (way === undefined || !(await this.#leadsThere(way))) return
+    const wish = wishOf(config, zone)
+    const plan = await this.plan(wish).catch(error => {
+      const {message} = cloudFault(error, 'the cloud refuses')
+      throw new OsSshError(why.code as 'NO_GATE', `${why.message}; none can be made: ${message}`)
+    })
+    const wanted = this.#newMachine({wish, plan, zone, serves, scope: config.scope, automatic: true})
+    const may = (there: readonly MachineRow[]) => {
+      const again = verdict(there, {zone, serves}, config, clock())
+      if ('booting' in again) throw new GateIsComing(booting(again.booting, clock()))
+      if ('no' in again)
+        throw new OsSshError(why.code as 'NO_GATE', `${why.message}; none is made: ${again.no}`)
+    }
+    await wantMachines(db, [wanted], may, self)
+    if (await this.#isOurs()) this.#tend(wanted.id)
+    throw new GateIsComing(booting(wanted.created_at, clock()))
+  }
+
+  /** @throws GateIsComing while nobody has looked what has become of a gate of ours: it is healed or replaced */
+  async #beingHealed(rows: readonly MachineRow[]): Promise<void> {
+    const gates = await allGates(this.#making.context.db)
+    const isDown = (id: string) => gates.some(gate => gate.id === id && gate.state === 'down')
+    if (!rows.some(row => row.state === 'running' && row.silent_since === null && isDown(row.id))) return
+    this.hurry()
+    throw new GateIsComing('the gate does not answer; it is looked after')
+  }
+
+  /** Does the service's own account see one of the networks that a gate would be plugged into? */
+  async #leadsThere({options}: Way): Promise<boolean> {
+    const ids = options.map(option => option.network_id)
+    const seen = await this.#making.context.cloud.network.networks({id: ids, fields: ['id']})
+    return seen.length > 0
+  }
+
+  /** What would be made. @throws OsSshError with what does not fit, OpenStackError */
+  async plan(wish: Wish): Promise<DeployPlan> {
+    return choose(await lookAround(this.#making.context.cloud), wish)
+  }
+
+  /**
+   * Wants gates for an operator.
+   *
+   * @returns their ids and what was chosen
+   * @throws OsSshError with what does not fit; USAGE for more than there may be
+   */
+  async deploy(
+    {wish, scope, project}: DeployRequest,
+    who: Actor,
+  ): Promise<{ids: string[]; plan: DeployPlan}> {
+    const {context, config} = this.#making
+    const whole = {...wishOf(config, wish.zone ?? null), ...wish}
+    const plan = await this.plan(whole)
+    const own = (await context.cloud.identity.token()).project?.id
+    const serves = project === undefined || project === own || scope === 'shared' ? null : project
+    const one = {wish: whole, plan, zone: whole.zone ?? null, serves, scope, automatic: false}
+    const wanted = Array.from({length: plan.count}, () => this.#newMachine(one))
+    const may = (there: readonly MachineRow[]) => {
+      if (room(there, config) < wanted.length)
+        throw new OsSshError('USAGE', `this service makes ${config.max} gates at most`, {
+          hint: 'gates.max in its configuration',
+        })
+    }
+    await wantMachines(context.db, wanted, may, who)
+    if (await this.#isOurs()) for (const {id} of wanted) this.#tend(id)
+    return {ids: wanted.map(row => row.id), plan}
+  }
+
+  #newMachine(what: Omit<NewMachine, 'id' | 'name' | 'created_at'>): NewMachine {
+    const id = randomUUID()
+    return {...what, id, name: newName(id), created_at: this.#making.context.clock()}
+  }
+
+  /** Who may reach the gates where nobody has said otherwise. */
+  get usualAccess(): readonly string[] {
+    return this.#making.config.allow
+  }
+
+  /** From now on these prefixes may reach port 22 of the gates. @throws OpenStackError */
+  async allow(prefixes: readonly string[], who: Actor): Promise<void> {
+    const {context} = this.#making
+    await allowThese(context.db, prefixes, who, context.clock())
+    const rows = await allMachines(context.db)
+    if (rows.some(row => row.cleared_at === null)) await ensureGroup(context, prefixes)
+  }
+
+  /** What a path that waits for its place may wait for, for people. */
+  async progress(): Promise<string | undefined> {
+    const {db, clock} = this.#making.context
+    const coming = (await allMachines(db)).find(row => row.state === 'wanted' || row.state === 'booting')
+    return coming && booting(coming.created_at, clock())
+  }
+
+  /** Deletes a machine, and the gate that it is. */
+  async delete(row: MachineRow, who: Actor): Promise<void> {
+    const {context} = this.#making
+    await retireMachine(context.db, row, 'gate-delete', who, context.clock())
+    if (await this.#isOurs()) this.#tend(row.id)
+  }
+}
+
+/** The zone that a gate for this is made in; null: Nova's choice. */
+function zoneOf({zone}: Need, zones: readonly string[] | undefined): string | null {
+  if (zones === undefined) return zone
+  return zone !== null && zones.includes(zone) ? zone : (zones[0] ?? null)
+}

@@ -1,0 +1,191 @@
+import {setTimeout as sleep} from 'node:timers/promises'
+
+import {OsSshError} from '../../errors.ts'
+import {plain, shortened} from '../../names/plain.ts'
+import {OpenStackError, type Server} from '../../openstack/index.ts'
+import {generateKeyPair} from '../../ssh/keys.ts'
+import type {ServiceContext} from '../context.ts'
+import {cloudFault} from '../faults.ts'
+import type {Gates} from '../gates/gates.ts'
+import type {Actor} from '../store/audit.ts'
+import {
+  machines as allMachines,
+  allowed,
+  bootMachine,
+  clearMachine,
+  failMachine,
+  machine as machineById,
+  noteMachine,
+  planMachine,
+  removeMachine,
+  runMachine,
+} from '../store/machines.ts'
+import type {MachineRow} from '../store/schema.ts'
+import {choose} from './choose.ts'
+import type {GatesConfig} from './config.ts'
+import {confirmByConsole, firstContact, LOGIN} from './first-contact.ts'
+import {look} from './look.ts'
+import {
+  ensureAddress,
+  ensureGroup,
+  ensurePort,
+  ensureServer,
+  ensureServerGroup,
+  removeGroups,
+  removeObjects,
+} from './objects.ts'
+import {installPackages} from './packages.ts'
+import {retireGate} from './retire-gate.ts'
+import {userData} from './user-data.ts'
+
+/** How often a machine that is under way is looked at, ms. */
+const POLL_MS = 300
+/** After a fault of the cloud, ms. */
+const PAUSE_MS = 2000
+/** How much of the console's end is shown, characters. */
+const CONSOLE = 400
+
+/** What machines are made with. */
+export interface Making {
+  readonly context: ServiceContext
+  readonly gates: Gates
+  readonly config: GatesConfig
+  /** Public key of the management key, `type base64`. */
+  readonly managementKey: string
+  /** As the audit names the service itself. */
+  readonly self: Actor
+}
+
+/**
+ * Moves one machine on, step by step, until there is nothing to do for it. It may be killed anywhere: each step begins with what
+ * is there.
+ *
+ * @param isOurs whether it is this replica's to do
+ */
+export async function tend(making: Making, id: string, isOurs: () => Promise<boolean>): Promise<void> {
+  const {context} = making
+  while (!context.jobs.stopped && (await isOurs())) {
+    const row = await machineById(context.db, id)
+    const step = row && stepOf(row)
+    if (row === undefined || step === undefined) return
+    const pause = await step(making, row).catch(error => failed(making, row, error))
+    if (pause > 0) await sleep(pause)
+  }
+}
+
+/** Is there anything to do for it? */
+export const needsWork = (row: MachineRow) => stepOf(row) !== undefined
+
+type Step = (making: Making, row: MachineRow) => Promise<number>
+
+function stepOf(row: MachineRow): Step | undefined {
+  if (row.state === 'wanted') return make
+  if (row.state === 'booting') return boot
+  if (row.state === 'deleting' || (row.state === 'failed' && row.cleared_at === null)) return clear
+  return undefined
+}
+
+/** Faults that may be over in a moment; what else the cloud says it says again. */
+const PASSING = new Set(['unreachable', 'server', 'unauthorized', 'conflict', 'not-found'])
+
+/** A step that failed is tried again while there is time, unless it would fail again. @returns how long to wait, ms */
+async function failed({context, config}: Making, row: MachineRow, error: unknown): Promise<number> {
+  const {db, clock, log} = context
+  if (error instanceof OsSshError && error.code === 'SERVICE_DOWN') throw error
+  if (!(error instanceof OsSshError || error instanceof OpenStackError)) throw error
+  const fault = cloudFault(error, 'the cloud refuses')
+  if (row.state === 'deleting' || row.state === 'failed') {
+    log.warn({err: error, gate: row.name}, 'a gate cannot be deleted yet')
+    return PAUSE_MS
+  }
+  const passes =
+    error instanceof OpenStackError ? PASSING.has(error.fault) : ['GATE_DOWN', 'BUSY'].includes(error.code)
+  const late = clock() - row.created_at > config.bootTimeout * 1000
+  if (passes && !late) {
+    await noteMachine(db, row.id, {reason: fault.message})
+    return error instanceof OpenStackError ? PAUSE_MS : POLL_MS
+  }
+  const why = late
+    ? `it was not ready within ${config.bootTimeout} s: ${fault.message}${await consoleEnd(context, row)}`
+    : fault.message
+  log.warn({err: error, gate: row.name}, 'a gate could not be made')
+  await failMachine(db, row.id, why, clock())
+  return 0
+}
+
+/** What the console last said, for people. */
+async function consoleEnd({cloud}: ServiceContext, {server_id}: MachineRow): Promise<string> {
+  if (server_id === null) return ''
+  const text = await cloud.compute.consoleLog(server_id, 40).catch(() => '')
+  const end = plain(text.trim().slice(-CONSOLE))
+  return end === ''
+    ? '; its console shows nothing'
+    : `; its console ends with: ${shortened(end, CONSOLE * 2)}`
+}
+
+/** Wanted: everything that it is made of, and the server in the end. */
+async function make({context, config, managementKey}: Making, row: MachineRow): Promise<number> {
+  const {db, cloud, clock} = context
+  const plan = row.plan ?? choose(await look(cloud), row.wish)
+  if (row.plan === undefined) await planMachine(db, row.id, plan)
+  // Always the same one, so that a server that was asked for twice answers to it.
+  const hostKey = row.first_key ?? generateKeyPair(row.name).privateKey
+  if (row.first_key === null) await noteMachine(db, row.id, {first_key: hostKey})
+  const group = await ensureGroup(context, (await allowed(db)) ?? config.allow)
+  const port = await ensurePort(context, row, plan, group)
+  const host = await ensureAddress(context, row, plan, port)
+  const together = plan.count > 1 || (row.automatic && config.perZone > 1)
+  const serverGroup = together ? await ensureServerGroup(context) : undefined
+  const data = userData({name: row.name, managementKey, hostKey, kind: config.boot})
+  const server = await ensureServer(context, row, {plan, port: port.id, userData: data, serverGroup})
+  await noteMachine(db, row.id, {host, reason: null})
+  await bootMachine(db, row.id, server, clock())
+  return 0
+}
+
+/** Booting: until it is ACTIVE, answers, and has what a gate needs. */
+async function boot(making: Making, row: MachineRow): Promise<number> {
+  const {context, config, self} = making
+  const {db, cloud, clock, log} = context
+  const server = await cloud.compute.server(row.server_id ?? '').catch(error => {
+    if (!(error instanceof OpenStackError) || error.fault !== 'not-found') throw error
+    throw new OsSshError('CLOUD_REFUSED', 'its server was deleted while it booted')
+  })
+  if (server.status === 'ERROR')
+    throw new OsSshError('CLOUD_REFUSED', `Nova says: ${plain(server.fault?.message ?? 'ERROR')}`)
+  if (server.status !== 'ACTIVE') throw new OsSshError('BUSY', `its server is ${plain(server.status)}`)
+  const host = row.host ?? ''
+  await confirmByConsole(context, row)
+  const hostKey = await firstContact(context, row, host)
+  await installPackages(context, {host, hostKey}, config.mirrors)
+  const there = await runMachine(db, gateOf(row, server, {host, hostKey, now: clock()}), self)
+  if (there) {
+    log.info({gate: row.name}, 'a gate has booted')
+    await making.gates.wake(row.id)
+  }
+  return 0
+}
+
+function gateOf(
+  row: MachineRow,
+  server: Server,
+  {host, hostKey, now}: {host: string; hostKey: string; now: number},
+) {
+  return {
+    ...{id: row.id, name: row.name, server_id: server.id, project_id: server.tenant_id},
+    ...{scope: row.scope, serves: row.serves, zone: server['OS-EXT-AZ:availability_zone'] || row.zone},
+    ...{host, port: 22, login: LOGIN, host_key: hostKey, keep_nics: [], created_at: now},
+  }
+}
+
+/** On its way out: the gate first, which lets its networks go, then what it is made of. */
+async function clear({context, gates, self}: Making, row: MachineRow): Promise<number> {
+  const {db, clock} = context
+  if (!(await retireGate(context, gates, row, self))) return POLL_MS
+  if (!(await removeObjects(context, row))) return POLL_MS
+  if (row.state === 'failed') await clearMachine(db, row.id, clock())
+  else await removeMachine(db, row.id)
+  const left = await allMachines(db)
+  if (left.every(one => one.cleared_at !== null)) await removeGroups(context)
+  return 0
+}

@@ -1,0 +1,31 @@
+import type {MachineRow} from '../store/schema.ts'
+
+/* What is made in the cloud is found again by what it is called: the id of the service is in it, so that two of them in one project do not meet. */
+
+type Called = Pick<MachineRow, 'id' | 'name'>
+
+const of = (serviceId: string) => `os-ssh-${serviceId}`
+
+/** Of a machine's server and its port. */
+export const machineName = (serviceId: string, {name}: Called) => `${of(serviceId)}-${name}`
+/** Of all servers of a service, as Nova's listing takes it: a regular expression. */
+export const anyMachine = (serviceId: string) => `^${of(serviceId)}-`
+/** Of the security group, and the server group, that the machines of a service share. */
+export const groupName = (serviceId: string) => `${of(serviceId)}-gates`
+
+const DESCRIPTION = 'os-ssh gate '
+/** Of a machine's port and floating IP. */
+export const machineDescription = (serviceId: string, {name}: Called) =>
+  `${DESCRIPTION}${name} of service ${serviceId}`
+/** Is it a port by which a gate that some service has made is reached? */
+export const isOfMachine = ({description}: {readonly description?: string}) =>
+  description?.startsWith(DESCRIPTION) === true
+
+/** Metadata of a server: ours is what says so. */
+export const machineMetadata = (serviceId: string, {id}: Called) => ({
+  'os-ssh': serviceId,
+  'os-ssh-gate': id,
+})
+
+/** A name that nobody has. @param random hexadecimal digits */
+export const newName = (random: string) => `gate-${random.slice(0, 6)}`

@@ -1,0 +1,62 @@
+import {randomUUID} from 'node:crypto'
+
+import {gates as allGates, drainGate} from '../store/gates.ts'
+import {holdings} from '../store/holdings.ts'
+import {machines as allMachines, noteMachine, retireMachine, wantMachines} from '../store/machines.ts'
+import type {MachineRow} from '../store/schema.ts'
+import type {Making} from './machine.ts'
+import {newName} from './names.ts'
+import {verdict, wishOf} from './policy.ts'
+
+/** As many gates as there shall be: idle ones above the minimum go, and what is missing comes. */
+export async function resize(making: Making): Promise<void> {
+  await retireIdle(making)
+  await keepMinimum(making)
+}
+
+/** First it takes no new paths, and at the next look, when it still has none, it goes. */
+async function retireIdle({context, config, self}: Making): Promise<void> {
+  const {db, clock} = context
+  const now = clock()
+  const [rows, gates, held] = await Promise.all([allMachines(db), allGates(db), holdings(db)])
+  const running = rows.filter(row => row.state === 'running')
+  const left = new Map<string | null, number>()
+  for (const {zone} of running) left.set(zone, (left.get(zone) ?? 0) + 1)
+  for (const row of running) {
+    const gate = gates.find(one => one.id === row.id)
+    if (gate === undefined || !row.automatic) continue
+    const isIdle = (held.get(row.id)?.all ?? 0) === 0
+    if (!isIdle || row.idle_since === null) {
+      if (isIdle !== (row.idle_since !== null))
+        await noteMachine(db, row.id, {idle_since: isIdle ? now : null})
+      // It was about to go, and somebody came before it was.
+      if (!isIdle && row.idle_since !== null && gate.drained_at !== null)
+        await drainGate(db, gate, false, self, now)
+      continue
+    }
+    const isSpare = (left.get(row.zone) ?? 0) > config.min
+    if (!isSpare || now - row.idle_since < config.idle * 1000) continue
+    left.set(row.zone, (left.get(row.zone) ?? 0) - 1)
+    if (gate.drained_at === null) await drainGate(db, gate, true, self, now)
+    else if (gate.drained_at < now) await retireMachine(db, row, 'gate-delete', self, now, 'nobody needs it')
+  }
+}
+
+async function keepMinimum({context, config, self}: Making): Promise<void> {
+  const {db, clock, log} = context
+  if (config.min === 0) return
+  for (const zone of config.zones ?? [null]) {
+    const rows = await allMachines(db)
+    const isThere = (row: MachineRow) => row.zone === zone && !['failed', 'deleting'].includes(row.state)
+    if (rows.filter(isThere).length >= config.min) continue
+    const said = verdict(rows, {zone, serves: null}, config, clock())
+    if (!('deploy' in said)) continue
+    const id = randomUUID()
+    const wanted = {
+      ...{id, name: newName(id), scope: config.scope, serves: null, zone, automatic: true},
+      ...{wish: wishOf(config, zone), created_at: clock()},
+    }
+    log.info({zone, gate: wanted.name}, 'a gate is missing')
+    await wantMachines(db, [wanted], () => undefined, self)
+  }
+}

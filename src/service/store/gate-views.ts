@@ -1,0 +1,62 @@
+import type {Gate, GateCondition} from '../../protocol/index.ts'
+import {gateChoices, gates} from './gates.ts'
+import {machines} from './machines.ts'
+import type {Store} from './open.ts'
+import type {GateRow, MachineRow} from './schema.ts'
+
+/** Gates as the API shows them, those that are on their way among them: those that may serve `projectId`, or all. By name. */
+export async function gateViews(db: Store, projectId?: string): Promise<Gate[]> {
+  const [rows, made, choices] = await Promise.all([gates(db), machines(db), gateChoices(db)])
+  const machineOf = new Map(made.map(machine => [machine.id, machine]))
+  const here = new Set(rows.map(row => row.id))
+  const views = [
+    ...rows.map(row => {
+      const choice = choices.find(gate => gate.id === row.id)
+      const counts = {attachments: choice?.attachments.length ?? 0, paths: choice?.paths ?? 0}
+      return {...ofGate(row, machineOf.get(row.id)), ...counts}
+    }),
+    ...made.filter(({id}) => !here.has(id)).map(ofMachine),
+  ]
+  return views
+    .filter(
+      ({scope, serves, project_id}) =>
+        projectId === undefined || scope === 'shared' || (serves ?? project_id) === projectId,
+    )
+    .sort((a, b) => (a.name < b.name ? -1 : 1))
+}
+
+const common = (row: Pick<GateRow, 'id' | 'name' | 'scope' | 'zone' | 'serves'>) => ({
+  ...{id: row.id, name: row.name, scope: row.scope},
+  ...(row.zone === null ? {} : {zone: row.zone}),
+  ...(row.serves === null ? {} : {serves: row.serves}),
+})
+
+function ofGate(row: GateRow, machine: MachineRow | undefined): Omit<Gate, 'attachments' | 'paths'> {
+  const reason = machine?.reason ?? row.reason
+  return {
+    ...common(row),
+    ...{server_id: row.server_id, project_id: row.project_id, host: row.host, port: row.port},
+    state: conditionOf(row, machine),
+    ...(reason === null ? {} : {reason}),
+    deployed: machine !== undefined,
+    created_at: new Date(machine?.created_at ?? row.created_at).toISOString(),
+    ...(machine?.plan && {plan: machine.plan}),
+  }
+}
+
+function conditionOf({state, drained_at}: GateRow, machine: MachineRow | undefined): GateCondition {
+  if (machine?.state === 'deleting') return 'deleting'
+  return state !== 'down' && drained_at !== null ? 'draining' : state
+}
+
+/** One that is no gate yet, or never was. */
+function ofMachine(row: MachineRow): Gate {
+  return {
+    ...common(row),
+    ...{server_id: row.server_id ?? '', project_id: '', host: row.host ?? '', port: 22},
+    state: row.state === 'running' ? 'booting' : row.state,
+    ...(row.reason === null ? {} : {reason: row.reason}),
+    ...{attachments: 0, paths: 0, deployed: true, created_at: new Date(row.created_at).toISOString()},
+    ...(row.plan && {plan: row.plan}),
+  }
+}
