@@ -1,3 +1,5 @@
+import type {NetworkTraits} from './network-traits.ts'
+
 /**
  * Where and as whom to authenticate: one cloud of clouds.yaml, or the OS_* variables. Only `name` and `auth` are
  * needed, so one can be written by hand:
@@ -27,6 +29,8 @@ export interface CloudConfig {
   /** What differs for one service, by type with underscores (`compute`, `network`, `image`, `ssh`). */
   readonly services?: Readonly<Record<string, ServiceSettings>>
   readonly proxy?: ProxySettings
+  /** What its networks are for, where their owner says so. */
+  readonly networks?: readonly NetworkTraits[]
   /** The file it was read from. */
   readonly source?: string
 }

@@ -12,6 +12,7 @@ import type {
 } from './config.ts'
 import {OpenStackError} from './errors.ts'
 import {authMerge, isRecord, record, type Settings} from './merge.ts'
+import {networkTraits} from './network-traits.ts'
 
 /**
  * From settings as people write them (older names, OS_* variables, regions with values of their own) to a CloudConfig.
@@ -35,6 +36,7 @@ export function normalized(found: Found, env: NodeJS.ProcessEnv): CloudConfig {
   const cert = path(settings['cert'], env)
   const key = path(settings['key'], env)
   const cacert = path(settings['cacert'], env)
+  const networks = networkTraits(settings['networks'], fail)
   const timeout = seconds(settings['api_timeout'] ?? settings['timeout'], fail)
   const verify =
     !truthy(settings['insecure']) && (settings['verify'] === undefined || !falsy(settings['verify']))
@@ -51,6 +53,7 @@ export function normalized(found: Found, env: NodeJS.ProcessEnv): CloudConfig {
     ...(cert && {cert}),
     ...(key && {key}),
     ...(timeout && {timeout}),
+    ...(networks.length > 0 && {networks}),
     ...(found.source && {source: found.source}),
   }
 }

@@ -39,7 +39,8 @@ export interface Facts {
   readonly way?: Way | undefined
 }
 
-const ROUTER_INTERFACES = [
+/** Device owners of a router's interfaces: centralized, distributed, highly available. */
+export const ROUTER_INTERFACES = [
   'network:router_interface',
   'network:router_interface_distributed',
   'network:ha_router_replicated_interface',

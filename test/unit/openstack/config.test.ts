@@ -208,8 +208,36 @@ clouds:
   })
 })
 
+test('traits of networks, under the names of openstacksdk', async () => {
+  await write(
+    'cwd/clouds.yaml',
+    `clouds:
+  c:
+    auth: {auth_url: 'http://a'}
+    networks:
+    - {name: public, routes_externally: true, routes_ipv6_externally: false}
+    - {name: private, nat_destination: 'True', default_interface: true}
+`,
+  )
+  const none = {routes_ipv4_externally: false, routes_ipv6_externally: false, nat_destination: false}
+  expect((await load('c')).networks).toEqual([
+    {...none, name: 'public', routes_ipv4_externally: true, default_interface: false},
+    {...none, name: 'private', nat_destination: true, default_interface: true},
+  ])
+})
+
 describe('a file that is wrong is named with the line', () => {
   test.each([
+    [
+      'networks are a mapping',
+      'clouds:\n  c:\n    auth: {auth_url: "http://a"}\n    networks: {a: {}}\n',
+      /line 4, cloud "c": networks is not a list/,
+    ],
+    [
+      'a network without a name',
+      'clouds:\n  c:\n    auth: {auth_url: "http://a"}\n    networks: [{id: a}]\n',
+      /line 4, cloud "c": an entry of networks needs a name/,
+    ],
     [
       'a bracket left open',
       'clouds:\n  a: {auth: {auth_url: x\n  b: 1\n',
