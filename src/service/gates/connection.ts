@@ -4,6 +4,7 @@ import type {Readable} from 'node:stream'
 import {type AlgorithmList, Client, type ClientChannel, type ServerHostKeyAlgorithm} from 'ssh2'
 
 import {OsSshError} from '../../errors.ts'
+import {type Forwarding, forwardLoopback} from './forwarding.ts'
 
 const CONNECT_MS = 10_000
 const RUN_MS = 60_000
@@ -49,10 +50,15 @@ export class GateConnection {
    *
    * @param script may be a stream: the shell does what it has heard so far
    * @param onLine hears each line of standard output as soon as it is there
+   * @param within how long it may take, ms
    * @throws OsSshError GATE_DOWN, HOST_KEY
    */
-  async run(script: string | Readable, onLine?: (line: string) => void): Promise<ScriptResult> {
-    return this.#exec(await this.#open(), script, onLine)
+  async run(
+    script: string | Readable,
+    onLine?: (line: string) => void,
+    within = RUN_MS,
+  ): Promise<ScriptResult> {
+    return this.#exec(await this.#open(), script, within, onLine)
   }
 
   /**
@@ -84,6 +90,15 @@ export class GateConnection {
         answer('unknown')
       }
     })
+  }
+
+  /**
+   * Whatever connects to a free port of the gate's own loopback comes to us, by the management connection.
+   *
+   * @throws OsSshError GATE_DOWN, also when the gate's sshd does not permit it; HOST_KEY
+   */
+  async forward(onChannel: (channel: ClientChannel) => void): Promise<Forwarding> {
+    return forwardLoopback(await this.#open(), onChannel)
   }
 
   async #open(): Promise<Client> {
@@ -162,7 +177,12 @@ export class GateConnection {
     return opening
   }
 
-  #exec(client: Client, script: string | Readable, onLine?: (line: string) => void): Promise<ScriptResult> {
+  #exec(
+    client: Client,
+    script: string | Readable,
+    within: number,
+    onLine?: (line: string) => void,
+  ): Promise<ScriptResult> {
     // sudo takes the variables away, and the script asks by which interface we have come.
     const command =
       this.#address.login === 'root' ? 'sh -s' : 'sudo -n env "SSH_CONNECTION=$SSH_CONNECTION" sh -s'
@@ -170,8 +190,8 @@ export class GateConnection {
       const late = setTimeout(() => {
         // A gate that hangs is treated as lost: the next run begins with a new connection and the whole state.
         client.destroy()
-        reject(new OsSshError('GATE_DOWN', `the gate did not finish within ${RUN_MS / 1000} s`))
-      }, RUN_MS)
+        reject(new OsSshError('GATE_DOWN', `the gate did not finish within ${within / 1000} s`))
+      }, within)
       // The timer goes with whatever ends it: it would keep a service that is told to stop alive for a minute.
       const finish = () => {
         clearTimeout(late)
