@@ -36,22 +36,26 @@ export function serverLinks(cloud: Cloud, id: string): {rel: string; href: strin
   ]
 }
 
+/** Network name -> addresses: the fixed ones, then the floating ones that lead to them. */
 export function addresses(cloud: Cloud, server: ServerRecord): Record<string, unknown[]> {
-  const all: Record<string, unknown[]> = {}
+  const [all, floating] = [{} as Record<string, unknown[]>, {} as Record<string, unknown[]>]
   for (const id of server.ports) {
     const port = cloud.ports.get(id)
     const network = cloud.networks.get(port?.network_id ?? '')
     if (!port || !network) continue
+    const entry = (addr: string, kind: 'fixed' | 'floating') => ({
+      version: addr.includes(':') ? 6 : 4,
+      addr,
+      'OS-EXT-IPS:type': kind,
+      'OS-EXT-IPS-MAC:mac_addr': port.mac_address,
+    })
+    const outside = [...cloud.floatingips.values()].filter(one => one.port_id === id)
     all[network.name] ??= []
-    for (const ip of port.fixed_ips) {
-      all[network.name]?.push({
-        version: ip.ip_address.includes(':') ? 6 : 4,
-        addr: ip.ip_address,
-        'OS-EXT-IPS:type': 'fixed',
-        'OS-EXT-IPS-MAC:mac_addr': port.mac_address,
-      })
-    }
+    all[network.name]?.push(...port.fixed_ips.map(ip => entry(ip.ip_address, 'fixed')))
+    floating[network.name] ??= []
+    floating[network.name]?.push(...outside.map(one => entry(one.floating_ip_address, 'floating')))
   }
+  for (const [name, list] of Object.entries(all)) list.push(...(floating[name] ?? []))
   return all
 }
 

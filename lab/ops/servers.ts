@@ -4,6 +4,7 @@ import {novaFault} from '../fault.ts'
 import {stamp} from '../make.ts'
 import type {Fabric} from '../net/fabric.ts'
 import type {Cloud, PortRecord, ServerRecord} from '../state.ts'
+import {dropPort} from './floating.ts'
 import {createPort, touch} from './networks.ts'
 
 /** Compute hosts of the lab, on paper: guests are spread over them. */
@@ -149,7 +150,7 @@ export async function deleteServer(cloud: Cloud, fabric: Fabric, server: ServerR
   await fabric.destroy(server)
   for (const id of [...server.ports]) {
     const port = cloud.ports.get(id)
-    if (port) releasePort(cloud, server, port)
+    if (port) await releasePort(cloud, fabric, server, port)
   }
   cloud.servers.delete(server.id)
 }
@@ -168,9 +169,14 @@ export function novaPort(
   return port
 }
 
-function releasePort(cloud: Cloud, server: ServerRecord, port: PortRecord): void {
+async function releasePort(
+  cloud: Cloud,
+  fabric: Fabric,
+  server: ServerRecord,
+  port: PortRecord,
+): Promise<void> {
   unbind(server, port)
-  if (madeByNova.has(port)) cloud.ports.delete(port.id)
+  if (madeByNova.has(port)) await dropPort(cloud, fabric, port)
 }
 
 /**
@@ -201,5 +207,5 @@ export async function detachPort(
   port: PortRecord,
 ): Promise<void> {
   await fabric.unplug(server, port)
-  releasePort(cloud, server, port)
+  await releasePort(cloud, fabric, server, port)
 }
