@@ -51,7 +51,7 @@ function quotas(app: FastifyInstance, cloud: Cloud): void {
   for (const name of ['details', 'details.json']) {
     app.get<{Params: Params}>(`${base}/quotas/:id/${name}`, request => {
       const id = check(request.params['id'], callerOf(cloud, request), 'get_quota')
-      const entries = Object.entries(limits(cloud, id)).filter(([resource]) => resource !== 'instances')
+      const entries = Object.entries(limits(cloud, id))
       return {
         quota: Object.fromEntries(
           entries.map(([resource, limit]) => [
