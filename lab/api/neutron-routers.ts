@@ -38,7 +38,7 @@ export function routers(app: FastifyInstance, cloud: Cloud, fabric: Fabric): voi
     return reply.code(201).send(answer(who, 'routers', router))
   })
   async function changeGateway(router: RouterRecord, wanted: Gateway, who: ReturnType<typeof callerOf>) {
-    if (wanted && !networkVisible(cloud, who, wanted.network_id))
+    if (wanted?.network_id && !networkVisible(cloud, who, wanted.network_id))
       throw neutronNotFound('Network', wanted.network_id)
     if (wanted?.enable_snat !== undefined && !who.admin) {
       throw neutronForbidden(

@@ -175,10 +175,7 @@ function rootOf(cloud: Cloud, who: Caller, asked: Asked): Root {
   if (!Number.isInteger(size) || size < 0)
     throw novaFault(400, 'Block Device Mapping is Invalid: Invalid volume_size.')
   if (size === 0)
-    throw novaFault(
-      400,
-      "Images with destination_type 'volume' need to have a non-zero size specified",
-    )
+    throw novaFault(400, "Images with destination_type 'volume' need to have a non-zero size specified")
   const image = imageFor(cloud, who, root.uuid, missing)
   return {
     image,

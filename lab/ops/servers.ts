@@ -134,8 +134,11 @@ export function bootDeaf(server: ServerRecord): void {
 
 /** Boots the guest; the record says ERROR when that fails. */
 export async function bootServer(cloud: Cloud, fabric: Fabric, server: ServerRecord): Promise<void> {
+  if (server.host === '') {
+    server.fault = noHost
+    return setStatus(cloud, server, 'ERROR', 'DOWN')
+  }
   try {
-    if (server.host === '') throw new Error(noHost)
     if (!deaf.delete(server)) await fabric.boot(server)
     server.fault = null
     server.launched_at ??= stamp()
