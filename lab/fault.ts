@@ -65,13 +65,14 @@ export function neutronForbidden(rule: string): ApiFault {
 
 /** Neutron's 404; `kind` is written as in its exception, e.g. `Port` for PortNotFound. */
 export function neutronNotFound(kind: string, id: string): ApiFault {
+  const sentences: Record<string, string> = {
+    SecurityGroup: `Security group ${id} does not exist`,
+    SecurityGroupRule: `Security group rule ${id} does not exist`,
+    FloatingIP: `Floating IP ${id} could not be found`,
+    Router: `Router ${id} could not be found`,
+  }
   const words = kind.replace(/([a-z])([A-Z])/g, (_, a: string, b: string) => `${a} ${b.toLowerCase()}`)
-  const dot = kind === 'Router' ? '' : '.'
-  const text =
-    kind === 'SecurityGroup'
-      ? `Security group ${id} does not exist`
-      : `${words} ${id} could not be found${dot}`
-  return neutronFault(404, `${kind}NotFound`, text)
+  return neutronFault(404, `${kind}NotFound`, sentences[kind] ?? `${words} ${id} could not be found.`)
 }
 
 /** Glance (webob) for those who accept JSON. */

@@ -40,7 +40,10 @@ export function labInfo(cloud: Cloud, dir: string, topology: Topology): LabInfo 
     Object.fromEntries(
       Object.entries(addresses(cloud, server)).map(([net, all]) => [
         net,
-        all.map(one => (one as {addr: string}).addr),
+        all.flatMap(one => {
+          const {addr, 'OS-EXT-IPS:type': type} = one as {addr: string; 'OS-EXT-IPS:type': string}
+          return type === 'fixed' ? addr : []
+        }),
       ]),
     )
   return {

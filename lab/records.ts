@@ -49,6 +49,15 @@ export interface ImageRecord {
   readonly name: string
   readonly owner: string
   readonly created_at: string
+  readonly status: 'active' | 'deactivated'
+  readonly visibility: 'public' | 'community' | 'shared' | 'private'
+  readonly disk_format: string
+  /** Bytes. */
+  readonly size: number
+  /** GiB. */
+  readonly min_disk: number
+  /** MiB. */
+  readonly min_ram: number
   /** Custom properties such as os_distro and os_admin_user. */
   readonly properties: Readonly<Record<string, string>>
 }
@@ -57,8 +66,29 @@ export interface Flavor {
   readonly id: string
   readonly name: string
   readonly vcpus: number
+  /** MiB. */
   readonly ram: number
+  /** GiB; with 0 the server must boot from a volume. */
   readonly disk: number
+  readonly extra_specs: Readonly<Record<string, string>>
+}
+
+export interface ServerGroupRecord {
+  readonly id: string
+  readonly name: string
+  readonly project_id: string
+  readonly user_id: string
+  readonly policy: string
+  readonly rules: {readonly max_server_per_host?: number}
+  readonly members: string[]
+}
+
+/** The root disk of a server that boots from a volume. */
+export interface RootVolume {
+  readonly id: string
+  /** GiB. */
+  readonly size: number
+  readonly delete_on_termination: boolean
 }
 
 export interface KeyPairRecord {
@@ -76,16 +106,22 @@ export interface ServerRecord {
   readonly user_id: string
   status: string
   task_state: string | null
-  readonly image_id: string
+  /** What its root disk was made from. */
+  image_id: string
   readonly flavor_id: string
-  readonly key_name: string | null
+  key_name: string | null
   /** The key pair's public key at the time of the boot. */
-  readonly key_data: string | null
+  key_data: string | null
+  /** Empty when the scheduler found none. */
   readonly host: string
+  /** As asked for, null when any will do. */
+  readonly availability_zone: string | null
   readonly hostname: string
-  readonly metadata: Record<string, string>
+  metadata: Record<string, string>
   /** Base64, as given. */
-  readonly user_data: string | null
+  user_data: string | null
+  readonly config_drive: boolean
+  readonly root_volume: RootVolume | null
   readonly security_groups: readonly string[]
   readonly number: number
   readonly created: string

@@ -19,6 +19,7 @@ import type {
   RouterRecord,
   SecurityGroupRecord,
   SecurityGroupRuleRecord,
+  ServerGroupRecord,
   ServerRecord,
   SubnetPoolRecord,
   SubnetRecord,
@@ -30,7 +31,7 @@ export type * from './records.ts'
 
 /** A fault that a test asked for, see lab/api/faults.ts. */
 export interface InjectedFault {
-  /** `METHOD /path`, the path as a prefix in which `*` stands for one segment. */
+  /** `METHOD /path`, the path as a prefix in which `*` stands for one segment; with `$` at its end it is the whole path. */
   readonly match: string
   /** Answer this instead of doing the work. */
   readonly status?: number
@@ -38,8 +39,8 @@ export interface InjectedFault {
   /** How many requests meet it; for ever when absent. */
   times?: number
   readonly delay_ms?: number
-  /** `answer` (default): instead of the work. `after`: the work is done, the answer is lost. `drop`: the connection is cut. `no-nic`: an attach answers 200 but no interface appears. */
-  readonly effect?: 'answer' | 'after' | 'drop' | 'no-nic'
+  /** `answer` (default): instead of the work. `after`: the work is done, the answer is lost. `drop`: the connection is cut. `no-nic`: an attach answers 200 but no interface appears. Of a boot, `no-host`: the server ends in ERROR, as no valid host was found; `deaf`: it becomes ACTIVE, but its guest was not started and never answers. `no-console`: a console log is empty. */
+  readonly effect?: 'answer' | 'after' | 'drop' | 'no-nic' | 'no-host' | 'deaf' | 'no-console'
 }
 
 export interface Cloud {
@@ -62,6 +63,7 @@ export interface Cloud {
   /** By `user_id/name`. */
   readonly keypairs: Map<string, KeyPairRecord>
   readonly servers: Map<string, ServerRecord>
+  readonly server_groups: Map<string, ServerGroupRecord>
   readonly networks: Map<string, NetworkRecord>
   readonly subnets: Map<string, SubnetRecord>
   readonly ports: Map<string, PortRecord>
@@ -98,6 +100,7 @@ export function emptyCloud(name: string): Cloud {
     flavors: new Map(),
     keypairs: new Map(),
     servers: new Map(),
+    server_groups: new Map(),
     networks: new Map(),
     subnets: new Map(),
     ports: new Map(),

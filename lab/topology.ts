@@ -1,9 +1,11 @@
-import {randomBytes, randomUUID} from 'node:crypto'
+import {randomBytes} from 'node:crypto'
 
 import {type KeyPairText, md5Fingerprint} from '../src/ssh/keys.ts'
+import {fillCatalogue} from './catalogue.ts'
 import {extensions} from './extensions.ts'
 import {hexId, makeAgent, makeRule, stamp} from './make.ts'
 import type {Fabric} from './net/fabric.ts'
+import {computeHosts} from './ops/hosts.ts'
 import {
   addRouterInterface,
   createGroup,
@@ -14,7 +16,7 @@ import {
   defaultGroup,
   setGateway,
 } from './ops/networks.ts'
-import {bootServer, computeHosts, createServer} from './ops/servers.ts'
+import {bootServer, createServer} from './ops/servers.ts'
 import type {Cloud, NetworkRecord, Project, RoleName, ServerRecord, User} from './state.ts'
 import {
   type Account,
@@ -65,10 +67,7 @@ function people(cloud: Cloud) {
 }
 
 function hardware(cloud: Cloud, owner: Project) {
-  const properties = {os_distro: 'debian', os_version: '12', os_admin_user: 'debian'}
-  const image = {id: randomUUID(), name: 'debian-12', owner: owner.id, created_at: stamp(), properties}
-  cloud.images.set(image.id, image)
-  cloud.flavors.set('1', {id: '1', name: 'm1.tiny', vcpus: 1, ram: 64, disk: 1})
+  const image = fillCatalogue(cloud, owner.id)
   for (const alias of extensions) cloud.extensions.add(alias)
   const agents = [
     makeAgent({
@@ -96,7 +95,7 @@ function hardware(cloud: Cloud, owner: Project) {
     ),
   ]
   for (const agent of agents) cloud.agents.set(agent.id, agent)
-  return image.id
+  return image
 }
 
 function network(
@@ -188,7 +187,7 @@ class Builder {
       user_data,
       security_groups: [group],
     }
-    const made = createServer(this.#cloud, spec, ports)
+    const made = createServer(this.#cloud, spec, () => ports)
     this.servers.push(made)
     return made
   }

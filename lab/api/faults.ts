@@ -9,12 +9,14 @@ import {callerOf} from './caller.ts'
 const taken = Symbol('fault')
 type Marked = FastifyRequest & {[taken]?: InjectedFault}
 
-/** Does `METHOD /path` (path as a prefix, `*` for one segment) fit the request? */
+/** Does `METHOD /path` (path as a prefix, `*` for one segment, `$` for its end) fit the request? */
 export function matches(match: string, method: string, url: string): boolean {
   const [verb = '', path = ''] = match.split(' ')
   if (verb !== '*' && verb !== method) return false
   const have = (url.split('?')[0] ?? '').split('/')
-  return path.split('/').every((part, at) => part === '*' || part === have[at])
+  const want = path.replace(/\$$/, '').split('/')
+  if (path.endsWith('$') && want.length !== have.length) return false
+  return want.every((part, at) => part === '*' || part === have[at])
 }
 
 /** The fault that this request meets, if any: its effect is looked up by those who act on it. */

@@ -3,6 +3,7 @@ import type {FastifyInstance} from 'fastify'
 import {neutronFault, neutronForbidden, neutronNotFound} from '../fault.ts'
 import type {Fabric} from '../net/fabric.ts'
 import {allocate} from '../ops/addresses.ts'
+import {dropPort} from '../ops/floating.ts'
 import {createPort, touch} from '../ops/networks.ts'
 import type {Cloud, FixedIp, PortRecord} from '../state.ts'
 import type {Caller} from './caller.ts'
@@ -96,5 +97,5 @@ async function removePort(cloud: Cloud, fabric: Fabric, port: PortRecord): Promi
     await fabric.unplug(server, port)
     server.ports.splice(server.ports.indexOf(port.id), 1)
   }
-  cloud.ports.delete(port.id)
+  await dropPort(cloud, fabric, port)
 }

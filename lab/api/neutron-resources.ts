@@ -9,6 +9,7 @@ import {
   makeSubnet,
   makeSubnetPool,
 } from '../make.ts'
+import {portDetails} from '../ops/floating.ts'
 import type {Cloud, NetworkRecord} from '../state.ts'
 import type {Caller} from './caller.ts'
 
@@ -139,7 +140,11 @@ export const resources: readonly Resource[] = [
     singular: 'floatingip',
     path: 'floatingips',
     kind: 'FloatingIP',
-    rows: cloud => list(cloud.floatingips),
+    rows: cloud =>
+      list(cloud.floatingips).map(row => ({
+        ...row,
+        port_details: portDetails(cloud, row['port_id'] as string | null) ?? row['port_details'],
+      })),
     visible: own,
     adminOnly: [],
     known: known(makeFloatingIp({...p, floating_network_id: '', floating_ip_address: ''})),

@@ -3,7 +3,7 @@ import type {FastifyInstance} from 'fastify'
 import {neutronFault, neutronForbidden, neutronNotFound} from '../fault.ts'
 import type {Fabric} from '../net/fabric.ts'
 import {addRouterInterface, createRouter, setGateway, touch} from '../ops/networks.ts'
-import type {Cloud, PortRecord, RouterRecord} from '../state.ts'
+import type {Cloud, FloatingIpRecord, PortRecord, RouterRecord} from '../state.ts'
 import {callerOf} from './caller.ts'
 import {networkVisible} from './neutron-resources.ts'
 import {answer, base, bodyOf, creator, writable} from './neutron-write.ts'
@@ -12,6 +12,10 @@ type Gateway = Parameters<typeof setGateway>[3]
 
 function portsOf(cloud: Cloud, router: RouterRecord): PortRecord[] {
   return [...cloud.ports.values()].filter(port => port.device_id === router.id)
+}
+
+function floatingOf(cloud: Cloud, router: RouterRecord): FloatingIpRecord[] {
+  return [...cloud.floatingips.values()].filter(floating => floating.router_id === router.id)
 }
 
 /** Routers: created, changed, deleted; their interfaces and agents. */
@@ -34,7 +38,7 @@ export function routers(app: FastifyInstance, cloud: Cloud, fabric: Fabric): voi
     return reply.code(201).send(answer(who, 'routers', router))
   })
   async function changeGateway(router: RouterRecord, wanted: Gateway, who: ReturnType<typeof callerOf>) {
-    if (wanted && !networkVisible(cloud, who, wanted.network_id))
+    if (wanted?.network_id && !networkVisible(cloud, who, wanted.network_id))
       throw neutronNotFound('Network', wanted.network_id)
     if (wanted?.enable_snat !== undefined && !who.admin) {
       throw neutronForbidden(
@@ -42,6 +46,13 @@ export function routers(app: FastifyInstance, cloud: Cloud, fabric: Fabric): voi
       )
     }
     const full = wanted && Object.keys(wanted).length > 0 ? wanted : null
+    const now = router.external_gateway_info?.network_id
+    if (full?.network_id !== now && floatingOf(cloud, router).length > 0)
+      throw neutronFault(
+        409,
+        'RouterExternalGatewayInUseByFloatingIp',
+        `Gateway cannot be updated for router ${router.id}, since a gateway to external network ${now} is required by one or more floating IPs.`,
+      )
     await setGateway(cloud, fabric, router, full)
   }
   app.put(`${base}/routers/:id`, async request => {
@@ -119,6 +130,18 @@ function interfaces(app: FastifyInstance, cloud: Cloud, fabric: Fabric): void {
         404,
         'RouterInterfaceNotFoundForSubnet',
         `Router ${record.id} has no interface on subnet ${subnet_id}`,
+      )
+    const inside = new Set(port.fixed_ips.map(ip => ip.subnet_id))
+    const needed = floatingOf(cloud, record).some(floating =>
+      cloud.ports
+        .get(floating.port_id ?? '')
+        ?.fixed_ips.some(ip => ip.ip_address === floating.fixed_ip_address && inside.has(ip.subnet_id)),
+    )
+    if (needed)
+      throw neutronFault(
+        409,
+        'RouterInterfaceInUseByFloatingIP',
+        `Router interface for subnet ${[...inside][0]} on router ${record.id} cannot be deleted, as it is required by one or more floating IPs.`,
       )
     cloud.ports.delete(port.id)
     touch(record)

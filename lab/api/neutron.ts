@@ -6,6 +6,7 @@ import {range} from '../ops/addresses.ts'
 import {limits, used} from '../ops/quota.ts'
 import type {Cloud, SubnetRecord} from '../state.ts'
 import {callerOf} from './caller.ts'
+import {floatingIps} from './neutron-floating.ts'
 import {securityGroups} from './neutron-groups.ts'
 import {cut, listing, type Query} from './neutron-list.ts'
 import {networks} from './neutron-networks.ts'
@@ -50,7 +51,7 @@ function quotas(app: FastifyInstance, cloud: Cloud): void {
   for (const name of ['details', 'details.json']) {
     app.get<{Params: Params}>(`${base}/quotas/:id/${name}`, request => {
       const id = check(request.params['id'], callerOf(cloud, request), 'get_quota')
-      const entries = Object.entries(limits(cloud, id)).filter(([resource]) => resource !== 'instances')
+      const entries = Object.entries(limits(cloud, id))
       return {
         quota: Object.fromEntries(
           entries.map(([resource, limit]) => [
@@ -146,6 +147,7 @@ export function neutron(app: FastifyInstance, cloud: Cloud, fabric: Fabric): voi
   networks(app, cloud, fabric)
   securityGroups(app, cloud, fabric)
   routers(app, cloud, fabric)
+  floatingIps(app, cloud, fabric)
   tags(app, cloud)
   quotas(app, cloud)
   availability(app, cloud)

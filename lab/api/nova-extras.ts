@@ -3,24 +3,11 @@ import type {FastifyInstance} from 'fastify'
 import {generateKeyPair, md5Fingerprint} from '../../src/ssh/keys.ts'
 import {novaFault, novaForbidden} from '../fault.ts'
 import {stamp} from '../make.ts'
-import {computeHosts} from '../ops/servers.ts'
-import type {Cloud, Flavor} from '../state.ts'
+import {computeHosts, zoneNames, zoneOf} from '../ops/hosts.ts'
 import {type NovaContext, novaBase} from './nova-context.ts'
 import {keyPairView, microversion} from './nova-view.ts'
 
 type Params = Record<string, string>
-
-function flavorView(cloud: Cloud, flavor: Flavor): object {
-  return {
-    ...flavor,
-    swap: '',
-    rxtx_factor: 1,
-    'OS-FLV-EXT-DATA:ephemeral': 0,
-    'OS-FLV-DISABLED:disabled': false,
-    'os-flavor-access:is_public': true,
-    links: [{rel: 'self', href: `${cloud.url}${novaBase}/flavors/${flavor.id}`}],
-  }
-}
 
 function keyPairs(app: FastifyInstance, nova: NovaContext): void {
   const {cloud} = nova
@@ -75,65 +62,39 @@ function fingerprintOf(public_key: string): string {
   }
 }
 
-/** Key pairs, flavors, limits, services: what clients ask besides servers. */
+function zones(app: FastifyInstance, nova: NovaContext): void {
+  const path = `${novaBase}/os-availability-zone`
+  const view = (hosts: (zone: string) => object | null) => ({
+    availabilityZoneInfo: zoneNames.map(zone => ({
+      zoneName: zone,
+      zoneState: {available: true},
+      hosts: hosts(zone),
+    })),
+  })
+  app.get(path, request => {
+    nova.caller(request, 'os-availability-zone:list')
+    return view(() => null)
+  })
+  app.get(`${path}/detail`, request => {
+    if (!nova.caller(request, 'os-availability-zone:detail').admin)
+      throw novaForbidden('os-availability-zone:detail')
+    const service = {'nova-compute': {available: true, active: true, updated_at: stamp()}}
+    return view(zone =>
+      Object.fromEntries(computeHosts.filter(host => zoneOf(host) === zone).map(host => [host, service])),
+    )
+  })
+}
+
+/** Key pairs, services, zones: what clients ask besides servers. */
 export function novaExtras(app: FastifyInstance, nova: NovaContext): void {
-  const {cloud} = nova
   keyPairs(app, nova)
-  app.get(`${novaBase}/flavors`, request => {
-    nova.caller(request, 'flavors')
-    return {flavors: [...cloud.flavors.values()].map(({id, name}) => ({id, name, links: []}))}
-  })
-  app.get(`${novaBase}/flavors/detail`, request => {
-    nova.caller(request, 'flavors')
-    return {flavors: [...cloud.flavors.values()].map(flavor => flavorView(cloud, flavor))}
-  })
-  app.get<{Params: Params}>(`${novaBase}/flavors/:id`, request => {
-    nova.caller(request, 'flavors')
-    const flavor = cloud.flavors.get(request.params['id'] ?? '')
-    if (!flavor) throw novaFault(404, `Flavor ${request.params['id']} could not be found.`)
-    return {flavor: flavorView(cloud, flavor)}
-  })
-  app.get<{Params: Params}>(`${novaBase}/flavors/:id/os-extra_specs`, request => {
-    nova.caller(request, 'flavors')
-    return {extra_specs: {}}
-  })
-  app.get(`${novaBase}/limits`, request => {
-    const who = nova.caller(request, 'limits')
-    const count = [...cloud.servers.values()].filter(server => server.tenant_id === who.projectId).length
-    const max = cloud.quotas.get(who.projectId)?.['instances'] ?? 50
-    return {
-      limits: {
-        rate: [],
-        absolute: {
-          maxTotalInstances: max,
-          totalInstancesUsed: count,
-          maxTotalCores: 100,
-          totalCoresUsed: count,
-          maxTotalRAMSize: 100000,
-          totalRAMUsed: 64 * count,
-          maxTotalKeypairs: 100,
-          maxServerMeta: 128,
-        },
-      },
-    }
-  })
-  app.put<{Params: Params; Body: {quota_set?: {instances?: number}}}>(
-    `${novaBase}/os-quota-sets/:project`,
-    request => {
-      if (!nova.caller(request, 'os-quota-sets:update').admin) throw novaForbidden('os-quota-sets:update')
-      const {instances} = request.body.quota_set ?? {}
-      const project = request.params['project'] ?? ''
-      if (instances !== undefined) cloud.quotas.set(project, {...cloud.quotas.get(project), instances})
-      return {quota_set: {instances: cloud.quotas.get(project)?.['instances'] ?? 50}}
-    },
-  )
   app.get(`${novaBase}/os-services`, request => {
     if (!nova.caller(request, 'os-services:list').admin) throw novaForbidden('os-services:list')
     const services = computeHosts.map((host, at) => ({
       binary: 'nova-compute',
       host,
       id: at + 4,
-      zone: 'nova',
+      zone: zoneOf(host),
       status: 'enabled',
       state: 'up',
       updated_at: stamp().replace('Z', '.000000'),
@@ -141,10 +102,7 @@ export function novaExtras(app: FastifyInstance, nova: NovaContext): void {
     }))
     return {services}
   })
-  app.get(`${novaBase}/os-availability-zone`, request => {
-    nova.caller(request, 'os-availability-zone:list')
-    return {availabilityZoneInfo: [{zoneName: 'nova', zoneState: {available: true}, hosts: null}]}
-  })
+  zones(app, nova)
   app.get(`${novaBase}/extensions`, request => {
     nova.caller(request, 'extensions')
     return {extensions: []}

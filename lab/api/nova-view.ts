@@ -3,6 +3,7 @@ import {createHash} from 'node:crypto'
 import type {FastifyRequest} from 'fastify'
 
 import {novaFault} from '../fault.ts'
+import {zoneOf} from '../ops/hosts.ts'
 import type {ActionRecord, Cloud, KeyPairRecord, PortRecord, ServerRecord} from '../state.ts'
 import {type Caller, header} from './caller.ts'
 
@@ -36,31 +37,44 @@ export function serverLinks(cloud: Cloud, id: string): {rel: string; href: strin
   ]
 }
 
+/** Network name -> addresses: the fixed ones, then the floating ones that lead to them. */
 export function addresses(cloud: Cloud, server: ServerRecord): Record<string, unknown[]> {
-  const all: Record<string, unknown[]> = {}
+  const [all, floating] = [{} as Record<string, unknown[]>, {} as Record<string, unknown[]>]
   for (const id of server.ports) {
     const port = cloud.ports.get(id)
     const network = cloud.networks.get(port?.network_id ?? '')
     if (!port || !network) continue
+    const entry = (addr: string, kind: 'fixed' | 'floating') => ({
+      version: addr.includes(':') ? 6 : 4,
+      addr,
+      'OS-EXT-IPS:type': kind,
+      'OS-EXT-IPS-MAC:mac_addr': port.mac_address,
+    })
+    const outside = [...cloud.floatingips.values()].filter(one => one.port_id === id)
     all[network.name] ??= []
-    for (const ip of port.fixed_ips) {
-      all[network.name]?.push({
-        version: ip.ip_address.includes(':') ? 6 : 4,
-        addr: ip.ip_address,
-        'OS-EXT-IPS:type': 'fixed',
-        'OS-EXT-IPS-MAC:mac_addr': port.mac_address,
-      })
-    }
+    all[network.name]?.push(...port.fixed_ips.map(ip => entry(ip.ip_address, 'fixed')))
+    floating[network.name] ??= []
+    floating[network.name]?.push(...outside.map(one => entry(one.floating_ip_address, 'floating')))
   }
+  for (const [name, list] of Object.entries(all)) list.push(...(floating[name] ?? []))
   return all
 }
 
 const powerStates: Readonly<Record<string, number>> = {ACTIVE: 1, SHUTOFF: 4}
+/** By the status that the API shows. */
 const vmStates: Readonly<Record<string, string>> = {
   ACTIVE: 'active',
   SHUTOFF: 'stopped',
   BUILD: 'building',
+  REBUILD: 'active',
+  REBOOT: 'active',
+  HARD_REBOOT: 'active',
   ERROR: 'error',
+}
+
+/** Nova's own word for the state of a server. */
+export function vmState(server: ServerRecord): string {
+  return vmStates[server.status] ?? 'active'
 }
 
 function flavorView(cloud: Cloud, server: ServerRecord, minor: number): object {
@@ -77,7 +91,7 @@ function flavorView(cloud: Cloud, server: ServerRecord, minor: number): object {
     ephemeral: 0,
     swap: 0,
     original_name: flavor?.name,
-    extra_specs: {},
+    extra_specs: flavor?.extra_specs ?? {},
   }
 }
 
@@ -128,13 +142,18 @@ export function serverView(cloud: Cloud, server: ServerRecord, who: Caller, mino
     tenant_id: server.tenant_id,
     user_id: server.user_id,
     metadata: server.metadata,
-    hostId: createHash('sha224')
-      .update(server.tenant_id + server.host)
-      .digest('hex'),
-    image: {
-      id: server.image_id,
-      links: [{rel: 'bookmark', href: `${cloud.url}/compute/images/${server.image_id}`}],
-    },
+    hostId:
+      server.host === ''
+        ? ''
+        : createHash('sha224')
+            .update(server.tenant_id + server.host)
+            .digest('hex'),
+    image: server.root_volume
+      ? ''
+      : {
+          id: server.image_id,
+          links: [{rel: 'bookmark', href: `${cloud.url}/compute/images/${server.image_id}`}],
+        },
     flavor: flavorView(cloud, server, minor),
     created: server.created,
     updated: server.updated,
@@ -144,18 +163,27 @@ export function serverView(cloud: Cloud, server: ServerRecord, who: Caller, mino
     links: serverLinks(cloud, server.id),
     'OS-DCF:diskConfig': 'MANUAL',
     ...(server.status === 'ACTIVE' || server.status === 'BUILD' ? {progress: 0} : {}),
-    ...(server.fault === null ? {} : {fault: {code: 500, created: server.updated, message: server.fault}}),
-    'OS-EXT-AZ:availability_zone': 'nova',
-    config_drive: '',
+    ...(server.fault === null || server.status !== 'ERROR'
+      ? {}
+      : {fault: {code: 500, created: server.updated, message: server.fault}}),
+    'OS-EXT-AZ:availability_zone': zoneOf(server.host) ?? server.availability_zone ?? '',
+    config_drive: server.config_drive ? 'True' : '',
     key_name: server.key_name,
     'OS-SRV-USG:launched_at': launched,
     'OS-SRV-USG:terminated_at': null,
     ...(who.admin ? adminFields(server, minor) : {}),
     ...groupNames(server, who),
     'OS-EXT-STS:task_state': server.task_state,
-    'OS-EXT-STS:vm_state': vmStates[server.status] ?? 'active',
+    'OS-EXT-STS:vm_state': vmState(server),
     'OS-EXT-STS:power_state': powerStates[server.status] ?? 0,
-    'os-extended-volumes:volumes_attached': [],
+    'os-extended-volumes:volumes_attached': server.root_volume
+      ? [
+          {
+            id: server.root_volume.id,
+            ...(minor >= 3 ? {delete_on_termination: server.root_volume.delete_on_termination} : {}),
+          },
+        ]
+      : [],
     ...laterFields(server, minor),
   }
 }

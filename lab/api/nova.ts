@@ -2,9 +2,13 @@ import type {FastifyInstance} from 'fastify'
 
 import type {Fabric} from '../net/fabric.ts'
 import type {Cloud} from '../state.ts'
+import {novaActions} from './nova-actions.ts'
 import {novaBase, novaContext} from './nova-context.ts'
 import {novaExtras} from './nova-extras.ts'
+import {novaFlavors} from './nova-flavors.ts'
+import {novaGroups} from './nova-groups.ts'
 import {novaInterfaces} from './nova-interfaces.ts'
+import {novaQuotas} from './nova-quotas.ts'
 import {novaServers} from './nova-servers.ts'
 import {maxMinor, microversion} from './nova-view.ts'
 
@@ -41,6 +45,10 @@ export function nova(app: FastifyInstance, cloud: Cloud, fabric: Fabric): void {
   versions(app, cloud)
   const nova = novaContext(cloud, fabric)
   novaServers(app, nova)
+  novaActions(app, nova)
   novaInterfaces(app, nova)
+  novaFlavors(app, nova)
+  novaGroups(app, nova)
+  novaQuotas(app, nova)
   novaExtras(app, nova)
 }

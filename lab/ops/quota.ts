@@ -16,7 +16,8 @@ export const defaultQuota: Readonly<Record<string, number>> = {
 
 /** Limits of a project. */
 export function limits(cloud: Cloud, projectId: string): Record<string, number> {
-  return {...defaultQuota, ...cloud.quotas.get(projectId)}
+  const given = Object.entries(cloud.quotas.get(projectId) ?? {})
+  return {...defaultQuota, ...Object.fromEntries(given.filter(([resource]) => resource in defaultQuota))}
 }
 
 /** How many records of a resource a project has. */

@@ -3,11 +3,10 @@ import {randomUUID} from 'node:crypto'
 import {novaFault} from '../fault.ts'
 import {stamp} from '../make.ts'
 import type {Fabric} from '../net/fabric.ts'
-import type {Cloud, PortRecord, ServerRecord} from '../state.ts'
+import type {Cloud, PortRecord, RootVolume, ServerGroupRecord, ServerRecord} from '../state.ts'
+import {dropPort} from './floating.ts'
+import {noHost, pickHost} from './hosts.ts'
 import {createPort, touch} from './networks.ts'
-
-/** Compute hosts of the lab, on paper: guests are spread over them. */
-export const computeHosts = ['compute1', 'compute2'] as const
 
 /** What a boot needs beyond its ports. */
 export interface ServerSpec {
@@ -20,6 +19,12 @@ export interface ServerSpec {
   readonly user_data?: string | null
   readonly metadata?: Record<string, string>
   readonly security_groups?: readonly string[]
+  readonly config_drive?: boolean
+  readonly root_volume?: RootVolume | null
+  readonly availability_zone?: string | null
+  readonly group?: ServerGroupRecord | undefined
+  /** For the injected fault of a cloud that is full. */
+  readonly noHost?: boolean
 }
 
 /** Nova's host name of a server name: what is left of it after removing all that a host name cannot have. */
@@ -32,8 +37,16 @@ export function hostnameOf(name: string): string {
   return clean.slice(0, 63)
 }
 
-/** The record of a server that is about to be built. @throws ApiFault 400 when the key pair is unknown */
-export function createServer(cloud: Cloud, spec: ServerSpec, ports: readonly PortRecord[]): ServerRecord {
+/**
+ * The record of a server that is about to be built.
+ * @param ports are asked for when a host was found
+ * @throws ApiFault 400 when the key pair is unknown, and those of `ports`
+ */
+export function createServer(
+  cloud: Cloud,
+  spec: ServerSpec,
+  ports: () => readonly PortRecord[],
+): ServerRecord {
   const number = cloud.servers.size + 1
   const key = spec.key_name ? cloud.keypairs.get(`${spec.user_id}/${spec.key_name}`) : undefined
   if (spec.key_name && !key) throw novaFault(400, 'Invalid key_name provided.')
@@ -49,10 +62,13 @@ export function createServer(cloud: Cloud, spec: ServerSpec, ports: readonly Por
     flavor_id: spec.flavor_id,
     key_name: spec.key_name ?? null,
     key_data: key?.public_key ?? null,
-    host: computeHosts[number % computeHosts.length] ?? computeHosts[0],
+    host: spec.noHost ? '' : pickHost(cloud, spec, number),
+    availability_zone: spec.availability_zone ?? null,
     hostname: hostnameOf(spec.name) || `server-${id}`,
     metadata: {...spec.metadata},
     user_data: spec.user_data ?? null,
+    config_drive: spec.config_drive ?? false,
+    root_volume: spec.root_volume ?? null,
     security_groups: spec.security_groups ?? ['default'],
     number,
     created: stamp(),
@@ -64,7 +80,9 @@ export function createServer(cloud: Cloud, spec: ServerSpec, ports: readonly Por
     actions: [],
   }
   note(server, 'create', spec.user_id)
-  for (const port of ports) bind(server, port)
+  // networks come after the scheduler: without a host no port is touched
+  if (server.host !== '') for (const port of ports()) bind(server, port)
+  spec.group?.members.push(id)
   cloud.servers.set(id, server)
   return server
 }
@@ -106,10 +124,23 @@ function setStatus(cloud: Cloud, server: ServerRecord, status: string, portStatu
   }
 }
 
+/** Servers whose next boot starts nothing: an injected fault. */
+const deaf = new WeakSet<ServerRecord>()
+
+/** The server will be ACTIVE, and nobody there. */
+export function bootDeaf(server: ServerRecord): void {
+  deaf.add(server)
+}
+
 /** Boots the guest; the record says ERROR when that fails. */
 export async function bootServer(cloud: Cloud, fabric: Fabric, server: ServerRecord): Promise<void> {
+  if (server.host === '') {
+    server.fault = noHost
+    return setStatus(cloud, server, 'ERROR', 'DOWN')
+  }
   try {
-    await fabric.boot(server)
+    if (!deaf.delete(server)) await fabric.boot(server)
+    server.fault = null
     server.launched_at ??= stamp()
     setStatus(cloud, server, 'ACTIVE', 'ACTIVE')
   } catch (error) {
@@ -131,10 +162,22 @@ export function note(server: ServerRecord, action: string, user_id: string): voi
   Object.assign(server, {actions: [entry, ...server.actions]})
 }
 
-/** A new disk for the guest: its host key and all that it had are gone. */
-export async function rebuildServer(cloud: Cloud, fabric: Fabric, server: ServerRecord): Promise<void> {
+/** A new disk for the guest: its host key and all that it had are gone. One that was off stays off. */
+export async function rebuildServer(
+  cloud: Cloud,
+  fabric: Fabric,
+  server: ServerRecord,
+  off = false,
+): Promise<void> {
   await fabric.destroy(server)
   server.host_key = ''
+  if (off) setStatus(cloud, server, 'SHUTOFF', 'DOWN')
+  else await bootServer(cloud, fabric, server)
+}
+
+/** Down and up again, without being SHUTOFF in between. */
+export async function rebootServer(cloud: Cloud, fabric: Fabric, server: ServerRecord): Promise<void> {
+  await fabric.shutdown(server)
   await bootServer(cloud, fabric, server)
 }
 
@@ -149,7 +192,7 @@ export async function deleteServer(cloud: Cloud, fabric: Fabric, server: ServerR
   await fabric.destroy(server)
   for (const id of [...server.ports]) {
     const port = cloud.ports.get(id)
-    if (port) releasePort(cloud, server, port)
+    if (port) await releasePort(cloud, fabric, server, port)
   }
   cloud.servers.delete(server.id)
 }
@@ -168,9 +211,14 @@ export function novaPort(
   return port
 }
 
-function releasePort(cloud: Cloud, server: ServerRecord, port: PortRecord): void {
+async function releasePort(
+  cloud: Cloud,
+  fabric: Fabric,
+  server: ServerRecord,
+  port: PortRecord,
+): Promise<void> {
   unbind(server, port)
-  if (madeByNova.has(port)) cloud.ports.delete(port.id)
+  if (madeByNova.has(port)) await dropPort(cloud, fabric, port)
 }
 
 /**
@@ -201,5 +249,5 @@ export async function detachPort(
   port: PortRecord,
 ): Promise<void> {
   await fabric.unplug(server, port)
-  releasePort(cloud, server, port)
+  await releasePort(cloud, fabric, server, port)
 }

@@ -67,5 +67,5 @@ export async function paperLab() {
     if (!found) throw new Error(`no ${name}`)
     return found.id
   }
-  return {app, cloud, topology, ask, as, login, id}
+  return {app, cloud, fabric, topology, ask, as, login, id}
 }

@@ -1,5 +1,5 @@
 import {spawnSync} from 'node:child_process'
-import {existsSync} from 'node:fs'
+import {existsSync, writeFileSync} from 'node:fs'
 
 import {afterAll, beforeAll, describe, expect, jest, test} from '@jest/globals'
 
@@ -135,6 +135,103 @@ test('stops, starts, boots and deletes servers', () => {
   })
   expect(openstack('tenant1', 'server', 'delete', '--wait', 'fresh').status).toBe(0)
   expect(state()).toBe('ACTIVE')
+})
+
+describe('what a deployment of one’s own needs', () => {
+  const image = ['--image', 'debian-12', '--flavor', 'm1.tiny']
+
+  test('limits and quotas', () => {
+    const limits: {Name: string; Value: number}[] = json('tenant1', 'limits', 'show', '--absolute')
+    const limit = (called: string) => limits.find(row => row.Name === called)?.Value
+    const mine = lab.servers.filter(server => server.project === 'tenant1')
+    expect(limit('totalInstancesUsed')).toBe(mine.length)
+    expect(limit('maxServerGroups')).toBe(10)
+    const shown: {Resource: string; Limit: number}[] = json('tenant1', 'quota', 'show')
+    const quota = (called: string) => shown.find(row => row.Resource === called)?.Limit
+    expect([quota('instances'), quota('floating-ips'), quota('secgroups')]).toEqual([50, 50, 10])
+    expect(openstack('admin', 'quota', 'set', '--instances', '51', 'tenant1').stderr).toBe('')
+    const now: {Name: string; Value: number}[] = json('tenant1', 'limits', 'show', '--absolute')
+    expect(now.find(row => row.Name === 'maxTotalInstances')?.Value).toBe(51)
+  })
+
+  test('images, flavors and zones to choose from', () => {
+    const found: {Name: string}[] = json(
+      'tenant1',
+      ...['image', 'list', '--status', 'active', '--property', 'os_distro=ubuntu'],
+    )
+    expect(found.map(row => row.Name).toSorted()).toEqual(['ubuntu-24.04', 'ubuntu-24.04-arm64'])
+    const compute = ['--os-compute-api-version', '2.93']
+    expect(json('tenant1', ...compute, 'flavor', 'show', 'g1.small').properties).toEqual({
+      'pci_passthrough:alias': 'gpu:1',
+    })
+    const zones: {'Zone Name': string}[] = json('tenant1', 'availability', 'zone', 'list', '--compute')
+    expect(zones.map(row => row['Zone Name'])).toEqual(['nova', 'az2'])
+  })
+
+  test('a security group with rules, on a server with user data in an anti-affinity group', () => {
+    json('tenant1', 'security', 'group', 'create', 'gate')
+    const ssh = ['--protocol', 'tcp', '--dst-port', '22', '--remote-ip', '0.0.0.0/0']
+    const rule = json('tenant1', 'security', 'group', 'rule', 'create', ...ssh, 'gate')
+    expect(rule).toMatchObject({port_range_min: 22, port_range_max: 22, direction: 'ingress'})
+    expect(openstack('tenant1', 'security', 'group', 'rule', 'create', ...ssh, 'gate').stderr).toContain(
+      `Security group rule already exists. Rule id is ${rule.id}.`,
+    )
+    const compute = ['--os-compute-api-version', '2.93']
+    const policy = ['--policy', 'anti-affinity', 'gates']
+    const group = json('tenant1', ...compute, 'server', 'group', 'create', ...policy)
+    expect(group.policy).toBe('anti-affinity')
+    const data = lab.clouds_yaml.replace(/[^/]+$/, 'user-data')
+    writeFileSync(data, '#cloud-config\ndisable_root: false\n')
+    const made = json(
+      'tenant1',
+      ...compute,
+      ...['server', 'create', ...image, '--key-name', 'alice', '--user-data', data, '--config-drive', 'true'],
+      ...['--network', 't1-net', '--security-group', 'gate', '--hint', `group=${group.id}`],
+      ...['--availability-zone', 'nova', '--property', 'os-ssh=1', '--wait', 'osc-gate'],
+    )
+    expect(made).toMatchObject({
+      status: 'ACTIVE',
+      config_drive: 'True',
+      'OS-EXT-AZ:availability_zone': 'nova',
+      properties: {'os-ssh': '1'},
+      server_groups: [group.id],
+    })
+    expect(openstack('tenant1', 'security', 'group', 'delete', 'gate').stderr).toContain('Conflict')
+  })
+
+  test('a floating IP by which it is reached, and rebuilt', () => {
+    const {floating_ip_address: address} = json('tenant1', 'floating', 'ip', 'create', 'public')
+    expect(openstack('tenant1', 'server', 'add', 'floating', 'ip', 'osc-gate', address).stderr).toBe('')
+    const login = () => {
+      const options = ['StrictHostKeyChecking=no', 'UserKnownHostsFile=/dev/null', 'ConnectTimeout=5']
+      const words = ['-F', 'none', ...options.flatMap(option => ['-o', option]), '-i', lab.user_keys.alice]
+      return spawnSync('ssh', [...words, `root@${address}`, 'hostname'], {encoding: 'utf8', timeout: 30_000})
+        .stdout
+    }
+    expect(login()).toBe('osc-gate\n')
+    const key = () =>
+      openstack('tenant1', 'console', 'log', 'show', 'osc-gate').stdout.match(/ssh-ed25519 \S+/)
+    const before = key()?.[0]
+    expect(openstack('tenant1', 'server', 'rebuild', '--wait', 'osc-gate').status).toBe(0)
+    expect(key()?.[0]).not.toBe(before)
+    expect(login()).toBe('osc-gate\n')
+    const shown = json('tenant1', 'server', 'show', 'osc-gate')
+    expect(shown.addresses['t1-net']).toContain(address)
+    expect(openstack('tenant1', 'server', 'remove', 'floating', 'ip', 'osc-gate', address).stderr).toBe('')
+    expect(login()).toBe('')
+    expect(openstack('tenant1', 'floating', 'ip', 'delete', address).status).toBe(0)
+    expect(openstack('tenant1', 'server', 'delete', '--wait', 'osc-gate').status).toBe(0)
+    expect(openstack('tenant1', 'security', 'group', 'delete', 'gate').stderr).toBe('')
+    expect(openstack('tenant1', 'server', 'group', 'delete', 'gates').stderr).toBe('')
+  })
+
+  test('a server for which there is no host says why', () => {
+    const words = ['--image', 'debian-12', '--flavor', 'g1.small', '--network', 't1-net', '--wait', 'gpu']
+    const {status, stderr} = openstack('tenant1', 'server', 'create', ...words)
+    expect([status, stderr]).toEqual([1, expect.stringContaining('Error creating server: gpu')])
+    expect(json('tenant1', 'server', 'show', 'gpu').fault.message).toContain('No valid host was found.')
+    expect(openstack('tenant1', 'server', 'delete', '--wait', 'gpu').status).toBe(0)
+  })
 })
 
 test('an admin sees all projects, agents and availabilities', () => {
