@@ -2,6 +2,7 @@
 
 Standard output is the console. File descriptor 3 is the guest's folder.
 """
+import logging
 import os
 import subprocess
 import sys
@@ -61,4 +62,8 @@ for stage in STAGES:
     except Exception:  # pylint: disable=broad-except
         traceback.print_exc()
     to_console()
+# Python would hold the pipes to every `tee` until its own end.
+logging.shutdown()
+os.closerange(CONSOLE, 1024)
 wait_for(no_child, 0.5)
+os._exit(0)

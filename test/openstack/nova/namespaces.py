@@ -1,10 +1,9 @@
 """nova.virt.namespaces: machines are namespaces (net, mount, pid, uts) with Debian's stock sshd, plugged into br-int.
 
-PID 1 of a machine is lab/guest-init, the same as in the lab. Everything runs as root inside the node.
+PID 1 of a machine is the lab's: lab/guest-init, or with user data lab/guest-init-cloud, which runs Debian's cloud-init from the
+config drive that Nova makes. Everything runs as root inside the node.
 """
-import base64
 import os
-import re
 import shutil
 import signal
 import subprocess
@@ -12,9 +11,12 @@ import time
 
 from oslo_concurrency import processutils
 
-from nova.virt import fake
+from nova import exception
+from nova.api.metadata import base as instance_metadata
+from nova.compute import power_state
+from nova.virt import fake, hardware
 
-GUEST_INIT = os.path.join(os.path.dirname(os.path.abspath(__file__)), "../../../lab/guest-init")
+LAB = os.path.join(os.path.dirname(os.path.abspath(__file__)), "../../../lab")
 FOLDER = os.path.join(os.environ.get("OS_SSH_NODE", "/nonexistent"), "machines")
 
 
@@ -38,8 +40,13 @@ def wait_for(what, condition, seconds=60):
         time.sleep(0.05)
 
 
+class DoesNotBoot(exception.InvalidDiskInfo):
+    """Nova ends a build with the words of this kind of error; after others it tries the next host, and says only that it did."""
+    msg_fmt = "%(reason)s"
+
+
 class Machine:
-    """One server's namespaces. Its folder holds its host key and console log; both outlive a reboot."""
+    """One server's namespaces. Its folder holds its disk, or its host key, and its console log; all outlive a reboot."""
 
     def __init__(self, uuid):
         self.folder = os.path.join(FOLDER, uuid)
@@ -50,24 +57,47 @@ class Machine:
     def path(self, *names):
         return os.path.join(self.folder, *names)
 
-    def boot(self, name, key, user_data):
+    def make_config_drive(self, instance, files, network_info):
+        """As libvirt's driver, once in the life of a disk."""
+        metadata = instance_metadata.InstanceMetadata(instance, content=files, network_info=network_info)
+        for path, content in metadata.metadata_for_config_drive():
+            file = self.path("seed", path)
+            os.makedirs(os.path.dirname(file), mode=0o700, exist_ok=True)
+            with open(file, "wb") as out:
+                out.write(content.encode() if isinstance(content, str) else content)
+
+    def make_keys(self, name, key):
         os.makedirs(self.path("seed"), mode=0o700, exist_ok=True)
         if not os.path.exists(self.path("seed", "host_key")):
             run("ssh-keygen", "-q", "-t", "ed25519", "-N", "", "-C", "root@" + name, "-f", self.path("seed", "host_key"))
-        admits_root = re.search(r"^disable_root:\s*(false|0)\s*$", user_data, re.M)
-        for file, text in (("authorized_keys", key), ("root_keys", key if admits_root else "")):
-            with open(self.path("seed", file), "w") as out:
-                out.write(text.strip() + "\n")
-        if os.path.exists(self.path("ready.new")):
-            os.unlink(self.path("ready.new"))
+        with open(self.path("seed", "authorized_keys"), "w") as out:
+            out.write(key.strip() + "\n")
+
+    def start(self, init, name, *more):
+        for said in ("ready.new", "network"):
+            if os.path.exists(self.path(said)):
+                os.unlink(self.path(said))
         run("ip", "netns", "add", self.netns)
         unshare = ["--mount", "--uts", "--pid", "--fork", "--kill-child", "--mount-proc", "--propagation", "private"]
+        command = ["sh", os.path.join(LAB, init), self.folder, name, *more]
         with open(self.path("init.log"), "ab") as log:
             self.process = subprocess.Popen(
-                ["nsenter", "--net=/run/netns/" + self.netns, "unshare", *unshare, "sh", GUEST_INIT, self.folder, name],
+                ["nsenter", "--net=/run/netns/" + self.netns, "unshare", *unshare, *command],
                 stdin=subprocess.DEVNULL, stdout=log, stderr=log, start_new_session=True)
-        wait_for(name, lambda: os.path.exists(self.path("ready.new")) and os.path.getsize(self.path("ready.new")) > 0)
-        self.print_console(name)
+
+    def has_network(self):
+        """What a boot waits for before it needs the network."""
+        open(self.path("network"), "w").close()
+
+    def wait_until_ready(self, name):
+        ready = self.path("ready.new")
+        wait_for(name, lambda: not self.is_running() or (os.path.exists(ready) and os.path.getsize(ready) > 0))
+        if not self.is_running():
+            with open(self.path("init.log"), errors="replace") as log:
+                raise RuntimeError("%s did not boot: %s" % (name, log.read()[-400:].strip()))
+
+    def is_running(self):
+        return self.process is not None and self.process.poll() is None
 
     def print_console(self, name):
         """What cloud-init prints at the end of a boot."""
@@ -116,10 +146,20 @@ class Machine:
         for port_id in list(self.nics):
             self.unplug(port_id)
         if self.process:
-            self.process.send_signal(signal.SIGKILL)  # unshare --kill-child: everything inside goes with it
-            self.process.wait()
+            self.kill()
             self.process = None
             run("ip", "netns", "delete", self.netns)
+
+    def kill(self):
+        """By its PID 1, with which all of it goes; `unshare`, which waits for it, has ended when nothing is left."""
+        pid = self.process.pid
+        try:
+            with open("/proc/%d/task/%d/children" % (pid, pid)) as children:
+                init = (children.read().split() or [pid])[0]
+            os.kill(int(init), signal.SIGKILL)
+        except (FileNotFoundError, ProcessLookupError):
+            pass  # it had ended
+        self.process.wait()
 
 
 class NamespaceDriver(fake.FakeDriver):
@@ -135,33 +175,63 @@ class NamespaceDriver(fake.FakeDriver):
         return self.machines.setdefault(instance.uuid, Machine(instance.uuid))
 
     def _boot(self, instance, network_info):
+        """Starts the machine from what it has on disk, with all its NICs. Raises when it does not boot."""
         machine = self._machine(instance)
         machine.stop()
-        user_data = base64.b64decode(instance.user_data or "").decode("utf-8", "replace")
-        machine.boot(instance.hostname or instance.name, instance.key_data or "", user_data)
-        for vif in network_info or []:
-            machine.plug(vif, configure=True)
+        name = instance.hostname or instance.name
+        if instance.user_data:
+            limit = instance.metadata.get("lab:disk_mb")  # lab/net/config-drive.ts
+            machine.start("guest-init-cloud", name, *([] if limit is None else [str(int(limit))]))
+        else:
+            machine.make_keys(name, instance.key_data or "")
+            machine.start("guest-init", name)
+        try:
+            for vif in network_info or []:
+                machine.plug(vif, configure=True)
+            machine.has_network()
+            machine.wait_until_ready(name)
+        except Exception:
+            machine.stop()
+            raise
+        if not instance.user_data:
+            machine.print_console(name)
 
     def spawn(self, context, instance, image_meta, injected_files, admin_password, allocations, network_info=None,
               **kwargs):
         super().spawn(context, instance, image_meta, injected_files, admin_password, allocations,
                       network_info=network_info, **kwargs)
-        self._boot(instance, network_info)
+        try:
+            if instance.user_data:
+                self._machine(instance).make_config_drive(instance, injected_files, network_info)
+            self._boot(instance, network_info)
+        except Exception as error:
+            raise DoesNotBoot(reason=str(error)) from error
 
-    def destroy(self, context, instance, network_info, block_device_info=None, destroy_disks=True):
+    def destroy(self, context, instance, network_info, block_device_info=None, destroy_disks=True, **kwargs):
         self._machine(instance).stop()
         if destroy_disks:  # a rebuild comes here too: what is spawned next has another host key
             shutil.rmtree(self._machine(instance).folder, ignore_errors=True)
-        super().destroy(context, instance, network_info, block_device_info, destroy_disks)
+            self.machines.pop(instance.uuid, None)
+        super().destroy(context, instance, network_info, block_device_info, destroy_disks, **kwargs)
 
     def power_off(self, instance, timeout=0, retry_interval=0):
         self._machine(instance).stop()
         super().power_off(instance, timeout, retry_interval)
 
-    # A reboot comes here too: the fake driver's is a power_on.
     def power_on(self, context, instance, network_info, *args, **kwargs):
-        super().power_on(context, instance, network_info, *args, **kwargs)
         self._boot(instance, network_info)
+        super().power_on(context, instance, network_info, *args, **kwargs)
+
+    def reboot(self, context, instance, network_info, reboot_type, *args, **kwargs):
+        """Soft and hard are one: the machine is cut off and boots from its disk."""
+        self.power_on(context, instance, network_info)
+
+    def get_info(self, instance, use_cache=True):
+        """Whether the machine runs, also when it has ended by itself."""
+        info = super().get_info(instance, use_cache)
+        if info.state == power_state.RUNNING and not self._machine(instance).is_running():
+            return hardware.InstanceInfo(state=power_state.SHUTDOWN)
+        return info
 
     def attach_interface(self, context, instance, image_meta, vif):
         super().attach_interface(context, instance, image_meta, vif)
