@@ -15,7 +15,7 @@ export async function addGate(session: Session, gate: GateRequest): Promise<Gate
 }
 
 /** What is removed is named as a whole. */
-const naming: Naming<Gate> = {
+export const gateNaming: Naming<Gate> = {
   kind: 'gate',
   ids: ({id}) => [id],
   names: ({name}) => [name],
@@ -36,7 +36,11 @@ export async function removeGate(
   {sure}: {readonly sure: boolean},
 ): Promise<Gate> {
   const service = await session.service()
-  const gate = find(wanted, await listGates(session), naming)
+  const gate = find(wanted, await listGates(session), gateNaming)
+  if (gate.deployed)
+    throw new OsSshError('USAGE', `${gate.name} was made by the service`, {
+      hint: `os-ssh gate delete ${gate.id} deletes it, with all that it is made of`,
+    })
   if (!sure)
     throw new OsSshError(
       'USAGE',

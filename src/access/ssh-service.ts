@@ -24,7 +24,7 @@ export interface SshServiceOptions {
 /** The SSH service over HTTP; every method throws OsSshError with the service's own code. */
 export interface SshService {
   readonly endpoint: string
-  request<T>(method: 'GET' | 'POST' | 'PATCH' | 'DELETE', path: string, body?: unknown): Promise<T>
+  request<T>(method: 'GET' | 'POST' | 'PUT' | 'PATCH' | 'DELETE', path: string, body?: unknown): Promise<T>
 }
 
 /** A client of the SSH service. node:http alone: it takes Unix sockets, and starts 90 ms sooner than undici. */

@@ -146,8 +146,8 @@ export interface GatePlan {
   /** GB of a volume that it boots from. */
   readonly volume?: number
   readonly network: Thing
-  /** Id of the subnet that its port is in. */
-  readonly subnet: string
+  /** Id of the subnet that its port is in, where that was chosen. */
+  readonly subnet?: string
   readonly address: {readonly kind: 'floating' | 'direct' | 'ipv6'; readonly network?: Thing}
   readonly zone?: string
   readonly count: number

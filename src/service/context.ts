@@ -10,7 +10,7 @@ import type {Leases} from './leases.ts'
 import type {Store} from './store/open.ts'
 
 /** What a gate's worker wants of a connection. */
-export type GateLink = Pick<GateConnection, 'run' | 'reach' | 'close'>
+export type GateLink = Pick<GateConnection, 'run' | 'reach' | 'forward' | 'close'>
 
 /** What the parts of the running service share. */
 export interface ServiceContext {

@@ -11,6 +11,8 @@ import type {Api, Deps} from '../../src/service/api/deps.ts'
 import {createApi} from '../../src/service/api/server.ts'
 import {type CertificateAuthority, openCa} from '../../src/service/ca/ca.ts'
 import type {ServiceContext} from '../../src/service/context.ts'
+import {gatesConfig} from '../../src/service/deploy/config.ts'
+import {Fleet} from '../../src/service/deploy/fleet.ts'
 import type {Gates} from '../../src/service/gates/gates.ts'
 import {openStore, type Store} from '../../src/service/store/open.ts'
 import {activatePaths, cutPaths} from '../../src/service/store/path-steps.ts'
@@ -108,6 +110,8 @@ beforeEach(async () => {
       },
     },
     jobs: {once: () => undefined},
+    leases: {hold: async () => undefined},
+    serviceId: 'service',
   } as unknown as ServiceContext
   const gates: Partial<Gates> = {
     async wake(gateId) {
@@ -120,8 +124,12 @@ beforeEach(async () => {
     wakeFor: () => undefined,
     leave: async () => undefined,
   }
+  const fleet = new Fleet({
+    ...{context, gates: gates as Gates, config: gatesConfig({}), managementKey: 'ssh-ed25519 AAAA'},
+    self: {id: 'service', name: 'the SSH service', project_id: ''},
+  })
   const deps = {
-    ...{context, gates, version: '1.2.3', authenticate: authenticator(cloud, () => NOW, [])},
+    ...{context, gates, fleet, version: '1.2.3', authenticate: authenticator(cloud, () => NOW, [])},
     limits: {maxLife: 7200, defaultLife: 3600, certLife: 600, paths: 9, attachments: 9},
   }
   api = await createApi(deps as unknown as Deps)
@@ -131,7 +139,7 @@ afterEach(async () => {
   await db.destroy()
 })
 
-export type Method = 'GET' | 'POST' | 'PATCH' | 'DELETE'
+export type Method = 'GET' | 'POST' | 'PUT' | 'PATCH' | 'DELETE'
 
 export async function ask(who: Who | undefined, method: Method, url: string, payload?: object) {
   const headers: Record<string, string> = who === undefined ? {} : {'x-auth-token': tokenOf(who)}

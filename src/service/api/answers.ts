@@ -71,7 +71,7 @@ const GatePlan = Type.Object({
   flavor: Thing,
   volume: Type.Optional(Type.Integer({description: 'GB'})),
   network: Thing,
-  subnet: Text,
+  subnet: Type.Optional(Text),
   address: Type.Object({
     kind: Type.Enum(['floating', 'direct', 'ipv6']),
     network: Type.Optional(Thing),

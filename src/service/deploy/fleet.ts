@@ -16,12 +16,13 @@ import {
   wantMachines,
 } from '../store/machines.ts'
 import type {MachineRow} from '../store/schema.ts'
-import {choose, type DeployPlan, type Wish} from './choose.ts'
+import {choose} from './choose.ts'
 import {heal} from './heal.ts'
 import {look as lookAround} from './look.ts'
 import {type Making, needsWork, tend} from './machine.ts'
 import {newName} from './names.ts'
 import {ensureGroup} from './objects.ts'
+import type {DeployPlan, Wish} from './plan.ts'
 import {type Need, room, verdict, wishOf} from './policy.ts'
 import {resize} from './resize.ts'
 
@@ -149,7 +150,7 @@ export class Fleet {
 
   /** What would be made. @throws OsSshError with what does not fit, OpenStackError */
   async plan(wish: Wish): Promise<DeployPlan> {
-    return choose(await lookAround(this.#making.context.cloud), wish)
+    return choose(await lookAround(this.#making.context.cloud, wish), wish)
   }
 
   /**

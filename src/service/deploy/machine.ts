@@ -126,7 +126,7 @@ async function consoleEnd({cloud}: ServiceContext, {server_id}: MachineRow): Pro
 /** Wanted: everything that it is made of, and the server in the end. */
 async function make({context, config, managementKey}: Making, row: MachineRow): Promise<number> {
   const {db, cloud, clock} = context
-  const plan = row.plan ?? choose(await look(cloud), row.wish)
+  const plan = row.plan ?? choose(await look(cloud, row.wish), row.wish)
   if (row.plan === undefined) await planMachine(db, row.id, plan)
   // Always the same one, so that a server that was asked for twice answers to it.
   const hostKey = row.first_key ?? generateKeyPair(row.name).privateKey
@@ -157,7 +157,7 @@ async function boot(making: Making, row: MachineRow): Promise<number> {
   const host = row.host ?? ''
   await confirmByConsole(context, row)
   const hostKey = await firstContact(context, row, host)
-  await installPackages(context, {host, hostKey}, config.mirrors)
+  await installPackages(context, {host, port: 22, login: LOGIN, hostKey}, config.mirrors)
   const there = await runMachine(db, gateOf(row, server, {host, hostKey, now: clock()}), self)
   if (there) {
     log.info({gate: row.name}, 'a gate has booted')

@@ -10,8 +10,8 @@ import {
 } from '../../openstack/index.ts'
 import type {ServiceContext} from '../context.ts'
 import type {MachineRow} from '../store/schema.ts'
-import type {DeployPlan} from './choose.ts'
 import {groupName, machineDescription, machineMetadata, machineName} from './names.ts'
+import type {DeployPlan} from './plan.ts'
 
 /*
  * What a machine is made of in the cloud: each is looked for by its name before it is made, so that it may be asked for again
@@ -109,7 +109,7 @@ export async function ensurePort(
   return cloud.network.createPort({
     ...{network_id: network.id, name: machineName(serviceId, machine)},
     ...{description: machineDescription(serviceId, machine), security_groups: [group]},
-    fixed_ips: [{subnet_id: subnet}],
+    ...(subnet === undefined ? {} : {fixed_ips: [{subnet_id: subnet}]}),
   })
 }
 

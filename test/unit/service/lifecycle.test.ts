@@ -329,7 +329,7 @@ describe.each(dialects)('on $name', ({name, open}) => {
           await db.destroy()
         }
       }),
-      {numRuns: name === 'SQLite' ? 100 : 30, seed: 12, endOnFailure: true},
+      {numRuns: name === 'SQLite' ? 100 : 50, seed: 12, endOnFailure: true},
     )
     // The operations above really went everywhere.
     expect([...all].sort()).toEqual([...allowed].sort())

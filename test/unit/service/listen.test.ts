@@ -7,11 +7,12 @@ import {pino} from 'pino'
 
 import type {OpenStack} from '../../../src/openstack/index.ts'
 import {createService} from '../../../src/service/index.ts'
+import {generateKeyPair} from '../../../src/ssh/keys.ts'
 
 /* Members' tokens travel to the service: where it may listen without TLS. */
 
 const home = mkdtempSync(join(tmpdir(), 'os-ssh-listen-'))
-beforeAll(() => writeFileSync(join(home, 'key'), 'x'))
+beforeAll(() => writeFileSync(join(home, 'key'), generateKeyPair('k').privateKey))
 afterAll(() => rmSync(home, {recursive: true}))
 
 const start = (listen: string, more: object = {}) =>

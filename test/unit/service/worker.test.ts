@@ -73,6 +73,7 @@ function made(): GateWorker {
     return {
       close: () => undefined,
       // Nothing ever answers.
+      forward: async () => Promise.reject(new Error('not here')),
       reach: () => {
         sent.push('probe')
         return new Promise(() => undefined)
