@@ -55,6 +55,12 @@ export const routers: readonly {
   {owner: 'tenant2', name: 't2-router', distributed: true, networks: ['t2-net']},
 ]
 
+/** Networks of those who run gates, behind a router to the external network; `address` is a gate's on the real cloud. */
+export const gateNetworks = {
+  service: {name: 'gates', cidr: '10.9.0.0/24', address: '10.9.0.21', router: 'infra-router'},
+  'service-member': {name: 't1-gates', cidr: '10.0.5.0/24', address: '10.0.5.22', router: 't1-router'},
+} as const
+
 /** Network and fixed address of an interface. */
 export type Nic = readonly [network: string, address: string]
 

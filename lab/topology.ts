@@ -21,6 +21,7 @@ import type {Cloud, NetworkRecord, Project, RoleName, ServerRecord, User} from '
 import {
   type Account,
   accounts,
+  gateNetworks,
   gates,
   type KeyName,
   keyPairs,
@@ -158,6 +159,8 @@ class Builder {
     this.#networks.set('public', external)
     for (const {owner, name, cidr} of networks)
       this.#networks.set(name, network(cloud, this.#project(owner), name, cidr))
+    for (const [owner, {name, cidr}] of Object.entries(gateNetworks))
+      this.#networks.set(name, network(cloud, this.#project(owner as Account), name, cidr))
   }
 
   /** The record of a server; it is not booted. */
@@ -195,7 +198,8 @@ class Builder {
   /** Makes the tenants' routers, in namespaces where the fabric has them. */
   async routers(fabric: Fabric): Promise<void> {
     const agent = [...this.#cloud.agents.values()].find(one => one.agent_type === 'L3 agent')
-    const make = async ({owner, name, networks: inside}: (typeof routers)[number]) => {
+    type Wanted = Omit<(typeof routers)[number], 'owner'> & {readonly owner: Account}
+    const make = async ({owner, name, networks: inside}: Wanted) => {
       const made = createRouter(this.#cloud, {project_id: this.#project(owner).id, name})
       if (agent) this.#cloud.router_agents.set(made.id, [{agent_id: agent.id, ha_state: null}])
       await setGateway(this.#cloud, fabric, made, {network_id: this.#network('public').id})
@@ -204,7 +208,12 @@ class Builder {
         if (subnet) await addRouterInterface(this.#cloud, fabric, made, {subnet})
       }
     }
-    await Promise.all(routers.map(make))
+    const {service, 'service-member': member} = gateNetworks
+    const all = routers.map(one =>
+      one.name === member.router ? {...one, networks: [...one.networks, member.name]} : one,
+    )
+    const infra = {name: service.router, networks: [service.name], distributed: false}
+    await Promise.all([...all, {...infra, owner: 'service' as const}].map(make))
   }
 
   #project(account: Account): Project {

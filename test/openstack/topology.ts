@@ -1,7 +1,17 @@
 import {writeFileSync} from 'node:fs'
 
 import type {LabInfo} from '../../lab/index.ts'
-import {accounts, gates, keyPairs, networks, newKeys, rootLogin, routers, servers} from '../../lab/tenants.ts'
+import {
+  accounts,
+  gateNetworks,
+  gates,
+  keyPairs,
+  networks,
+  newKeys,
+  rootLogin,
+  routers,
+  servers,
+} from '../../lab/tenants.ts'
 import {cloudsFile, login, sshEndpoint} from './identity.ts'
 import {type Backend, dir, external} from './place.ts'
 import {listening, until} from './processes.ts'
@@ -19,12 +29,6 @@ export interface Site
 }
 
 const ext = (last: number) => external.gateway.replace(/\d+$/, String(last))
-
-/** Networks that only this cloud has: the gates are behind floating IPs here. */
-const gateNetworks = {
-  service: {name: 'gates', cidr: '10.9.0.0/24', address: '10.9.0.21'},
-  'service-member': {name: 't1-gates', cidr: '10.0.5.0/24', address: '10.0.5.22'},
-} as const
 
 /** The tenants that the lab has too, made through the real APIs; the gates behind floating IPs. */
 export async function topology(backend: Backend): Promise<Site> {
