@@ -1,4 +1,4 @@
-import {cpSync, existsSync, mkdirSync, mkdtempSync, readdirSync, rmSync} from 'node:fs'
+import {cpSync, existsSync, mkdirSync, mkdtempSync, readdirSync, rmSync, writeFileSync} from 'node:fs'
 import {setTimeout as sleep} from 'node:timers/promises'
 
 import {loadCloud, type OpenStack, openStack} from '../../src/openstack/index.ts'
@@ -38,7 +38,14 @@ export class World {
   /** @param name see openSite, also for `asIs` */
   static async open(
     name: string,
-    options: {account?: string; gate?: number; flags?: readonly string[]; asIs?: boolean} = {},
+    options: {
+      account?: string
+      gate?: number | 'none'
+      flags?: readonly string[]
+      asIs?: boolean
+      /** The section `gates` of the service's configuration file. */
+      gates?: object
+    } = {},
   ): Promise<World> {
     needOwnNetns()
     const home = mkdtempSync('/tmp/os-ssh-e2e-')
@@ -49,12 +56,17 @@ export class World {
       cpSync(key, `${home}/.ssh/id_${user}`)
       cpSync(`${key}.pub`, `${home}/.ssh/id_${user}.pub`)
     }
-    await world.startService(options.account ?? 'service', options.flags)
-    await world.addGate(
-      options.gate ?? 0,
-      options.account === undefined ? 'shared' : 'project',
-      options.account,
-    )
+    const config = `${home}/service.yaml`
+    // JSON is YAML.
+    if (options.gates) writeFileSync(config, JSON.stringify({gates: options.gates}))
+    const flags = [...(options.flags ?? []), ...(options.gates ? ['--config', config] : [])]
+    await world.startService(options.account ?? 'service', flags)
+    if (options.gate !== 'none')
+      await world.addGate(
+        options.gate ?? 0,
+        options.account === undefined ? 'shared' : 'project',
+        options.account,
+      )
     return world
   }
 
@@ -222,7 +234,7 @@ export class World {
   cli(
     cloud: string,
     args: readonly string[],
-    options: {env?: NodeJS.ProcessEnv; input?: string} = {},
+    options: {env?: NodeJS.ProcessEnv; input?: string; timeout?: number} = {},
   ): Promise<Result> {
     return run(node, [entry, ...args], {
       ...options,
