@@ -2,21 +2,42 @@ import {writeFileSync} from 'node:fs'
 
 import {afterAll, beforeAll, describe, expect, it, jest} from '@jest/globals'
 
-import type {Gate, GatePlan} from '../../src/protocol/index.ts'
+import type {Gate} from '../../src/protocol/index.ts'
+import {inventory} from '../support/inventory.ts'
+import {eventually, run} from '../support/run.ts'
 import {World} from '../support/world.ts'
 
-/* Gates that the service makes itself, by an operator's word. */
+/* Gates that the service makes itself: by an operator's word, for a path that needs one, and in place of one that is gone. */
 
 jest.setTimeout(300_000)
 
+/** What a gate may take on these clouds, ms. */
+const PATIENCE_MS = 240_000
+
 let world: World
+let before: readonly string[]
+let config: string
 beforeAll(async () => {
-  world = await World.open('e2e-deploy', {gate: 'none'})
+  const gates = {automatic: true, scope: 'shared', silence: 20, per_zone: 1}
+  world = await World.open('e2e-deploy', {gate: 'none', gates})
+  before = await inventory(await world.cloud('service'))
+  config = `${world.home}/config`
+  const {stdout} = await world.cli('tenant1', ['config', '--all'])
+  writeFileSync(config, stdout, {mode: 0o600})
 }, 180_000)
 afterAll(() => world?.close())
 
-const gate = (...words: string[]) => world.cli('service', ['gate', ...words], {timeout: 240_000})
+const gate = (...words: string[]) => world.cli('service', ['gate', ...words], {timeout: PATIENCE_MS})
 const gates = async () => JSON.parse((await gate('list', '-f', 'json')).stdout) as Gate[]
+const ssh = (name: string) =>
+  run('ssh', ['-F', config, name, 'uname', '-n'], {env: world.env, timeout: PATIENCE_MS})
+
+/** @throws when there is not exactly one */
+async function theGate(): Promise<Gate> {
+  const [one, ...more] = (await gates()).filter(({state}) => !['deleting', 'failed'].includes(state))
+  if (one === undefined || more.length > 0) throw new Error(JSON.stringify([one, ...more]))
+  return one
+}
 
 describe('an operator', () => {
   it('is told what would be made, and nothing is', async () => {
@@ -24,13 +45,54 @@ describe('an operator', () => {
     expect([status, stderr]).toEqual([0, ''])
     expect(JSON.parse(stdout)).toMatchObject({network: 'gates', address: 'floating of public', count: 1})
     expect(await gates()).toEqual([])
+    expect(await inventory(await world.cloud('service'))).toEqual(before)
   })
 
-  it('has one made, and a user comes through it', async () => {
+  it('has one made, and a user comes through it to a routed and an isolated VM', async () => {
     const {stdout, stderr, status} = await gate('deploy', '--shared', '-f', 'json')
     expect([status, stderr]).toEqual([0, ''])
-    expect(JSON.parse(stdout)).toMatchObject([{state: 'ready'}])
-    const ssh = await world.cli('tenant1', ['connect', 't1-web', '--', 'uname', '-n'])
-    expect([ssh.stderr, ssh.stdout]).toEqual(['', 't1-web\n'])
+    expect(JSON.parse(stdout)).toMatchObject([{state: 'ready', scope: 'shared'}])
+    expect(await ssh('t1-web')).toMatchObject({stdout: 't1-web\n', status: 0})
+    expect(await ssh('t1-db')).toMatchObject({stdout: 't1-db\n', status: 0})
+  })
+})
+
+describe('a gate that is', () => {
+  it('deleted by Nova is replaced, and the next ssh waits for that', async () => {
+    const cloud = await world.cloud('service')
+    const old = await theGate()
+    await cloud.compute.deleteServer(old.server_id)
+    expect(await ssh('t1-web')).toMatchObject({stdout: 't1-web\n', status: 0})
+    const fresh = await theGate()
+    expect([fresh.id === old.id, fresh.state]).toEqual([false, 'ready'])
+    // What the dead one leaves behind goes.
+    await eventually(gates, all => all.length === 1, 60_000)
+  })
+
+  it('drained takes no new paths, and takes them again', async () => {
+    const {name} = await theGate()
+    expect(await gate('drain', name)).toMatchObject({status: 0})
+    expect(await theGate()).toMatchObject({state: 'draining'})
+    expect(await ssh('t1-web')).toMatchObject({stdout: 't1-web\n', status: 0})
+    expect(await gate('drain', name, '--undo')).toMatchObject({stderr: `gate ${name} takes new paths\n`})
+    expect(await theGate()).toMatchObject({state: 'ready'})
+  })
+
+  it('deleted leaves nothing behind', async () => {
+    const {name} = await theGate()
+    expect(await gate('delete', name, '--yes')).toMatchObject({status: 0, stderr: `gate ${name} is gone\n`})
+    expect(await gates()).toEqual([])
+    expect(await inventory(await world.cloud('service'))).toEqual(before)
+  })
+})
+
+describe('a path that finds no gate', () => {
+  it('has one made, and waits', async () => {
+    const {stdout, status} = await ssh('t1-web')
+    expect([status, stdout]).toEqual([0, 't1-web\n'])
+    expect(await theGate()).toMatchObject({state: 'ready', deployed: true})
+    const {name} = await theGate()
+    expect(await gate('delete', name, '--yes')).toMatchObject({status: 0})
+    expect(await inventory(await world.cloud('service'))).toEqual(before)
   })
 })
