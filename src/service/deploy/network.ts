@@ -1,5 +1,5 @@
 import {OsSshError} from '../../errors.ts'
-import {called, first, type Key, named, quoted} from './named.ts'
+import {called, first, type Key, listed, named, quoted} from './named.ts'
 import type {Address, AddressKind, Named, Wish} from './plan.ts'
 import type {Seen, SeenNetwork, SeenRouter, SeenSubnet} from './seen.ts'
 
@@ -17,7 +17,7 @@ type Asked = Pick<Wish, 'network' | 'external' | 'address'>
  * Where the gate stands. What clouds.yaml says of networks comes first: where floating IPs lead to, where servers are to be
  * reached, what is routed. Then a subnet of the project that a router of the project with a way out is the gateway of, with a
  * floating IP from that router's own external network; among several the one of the oldest router, then by the subnet's name.
- * Then a network that is shared or external itself. IPv6 only when it is asked for.
+ * Then a network that is shared or external itself, if those that are have one owner. IPv6 only when it is asked for.
  *
  * The subnets of an external network decide nothing: tenants do not see them.
  *
@@ -51,6 +51,7 @@ export function chooseWay(seen: Seen, wish: Asked): Way {
   )
   const found = first(fitting, candidate => candidate.key)
   if (!found) throw nowhere(wish, network, external)
+  if (network === undefined && found.address.kind !== 'floating') refuseStrangers(seen, found, fitting)
   const {key: _, ...way} = found
   return way
 }
@@ -146,7 +147,23 @@ const isExternal = (network: SeenNetwork) => network['router:external']
 /** Nova refuses members a server on an external network that is not shared, unless its policy was changed: those come last. */
 const openness = (network: SeenNetwork) => (isExternal(network) ? (network.shared ? 0 : 2) : 1)
 
-/** Anybody can share a network with the project, under any name: what clouds.yaml says is not for that one. */
+/**
+ * Anybody can share a network with the project, or make theirs external for it (RBAC), and nothing tells it from the cloud's
+ * own: where there are both, one has to be named, in clouds.yaml or by whoever asks.
+ */
+function refuseStrangers({networks, project}: Seen, found: Candidate, fitting: readonly Candidate[]): void {
+  const owned = ({network: {id}}: Candidate) => networks.find(one => one.id === id)?.project_id
+  if (owned(found) === project || (found.key[0] as number) < UNSAID) return
+  const theirs = fitting.filter(one => one.address.kind !== 'floating' && owned(one) !== project)
+  if (new Set(theirs.map(owned)).size === 1) return
+  throw new OsSshError(
+    'AMBIGUOUS',
+    `a gate could stand on networks of several other projects: ${listed(theirs.map(one => one.network))}`,
+    {hint: 'anybody can share one: name the network that is meant, --network'},
+  )
+}
+
+/** The same of names in clouds.yaml: what it says is not for a stranger's network of that name. */
 function refuseAmbiguous({traits, networks}: Seen): void {
   for (const {name} of traits) if (networks.some(one => one.name === name)) named('network', name, networks)
 }
@@ -159,6 +176,9 @@ function routesOut(seen: Seen, network: SeenNetwork, version: 4 | 6): boolean {
   return (version === 4 ? trait?.routes_ipv4_externally : trait?.routes_ipv6_externally) === true
 }
 
+/** The weight of what clouds.yaml does not speak for. */
+const UNSAID = 3
+
 /** How far clouds.yaml speaks for this network with this kind of address; 0 is most. */
 function weight(seen: Seen, network: SeenNetwork, kind: AddressKind): number {
   const trait = traitOf(seen, network)
@@ -166,7 +186,7 @@ function weight(seen: Seen, network: SeenNetwork, kind: AddressKind): number {
   if (trait?.default_interface) return 1
   if (kind !== 'floating' && routesOut(seen, network, kind === 'ipv6' ? 6 : 4) && openness(network) < 2)
     return 2
-  return 3
+  return UNSAID
 }
 
 /** The subnet of that version, one with a gateway unless any will do. */

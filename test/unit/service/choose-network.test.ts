@@ -38,15 +38,39 @@ describe('the network', () => {
     ],
     [
       'not through a router that is off',
-      {...two, routers: [router('r', 'ext1'), router('r2', 'ext2', {admin_state_up: false})]},
+      {
+        ...two,
+        routers: [
+          router('r', 'ext1'),
+          router('r2', 'ext2', {admin_state_up: false, created_at: '2020-01-01T00:00:00Z'}),
+        ],
+      },
       {},
       'net sub floating ext1',
     ],
     [
       'not through a router that leads nowhere',
-      {...two, routers: [router('r', 'ext1'), router('r2', null)]},
+      {...two, routers: [router('r', 'ext1'), router('r2', null, {created_at: '2020-01-01T00:00:00Z'})]},
       {},
       'net sub floating ext1',
+    ],
+    [
+      'not through a router in ERROR',
+      {
+        ...two,
+        routers: [
+          router('r', 'ext1'),
+          router('r2', 'ext2', {status: 'ERROR', created_at: '2020-01-01T00:00:00Z'}),
+        ],
+      },
+      {},
+      'net sub floating ext1',
+    ],
+    [
+      'no floating IP for an address that is external itself',
+      {networks: [external('net', {project_id: 'infra'}), external('public')]},
+      {},
+      'net sub direct',
     ],
     [
       'not through another project’s router',
@@ -186,6 +210,31 @@ describe('the network', () => {
   it('is not IPv6 unless it is asked for', () => {
     const only = {subnets: [six('s6', 'net')], legs: [leg('r', 's6', 'fe80::1')], networks: [network('net')]}
     expect(fault(seen(only)).code).toBe('NO_GATE')
+  })
+
+  it('is not IPv6 behind a router without a way out', () => {
+    const inside = {
+      subnets: [six('s6', 'net')],
+      legs: [leg('r', 's6', 'fe80::1')],
+      routers: [router('r', null)],
+    }
+    expect(fault(seen(inside), {address: 'ipv6'}).code).toBe('NO_GATE')
+  })
+
+  it('is not a stranger’s that looks like the cloud’s own', () => {
+    const theirs = network('a', {project_id: 't1', shared: true, 'router:external': true})
+    const both = {...bare, networks: [external('public'), theirs]}
+    expect(fault(seen(both))).toMatchObject({
+      code: 'AMBIGUOUS',
+      message: 'a gate could stand on networks of several other projects: a, public',
+    })
+    expect(where(both, {network: 'public'})).toBe('public  direct')
+    const routed = [trait('public', {default_interface: true})]
+    expect(where({...both, traits: routed})).toBe('public  direct')
+    expect(where({networks: [network('net'), external('public'), theirs]})).toBe('net sub floating public')
+    // Its own router leads there: somebody of the project wanted that one.
+    const joined = network('net', {project_id: 'admin', shared: true})
+    expect(where({networks: [joined, external('public'), theirs]})).toBe('net sub floating public')
   })
 
   it('is not a stranger’s of a name that clouds.yaml has', () => {

@@ -97,6 +97,10 @@ describe('the image', () => {
     expect(of(images)).toBe('best')
   })
 
+  it('is no stranger’s, were it the only one', () => {
+    expect(fault(seen({images: [image('b', {visibility: 'community'})]})).code).toBe('NO_GATE')
+  })
+
   it('is any that is named, a stranger’s only by its id', () => {
     const odd = image('odd', {name: 'my own', os_distro: 'fedora', architecture: 'aarch64'})
     const strange = image('strange', {visibility: 'community', name: 'ubuntu'})
