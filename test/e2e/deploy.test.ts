@@ -18,7 +18,7 @@ let world: World
 let before: readonly string[]
 let config: string
 beforeAll(async () => {
-  const gates = {automatic: true, scope: 'shared', silence: 20, per_zone: 1}
+  const gates = {automatic: true, scope: 'shared', silence: 30, per_zone: 1}
   world = await World.open('e2e-deploy', {gate: 'none', gates})
   before = await inventory(await world.cloud('service'))
   config = `${world.home}/config`
@@ -28,7 +28,7 @@ beforeAll(async () => {
 afterAll(() => world?.close())
 
 const gate = (...words: string[]) => world.cli('service', ['gate', ...words], {timeout: PATIENCE_MS})
-const gates = async () => JSON.parse((await gate('list', '-f', 'json')).stdout) as Gate[]
+const gates = async () => (await world.api<{gates: Gate[]}>('service', 'GET', '/v1/gates')).gates
 const ssh = (name: string) =>
   run('ssh', ['-F', config, name, 'uname', '-n'], {env: world.env, timeout: PATIENCE_MS})
 

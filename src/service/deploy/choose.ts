@@ -38,7 +38,7 @@ function zoneIn({zones}: Seen, word: string): string {
   if (zones.includes(word)) return word
   const there = listed(zones.map(zone => ({id: zone, name: zone})))
   throw new OsSshError('USAGE', `there is no availability zone ${quoted(word)}; there are: ${there}`, {
-    hint: 'name one of them: --zone',
+    hint: 'name one of them: --az',
   })
 }
 
