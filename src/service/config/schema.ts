@@ -3,7 +3,7 @@ import {isIP} from 'node:net'
 import ipaddr from 'ipaddr.js'
 import {type TProperties, type TSchema, Type} from 'typebox'
 
-import {parseMirror} from '../deploy/mirror.ts'
+import {parseMirror} from '../deploy/packages/mirror.ts'
 import {LISTEN, NUMBERS} from './settings.ts'
 
 /* What the configuration file may say. Each value's `description` ends the sentence "VALUE is not …". */

@@ -16,13 +16,13 @@ import {
   wantMachines,
 } from '../store/machines.ts'
 import type {MachineRow} from '../store/schema.ts'
-import {choose} from './choose.ts'
+import {choose} from './choice/choose.ts'
+import {look as lookAround} from './choice/look.ts'
+import type {DeployPlan, Wish} from './choice/plan.ts'
 import {heal} from './heal.ts'
-import {look as lookAround} from './look.ts'
 import {type Making, needsWork, tend} from './machine.ts'
 import {newName} from './names.ts'
 import {ensureGroup} from './objects.ts'
-import type {DeployPlan, Wish} from './plan.ts'
 import {type Need, room, verdict, wishOf} from './policy.ts'
 import {resize} from './resize.ts'
 

@@ -21,10 +21,10 @@ import {
   runMachine,
 } from '../store/machines.ts'
 import type {MachineRow} from '../store/schema.ts'
-import {choose} from './choose.ts'
+import {choose} from './choice/choose.ts'
+import {look} from './choice/look.ts'
 import type {GatesConfig} from './config.ts'
 import {confirmByConsole, firstContact, LOGIN} from './first-contact.ts'
-import {look} from './look.ts'
 import {
   ensureAddress,
   ensureGroup,
@@ -34,7 +34,7 @@ import {
   removeGroups,
   removeObjects,
 } from './objects.ts'
-import {installPackages} from './packages.ts'
+import {installPackages} from './packages/install.ts'
 import {retireGate} from './retire-gate.ts'
 import {userData} from './user-data.ts'
 

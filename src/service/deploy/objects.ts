@@ -10,8 +10,8 @@ import {
 } from '../../openstack/index.ts'
 import type {ServiceContext} from '../context.ts'
 import type {MachineRow} from '../store/schema.ts'
+import type {DeployPlan} from './choice/plan.ts'
 import {groupName, machineDescription, machineMetadata, machineName} from './names.ts'
-import type {DeployPlan} from './plan.ts'
 
 /*
  * What a machine is made of in the cloud: each is looked for by its name before it is made, so that it may be asked for again

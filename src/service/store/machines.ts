@@ -1,6 +1,6 @@
 import type {Selectable} from 'kysely'
 
-import type {DeployPlan, Wish} from '../deploy/plan.ts'
+import type {DeployPlan, Wish} from '../deploy/choice/plan.ts'
 import {type Actor, auditAct} from './audit.ts'
 import {addGate, type NewGate} from './gates.ts'
 import {lifecycle} from './lifecycle.ts'

@@ -8,8 +8,8 @@ import {dirname, join} from 'node:path'
 
 import {afterAll, beforeAll, expect, it, jest} from '@jest/globals'
 
-import {withPackageProxy} from '../../../src/service/deploy/package-proxy.ts'
-import {INSTALL_MS, renderPackages} from '../../../src/service/deploy/render.ts'
+import {withPackageProxy} from '../../../src/service/deploy/packages/proxy.ts'
+import {INSTALL_MS, renderPackages} from '../../../src/service/deploy/packages/render.ts'
 import {GateConnection, type ScriptResult} from '../../../src/service/gates/connection.ts'
 import {generateKeyPair} from '../../../src/ssh/keys.ts'
 import {needOwnNetns} from '../../support/netns.ts'

@@ -6,7 +6,7 @@ import {setTimeout as sleep} from 'node:timers/promises'
 
 import {afterEach, beforeEach, expect, it} from '@jest/globals'
 
-import {PackageProxy} from '../../../src/service/deploy/package-proxy.ts'
+import {PackageProxy} from '../../../src/service/deploy/packages/proxy.ts'
 import {eventually} from '../../support/run.ts'
 
 /* What a gate may reach through the service while its packages are installed. A gate may be somebody else's already. */

@@ -2,7 +2,7 @@ import {spawnSync} from 'node:child_process'
 
 import {expect, it} from '@jest/globals'
 
-import {renderPackages} from '../../../src/service/deploy/render.ts'
+import {renderPackages} from '../../../src/service/deploy/packages/render.ts'
 import {expectGolden} from '../../support/golden.ts'
 
 it('is what a reviewer has read, and sh understands it', () => {
