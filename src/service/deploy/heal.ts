@@ -18,9 +18,10 @@ interface Pair {
 /**
  * Looks what has become of the machines that are gates, and does what is to be done (policy.ts).
  *
+ * @param whole whether ports, groups and addresses are looked at, too, where nothing seems to be wrong
  * @throws OpenStackError
  */
-export async function heal(making: Making): Promise<void> {
+export async function heal(making: Making, whole: boolean): Promise<void> {
   const {context} = making
   const {db, cloud, serviceId, log} = context
   const own = (await cloud.identity.token()).project?.id ?? ''
@@ -32,14 +33,20 @@ export async function heal(making: Making): Promise<void> {
   })
   if (pairs.length === 0) return
   const servers = await cloud.compute.servers({name: anyMachine(serviceId)})
-  const group = await ensureGroup(context, (await allowed(db)) ?? making.config.allow)
+  const group = once(async () => ensureGroup(context, (await allowed(db)) ?? making.config.allow))
   for (const pair of pairs) {
     const server = servers.find(one => isOurs(one, serviceId, pair.machine))
     const others = [...gates.values()].some(gate => gate.id !== pair.gate.id && gate.state === 'ready')
-    await healOne(making, pair, server, others, group).catch(err =>
+    const mending = whole || pair.gate.state === 'down' ? group : undefined
+    await healOne(making, pair, server, others, mending).catch(err =>
       log.warn({err, gate: pair.gate.name}, 'a gate could not be looked after'),
     )
   }
+}
+
+const once = <T>(task: () => Promise<T>) => {
+  let result: Promise<T> | undefined
+  return () => (result ??= task())
 }
 
 async function healOne(
@@ -47,7 +54,7 @@ async function healOne(
   {machine, gate}: Pair,
   listed: Server | undefined,
   othersAnswer: boolean,
-  group: string,
+  group: (() => Promise<string>) | undefined,
 ): Promise<void> {
   const {context, config} = making
   const {db, cloud, clock, log} = context
@@ -57,7 +64,7 @@ async function healOne(
   const seen = {machine, isDown: gate.state === 'down', status: server?.status}
   const what = care(seen, othersAnswer, {now, silence: config.silence * 1000})
   if (what.do === 'replace') return replace(making, {machine, gate}, what.why)
-  if (!(await mend(making, {machine, gate}, group)))
+  if (group !== undefined && !(await mend(making, {machine, gate}, await group())))
     return replace(making, {machine, gate}, 'its port is gone')
   if (what.do === 'wait' && machine.reason !== what.why) {
     log.warn({gate: gate.name, why: what.why}, 'a gate needs an operator')

@@ -116,8 +116,8 @@ export async function bootMachine(db: Store, id: string, server_id: string, now:
 /** It has a host key of its own and is a gate: both rows or none. @returns false when it was retired meanwhile */
 export async function runMachine(db: Store, gate: NewGate, who: Actor): Promise<boolean> {
   return atomically(db, async tx => {
-    const keys = {first_key: null, next_key: null, reason: null}
-    if (!(await move(tx, 'run', gate.id, gate.created_at, keys))) return false
+    const known = {first_key: null, next_key: null, reason: null, zone: gate.zone ?? null}
+    if (!(await move(tx, 'run', gate.id, gate.created_at, known))) return false
     await addGate(tx, gate, who)
     return true
   })
