@@ -57,8 +57,12 @@ export class Guest {
     return log
   }
 
-  console(): Promise<string> {
-    return this.#cloud.compute.consoleLog(this.id)
+  /** Empty while there is no host yet, for which Nova answers 409. */
+  async console(): Promise<string> {
+    return this.#cloud.compute.consoleLog(this.id).catch(error => {
+      if (error.status === 409) return ''
+      throw error
+    })
   }
 
   /** Waits for a status of Nova's. */
@@ -102,9 +106,16 @@ export class Guest {
     return /BEGIN SSH HOST KEY KEYS-----\n(ssh-ed25519 \S+)/.exec(await this.console())?.[1]
   }
 
+  /** Deletes the server and waits until Nova knows it no more. */
   async delete(): Promise<void> {
     rmSync(this.#folder, {recursive: true, force: true})
     await this.#cloud.compute.deleteServer(this.id)
+    const gone = () =>
+      this.#cloud.compute.server(this.id).then(
+        () => false,
+        error => error.status === 404,
+      )
+    if (!(await eventually(gone, Boolean, BOOT_MS))) throw new Error(`${this.id} is still there`)
   }
 
   async #request(method: string, path: string, body?: object): Promise<Response> {
