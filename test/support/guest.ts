@@ -2,7 +2,7 @@ import {mkdtempSync, rmSync, writeFileSync} from 'node:fs'
 import {tmpdir} from 'node:os'
 import {join} from 'node:path'
 
-import type {OpenStack} from '../../src/openstack/index.ts'
+import type {OpenStack, ServerCreate} from '../../src/openstack/index.ts'
 import {generateKeyPair} from '../../src/ssh/keys.ts'
 import {eventually, type Result, run} from './run.ts'
 
@@ -32,7 +32,7 @@ export class Guest {
    */
   static async boot(
     cloud: OpenStack,
-    server: Readonly<Record<string, unknown>>,
+    server: ServerCreate,
     host: string,
     userData: (publicKey: string) => string,
     way: readonly string[] = [],

@@ -10,7 +10,7 @@ const drive = (more: object, public_key = 'ssh-ed25519 AAAA alice\n') => {
   const cloud = emptyCloud('c')
   cloud.keypairs.set('u/mine', {name: 'mine', user_id: 'u', public_key, fingerprint: '', created_at: ''})
   const user_data = Buffer.from(userData).toString('base64')
-  const server = createServer(cloud, {name: 'My Gate', ...ids, user_data, ...more}, [])
+  const server = createServer(cloud, {name: 'My Gate', ...ids, user_data, ...more}, () => [])
   const files = configDrive(server)
   return {server, files, metadata: JSON.parse(String(files.get('openstack/latest/meta_data.json')))}
 }
