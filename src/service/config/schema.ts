@@ -1,6 +1,3 @@
-import {isIP} from 'node:net'
-
-import ipaddr from 'ipaddr.js'
 import {type TProperties, type TSchema, Type} from 'typebox'
 
 import {parseMirror} from '../deploy/packages/mirror.ts'

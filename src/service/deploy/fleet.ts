@@ -20,7 +20,7 @@ import {choose} from './choice/choose.ts'
 import {look as lookAround} from './choice/look.ts'
 import type {DeployPlan, Wish} from './choice/plan.ts'
 import {heal} from './heal.ts'
-import {type Making, needsWork, tend} from './machine.ts'
+import {type Making, machineJob, needsWork, tend} from './machine.ts'
 import {newName} from './names.ts'
 import {ensureGroup} from './objects.ts'
 import {type Need, room, verdict, wishOf} from './policy.ts'
@@ -91,7 +91,7 @@ export class Fleet {
 
   #tend(id: string): void {
     const {context} = this.#making
-    context.jobs.once(`machine ${id}`, () => tend(this.#making, id, () => this.#isOurs()))
+    context.jobs.once(machineJob({id}), () => tend(this.#making, id, () => this.#isOurs()))
   }
 
   async #isOurs(): Promise<boolean> {

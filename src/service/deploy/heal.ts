@@ -2,9 +2,15 @@ import {randomUUID} from 'node:crypto'
 
 import {OpenStackError, type Server} from '../../openstack/index.ts'
 import {gates as allGates, gateDown, moveGate} from '../store/gates.ts'
-import {machines as allMachines, allowed, noteMachine, replaceMachine} from '../store/machines.ts'
+import {
+  machines as allMachines,
+  allowed,
+  machine as machineById,
+  noteMachine,
+  replaceMachine,
+} from '../store/machines.ts'
 import type {GateRow, MachineRow} from '../store/schema.ts'
-import type {Making} from './machine.ts'
+import {type Making, machineJob} from './machine.ts'
 import {anyMachine, newName} from './names.ts'
 import {ensureAddress, ensureGroup, ensurePort, findPort, isOurs} from './objects.ts'
 import {care} from './policy.ts'
@@ -38,9 +44,15 @@ export async function heal(making: Making, whole: boolean): Promise<void> {
     const server = servers.find(one => isOurs(one, serviceId, pair.machine))
     const others = [...gates.values()].some(gate => gate.id !== pair.gate.id && gate.state === 'ready')
     const mending = whole || pair.gate.state === 'down' ? group : undefined
-    await healOne(making, pair, server, others, mending).catch(err =>
-      log.warn({err, gate: pair.gate.name}, 'a gate could not be looked after'),
-    )
+    const {machine} = pair
+    // Never while it is made or deleted.
+    await context.jobs.alone(machineJob(machine), async () => {
+      const now = await machineById(db, machine.id)
+      if (now?.state !== 'running') return
+      await healOne(making, {...pair, machine: now}, server, others, mending).catch(err =>
+        log.warn({err, gate: pair.gate.name}, 'a gate could not be looked after'),
+      )
+    })
   }
 }
 

@@ -229,13 +229,14 @@ export async function removeObjects(context: Cloud, machine: Machine): Promise<b
   return ports.length === 0
 }
 
-/** The groups go when there is no machine any more. @throws OpenStackError */
-export async function removeGroups(context: Cloud): Promise<void> {
+/** The groups go when there is no machine any more. @returns whether they are gone: one that is in use stays @throws OpenStackError */
+export async function removeGroups(context: Cloud): Promise<boolean> {
   const {cloud, serviceId} = context
   const name = groupName(serviceId)
-  for (const group of await cloud.network.securityGroups({name, project_id: await ownProject(context)}))
-    await cloud.network.deleteSecurityGroup(group.id).catch(gone).catch(conflict)
-  const groups = await cloud.compute.serverGroups()
-  for (const group of groups)
+  for (const group of await cloud.compute.serverGroups())
     if (group.name === name) await cloud.compute.deleteServerGroup(group.id).catch(gone)
+  const filter = {name, project_id: await ownProject(context)}
+  for (const group of await cloud.network.securityGroups(filter))
+    await cloud.network.deleteSecurityGroup(group.id).catch(gone).catch(conflict)
+  return (await cloud.network.securityGroups(filter)).length === 0
 }
