@@ -13,6 +13,7 @@ const codes: Readonly<Record<OpenStackFault, ErrorCode>> = {
   'not-found': 'NOT_FOUND',
   conflict: 'CLOUD_REFUSED',
   quota: 'QUOTA',
+  exhausted: 'CLOUD_REFUSED',
   'bad-request': 'CLOUD_REFUSED',
   server: 'CLOUD_DOWN',
   unreachable: 'CLOUD_DOWN',

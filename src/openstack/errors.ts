@@ -9,6 +9,7 @@ export type OpenStackFault =
   | 'not-found' // 404
   | 'conflict' // 409
   | 'quota' // Neutron 409 OverQuota, Nova 403 quota
+  | 'exhausted' // Neutron: a network has no free address
   | 'bad-request' // other 4xx
   | 'server' // 5xx or 429, after retries; an answer that makes no sense
   | 'unreachable' // no answer: DNS, connection, TLS, time-out

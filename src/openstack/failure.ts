@@ -89,6 +89,7 @@ function faultOf(status: number, type: string, message: string): OpenStackFault 
   const quota =
     /^OverQuota$|^overLimit$/.test(type) || /quota exceeded|exceeded? .*quota|quota limit/i.test(message)
   if (quota && [403, 409, 413].includes(status)) return 'quota'
+  if (/^(IpAddressGenerationFailure|ExternalIpAddressExhausted)$/.test(type)) return 'exhausted'
   if (status === 401) return 'unauthorized'
   if (status === 403) return 'forbidden'
   if (status === 404) return 'not-found'

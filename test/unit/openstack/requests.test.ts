@@ -208,6 +208,13 @@ describe('faults, as recorded', () => {
     await expect(client().network.port('p1')).rejects.toMatchObject({fault: 'not-found', status: 404})
   })
 
+  test('a network without a free address will not have one in a moment', async () => {
+    const message = 'No more IP addresses available on network n1.'
+    const NeutronError = {type: 'IpAddressGenerationFailure', message, detail: ''}
+    fake.on('GET', '/v2.0/ports/p1', {status: 409, body: {NeutronError}})
+    await expect(client().network.port('p1')).rejects.toMatchObject({fault: 'exhausted', status: 409})
+  })
+
   test('a redirection is not followed', async () => {
     fake.on('GET', servers, {status: 302, headers: {location: 'https://user:pw@elsewhere.example/'}})
     const error = await client()
