@@ -39,8 +39,16 @@ export interface InjectedFault {
   /** How many requests meet it; for ever when absent. */
   times?: number
   readonly delay_ms?: number
-  /** `answer` (default): instead of the work. `after`: the work is done, the answer is lost. `drop`: the connection is cut. `no-nic`: an attach answers 200 but no interface appears. Of a boot, `no-host`: the server ends in ERROR, as no valid host was found; `deaf`: it becomes ACTIVE, but its guest was not started and never answers. `no-console`: a console log is empty. */
-  readonly effect?: 'answer' | 'after' | 'drop' | 'no-nic' | 'no-host' | 'deaf' | 'no-console'
+  /** `answer` (default): instead of the work. `after`: the work is done, the answer is lost. `drop`: the connection is cut. `no-nic`: an attach answers 200 but no interface appears. Of a boot, `no-host`: the server ends in ERROR, as no valid host was found; `deaf`: it becomes ACTIVE, but its guest was not started and never answers; `no-user-data`: its guest has boot data that say nothing, as where the image does not read them. `no-console`: a console log is empty. */
+  readonly effect?:
+    | 'answer'
+    | 'after'
+    | 'drop'
+    | 'no-nic'
+    | 'no-host'
+    | 'deaf'
+    | 'no-user-data'
+    | 'no-console'
 }
 
 export interface Cloud {

@@ -18,6 +18,7 @@ const rules: Readonly<Record<string, string>> = {
   'os-stop': 'servers:stop',
   reboot: 'servers:reboot',
   rebuild: 'servers:rebuild',
+  'os-resetState': 'os-admin-actions:reset_state',
 }
 
 /** vm_states in which Nova does it, and task_states beside none (nova/compute/api.py, check_instance_state). */
@@ -120,11 +121,12 @@ async function act(
   if (rule === undefined) throw novaFault(400, `There is no such action: ${action}`)
   const who = nova.caller(request, rule)
   const server = nova.server(who, id)
-  if (!who.admin && !who.member) throw novaForbidden(rule)
+  if (!who.admin && (!who.member || action === 'os-resetState')) throw novaForbidden(rule)
   if (action === 'os-getConsoleOutput') {
     const log = faultOf(request)?.effect === 'no-console' ? '' : await fabric.console(server)
     return {output: tail(log, input['length'])}
   }
+  if (action === 'os-resetState') return resetState(server, input)
   if (action === 'rebuild') return rebuild(nova, request, who, server, input)
   if (action === 'reboot') {
     reboot(nova, who, server, input)
@@ -140,6 +142,16 @@ async function act(
     verb === 'start' ? bootServer(cloud, fabric, server) : stopServer(cloud, fabric, server),
   )
   return undefined
+}
+
+/** Nova's word for the server changes, and nothing else. */
+function resetState(server: ServerRecord, {state}: Input): undefined {
+  if (state !== 'active' && state !== 'error')
+    throw novaFault(
+      400,
+      `Invalid input for field/attribute state. Value: ${state}. '${state}' is not one of ['active', 'error']`,
+    )
+  Object.assign(server, {status: state.toUpperCase(), task_state: null})
 }
 
 function tail(log: string, length: unknown): string {

@@ -49,6 +49,8 @@ interface Root {
 }
 
 const GIB = 1024 ** 3
+/** User data that ask for nothing. */
+const NOTHING = Buffer.from('#cloud-config\n{}\n').toString('base64')
 
 function groupIds(cloud: Cloud, who: Caller, names: readonly string[] | undefined): string[] | undefined {
   return names?.map(name => {
@@ -235,7 +237,7 @@ export function boot(nova: NovaContext, request: FastifyRequest): object {
       image_id: root.image.id,
       flavor_id: flavor.id,
       key_name: asked.key_name ?? null,
-      user_data: asked.user_data ?? null,
+      user_data: effect === 'no-user-data' ? NOTHING : (asked.user_data ?? null),
       config_drive: /^(true|1)$/i.test(String(asked.config_drive ?? '')),
       metadata: asked.metadata ?? {},
       root_volume: root.volume,

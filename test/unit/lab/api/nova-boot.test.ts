@@ -249,6 +249,18 @@ describe('actions', () => {
     expect((await act(id, {reboot: {type: 'soon'}})).status).toBe(400)
   })
 
+  test('an administrator may say that a server is in ERROR', async () => {
+    const {id} = await booted()
+    const reset = (state: string) =>
+      admin('POST', `${compute}/servers/${id}/action`, {'os-resetState': {state}})
+    expect((await act(id, {'os-resetState': {state: 'error'}})).status).toBe(403)
+    expect((await reset('gone')).status).toBe(400)
+    expect((await reset('error')).status).toBe(202)
+    expect((await alice('GET', `${compute}/servers/${id}`)).body.server.status).toBe('ERROR')
+    expect((await reset('active')).status).toBe(202)
+    expect((await alice('GET', `${compute}/servers/${id}`)).body.server.status).toBe('ACTIVE')
+  })
+
   test('a rebuild may bring other boot data, key and image', async () => {
     const {id} = await booted()
     const user_data = Buffer.from('#!/bin/sh\n').toString('base64')
@@ -280,6 +292,15 @@ describe('injected faults of a boot', () => {
     expect([server.status, started]).toEqual(['ACTIVE', []])
     await act(server.id, {reboot: {type: 'HARD'}})
     expect(started).toEqual(['deaf'])
+  })
+
+  test('boot data that say nothing', async () => {
+    await fault({match, effect: 'no-user-data'})
+    const asked = Buffer.from('#!/bin/sh\n').toString('base64')
+    const {id} = await booted({user_data: asked})
+    expect(Buffer.from(lab.cloud.servers.get(id)?.user_data ?? '', 'base64').toString()).toBe(
+      '#cloud-config\n{}\n',
+    )
   })
 
   test('an answer that is lost after the server was made', async () => {
