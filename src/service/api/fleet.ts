@@ -1,4 +1,5 @@
 import {OsSshError} from '../../errors.ts'
+import {plain} from '../../names/plain.ts'
 import {actor} from '../caller.ts'
 import {isRange} from '../deploy/ranges.ts'
 import {gateViews} from '../store/gate-views.ts'
@@ -22,7 +23,7 @@ export function fleetRoutes(api: Api, deps: Deps): void {
     const caller = await operator(deps, request)
     const {scope, project_id, dry_run = false, ...wish} = request.body
     const wanted = {wish, scope, project: project_id}
-    if (dry_run) return reply.code(200).send({plan: await fleet.plan(wish), gates: []})
+    if (dry_run) return reply.code(200).send({plan: await fleet.preview(wish), gates: []})
     const {ids, plan} = await fleet.deploy(wanted, actor(caller))
     const gates = (await gateViews(db)).filter(gate => ids.includes(gate.id))
     return reply.code(202).send({plan, gates})
@@ -52,7 +53,7 @@ export function fleetRoutes(api: Api, deps: Deps): void {
     const {allow} = request.body
     const wrong = allow.find(prefix => !isRange(prefix))
     if (wrong !== undefined)
-      throw new OsSshError('USAGE', `${wrong} is not an address range such as 192.0.2.0/24`)
+      throw new OsSshError('USAGE', `${plain(wrong)} is not an address range such as 192.0.2.0/24`)
     await fleet.allow(allow, actor(caller))
     return {allow}
   })

@@ -25,7 +25,7 @@ const takeHostKey = template('gate/take-host-key.sh.eta')
  */
 export async function firstContact(context: Context, row: MachineRow, host: string): Promise<string> {
   const {first_key, next_key} = row
-  if (next_key !== null && (await answers(context, host, next_key))) return next_key
+  if (next_key !== null && (await letsIn(context, host, next_key))) return next_key
   if (first_key === null) throw new OsSshError('HOST_KEY', 'the gate has another host key than it had made')
   const link = context.connect({host, port: 22, login: LOGIN, hostKey: publicKeyOf(first_key)}, () => {})
   try {
@@ -37,15 +37,19 @@ export async function firstContact(context: Context, row: MachineRow, host: stri
     const taken = await link.run(takeHostKey({}))
     if (taken.status !== 0)
       throw new OsSshError('GATE_DOWN', `the gate keeps its host key: ${taken.stderr.trim().slice(-300)}`)
-    if (await answers(context, host, key)) return key
+    if (await letsIn(context, host, key)) return key
     throw new OsSshError('GATE_DOWN', 'the gate does not show the host key that it has made')
   } finally {
     link.close()
   }
 }
 
-/** Does a host with this key let us in? @throws OsSshError GATE_DOWN */
-async function answers(context: Context, host: string, hostKey: string): Promise<boolean> {
+/** Is it a host with this key that answers, and lets us in? @throws OsSshError GATE_DOWN */
+export async function letsIn(
+  context: Pick<Context, 'connect'>,
+  host: string,
+  hostKey: string,
+): Promise<boolean> {
   const link = context.connect({host, port: 22, login: LOGIN, hostKey}, () => {})
   try {
     await link.run(':')

@@ -23,7 +23,7 @@ import {heal} from './heal.ts'
 import {type Making, machineJob, needsWork, tend} from './machine.ts'
 import {newName} from './names.ts'
 import {ensureGroup} from './objects.ts'
-import {type Need, room, verdict, wishOf} from './policy.ts'
+import {isExpected, type Need, room, verdict, wishOf} from './policy.ts'
 import {resize} from './resize.ts'
 
 /** How often what the cloud has of our machines is looked at, and how many there are, ms. */
@@ -122,7 +122,7 @@ export class Fleet {
     const way = await look()
     if (way === undefined || !(await this.#leadsThere(way))) return
     const wish = wishOf(config, zone)
-    const plan = await this.plan(wish).catch(error => {
+    const plan = await this.#plan(wish).catch(error => {
       const {message} = cloudFault(error, 'the cloud refuses')
       throw new OsSshError(why.code as 'NO_GATE', `${why.message}; none can be made: ${message}`)
     })
@@ -138,12 +138,13 @@ export class Fleet {
     throw new GateIsComing(booting(wanted.created_at, clock()))
   }
 
-  /** @throws GateIsComing while nobody has looked what has become of a gate of ours: it is healed or replaced */
+  /** @throws GateIsComing while a gate of ours that is down is expected back, or nobody has looked what has become of it */
   async #beingHealed(rows: readonly MachineRow[]): Promise<void> {
-    const gates = await allGates(this.#making.context.db)
-    const isDown = (id: string) => gates.some(gate => gate.id === id && gate.state === 'down')
-    if (!rows.some(row => row.state === 'running' && row.silent_since === null && isDown(row.id))) return
-    this.hurry()
+    const {db, clock} = this.#making.context
+    const down = new Set((await allGates(db)).flatMap(({id, state}) => (state === 'down' ? id : [])))
+    const ours = rows.filter(row => row.state === 'running' && down.has(row.id))
+    if (!ours.some(row => isExpected(row, clock()))) return
+    if (ours.some(row => row.silent_since === null)) this.hurry()
     throw new GateIsComing('the gate does not answer; it is looked after')
   }
 
@@ -154,8 +155,32 @@ export class Fleet {
     return seen.length > 0
   }
 
-  /** What would be made. @throws OsSshError with what does not fit, OpenStackError */
-  async plan(wish: Wish): Promise<DeployPlan> {
+  /**
+   * What would be made for an operator now: what they wish, and for the rest what is configured.
+   *
+   * @throws OsSshError with what does not fit; USAGE for more than there may be; OpenStackError
+   */
+  async preview(wish: Wish): Promise<DeployPlan> {
+    const plan = await this.#plan(this.#whole(wish))
+    this.#mayBe(await allMachines(this.#making.context.db), plan.count)
+    return plan
+  }
+
+  #whole(wish: Wish): Wish {
+    return {...wishOf(this.#making.config, wish.zone ?? null), ...wish}
+  }
+
+  /** @throws OsSshError USAGE when with so many more there would be too many */
+  #mayBe(there: readonly MachineRow[], count: number): void {
+    const {config} = this.#making
+    if (room(there, config) >= count) return
+    throw new OsSshError('USAGE', `this service makes ${config.max} gates at most`, {
+      hint: 'gates.max in its configuration',
+    })
+  }
+
+  /** @throws OsSshError with what does not fit, OpenStackError */
+  async #plan(wish: Wish): Promise<DeployPlan> {
     return choose(await lookAround(this.#making.context.cloud, wish), wish)
   }
 
@@ -169,20 +194,14 @@ export class Fleet {
     {wish, scope, project}: DeployRequest,
     who: Actor,
   ): Promise<{ids: string[]; plan: DeployPlan}> {
-    const {context, config} = this.#making
-    const whole = {...wishOf(config, wish.zone ?? null), ...wish}
-    const plan = await this.plan(whole)
+    const {context} = this.#making
+    const whole = this.#whole(wish)
+    const plan = await this.#plan(whole)
     const own = (await context.cloud.identity.token()).project?.id
     const serves = project === undefined || project === own || scope === 'shared' ? null : project
     const one = {wish: whole, plan, zone: whole.zone ?? null, serves, scope, automatic: false}
     const wanted = Array.from({length: plan.count}, () => this.#newMachine(one))
-    const may = (there: readonly MachineRow[]) => {
-      if (room(there, config) < wanted.length)
-        throw new OsSshError('USAGE', `this service makes ${config.max} gates at most`, {
-          hint: 'gates.max in its configuration',
-        })
-    }
-    await wantMachines(context.db, wanted, may, who)
+    await wantMachines(context.db, wanted, there => this.#mayBe(there, wanted.length), who)
     if (await this.#isOurs()) for (const {id} of wanted) this.#tend(id)
     return {ids: wanted.map(row => row.id), plan}
   }

@@ -10,6 +10,7 @@ import {
   replaceMachine,
 } from '../store/machines.ts'
 import type {GateRow, MachineRow} from '../store/schema.ts'
+import {letsIn} from './first-contact.ts'
 import {type Making, machineJob} from './machine.ts'
 import {anyMachine, newName} from './names.ts'
 import {ensureAddress, ensureGroup, ensurePort, findPort, isOurs} from './objects.ts'
@@ -73,7 +74,9 @@ async function healOne(
   const now = clock()
   // What a listing has missed is asked for by itself, before anything is replaced for it.
   const server = listed ?? (await serverOf(making, gate))
-  const seen = {machine, isDown: gate.state === 'down', status: server?.status}
+  const isDown = gate.state === 'down'
+  const isRebuilt = isDown && server?.status === 'ACTIVE' && (await wasRebuilt(making, gate))
+  const seen = {machine, isDown, status: server?.status, isRebuilt}
   const what = care(seen, othersAnswer, {now, silence: config.silence * 1000})
   if (what.do === 'replace') return replace(making, {machine, gate}, what.why)
   if (group !== undefined && !(await mend(making, {machine, gate}, await group())))
@@ -99,6 +102,23 @@ async function serverOf({context: {cloud}}: Making, {server_id}: GateRow): Promi
     if (error instanceof OpenStackError && error.fault === 'not-found') return undefined
     throw error
   })
+}
+
+/** Actions that give a server another disk (nova/compute/instance_actions.py). */
+const NEW_DISK: readonly string[] = ['rebuild', 'evacuate']
+
+/**
+ * Somebody has had it rebuilt, and who answers there has another host key: it is no gate any more, and does not become one again. A
+ * key alone, without Nova's word, is no reason: that may be anybody on the way.
+ */
+async function wasRebuilt({context}: Making, {server_id, name, host, host_key}: GateRow): Promise<boolean> {
+  const {cloud, log} = context
+  const actions = await cloud.compute.instanceActions(server_id).catch(err => {
+    log.info({err, gate: name}, 'no instance actions')
+    return []
+  })
+  if (!actions.some(({action}) => NEW_DISK.includes(action))) return false
+  return !(await letsIn(context, host, host_key).catch(() => true))
 }
 
 /** Paths go for others when they are asked for again; the new one is booted meanwhile. */

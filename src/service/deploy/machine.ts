@@ -122,7 +122,8 @@ async function failed({context, config}: Making, row: MachineRow, error: unknown
 async function consoleEnd({cloud}: ServiceContext, {server_id}: MachineRow): Promise<string> {
   if (server_id === null) return ''
   const text = await cloud.compute.consoleLog(server_id, 40).catch(() => '')
-  const end = plain(text.trim().slice(-CONSOLE))
+  const lines = text.split('\n').flatMap(line => line.trim() || [])
+  const end = plain(lines.join(' | ').slice(-CONSOLE))
   return end === ''
     ? '; its console shows nothing'
     : `; its console ends with: ${shortened(end, CONSOLE * 2)}`

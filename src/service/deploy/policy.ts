@@ -78,6 +78,15 @@ export function verdict(
   return {deploy: true}
 }
 
+/** So long a gate that went silent, or was told to start, is expected back, ms: paths wait for it. */
+const BACK_MS = 60_000
+
+/** Is it worth waiting for a machine whose gate is down? */
+export const isExpected = (
+  {silent_since, rebooted_at}: Pick<MachineRow, 'silent_since' | 'rebooted_at'>,
+  now: number,
+) => silent_since === null || now - Math.max(silent_since, rebooted_at ?? 0) < BACK_MS
+
 /** A running machine, its gate, and its server as Nova says. */
 export interface Seen {
   readonly machine: Pick<MachineRow, 'id' | 'silent_since' | 'rebooted_at'>
@@ -85,6 +94,8 @@ export interface Seen {
   readonly isDown: boolean
   /** Nova's status; undefined: there is no such server. */
   readonly status: string | undefined
+  /** Has Nova given it another disk, and shows it another host key since? */
+  readonly isRebuilt: boolean
 }
 
 /** What is to be done with a machine; `wait` with what keeps it. */
@@ -99,19 +110,20 @@ export type Care =
 const AGAIN_MS = 60_000
 
 /**
- * Gone or in ERROR: replaced at once. ACTIVE and silent: rebooted, and, if it stays silent, replaced when another gate answers us;
+ * Gone, in ERROR or rebuilt: replaced at once. ACTIVE and silent: rebooted, and, if it stays silent, replaced when another gate answers us;
  * else the fault may be our own way out, and nothing is destroyed.
  *
  * @param silence ms
  */
 export function care(
-  {machine, isDown, status}: Seen,
+  {machine, isDown, status, isRebuilt}: Seen,
   othersAnswer: boolean,
   {now, silence}: {readonly now: number; readonly silence: number},
 ): Care {
   if (status === undefined || status === 'DELETED' || status === 'SOFT_DELETED')
     return {do: 'replace', why: 'its server is gone'}
   if (status === 'ERROR') return {do: 'replace', why: 'its server is in ERROR'}
+  if (isRebuilt) return {do: 'replace', why: 'its server was rebuilt'}
   const {silent_since, rebooted_at} = machine
   if (!isDown) return silent_since === null ? {do: 'nothing'} : {do: 'heard'}
   if (silent_since === null) return {do: 'silent'}

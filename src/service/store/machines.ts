@@ -139,6 +139,13 @@ export async function retireMachine(
 ): Promise<void> {
   await atomically(db, async tx => {
     if (!(await move(tx, 'retire', id, at, {reason, first_key: null, next_key: null}))) return
+    // It may answer until the end, and is not to be given paths that are cut in a moment.
+    await tx
+      .updateTable('gates')
+      .set({drained_at: at})
+      .where('id', '=', id)
+      .where('drained_at', 'is', null)
+      .execute()
     const detail = reason === null ? name : `${name}: ${reason}`
     await auditAct(tx, act, who, {at, detail, ...(server_id === null ? {} : {server_id})})
   })
