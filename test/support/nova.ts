@@ -1,8 +1,14 @@
 import {eventually} from './run.ts'
 import type {World} from './world.ts'
 
-/** An action of Nova's on a server, for what os-ssh itself never does: reboot, rebuild. Waits until it is ACTIVE again. */
-export async function act(world: World, user: string, id: string, action: object): Promise<void> {
+/** An action of Nova's on a server, for what os-ssh itself never does: stop, rebuild. Waits until it is ACTIVE again, or what is `wanted`. */
+export async function act(
+  world: World,
+  user: string,
+  id: string,
+  action: object,
+  wanted = 'ACTIVE',
+): Promise<void> {
   const cloud = await world.cloud(user)
   const answer = await fetch(`${await cloud.endpoint('compute')}/servers/${id}/action`, {
     method: 'POST',
@@ -13,7 +19,7 @@ export async function act(world: World, user: string, id: string, action: object
     throw new Error(`${JSON.stringify(action)}: ${answer.status} ${await answer.text()}`)
   await eventually(
     () => cloud.compute.server(id),
-    ({status}) => status === 'ACTIVE',
+    ({status}) => status === wanted,
     60_000,
   )
 }

@@ -1,5 +1,6 @@
 import {afterAll, afterEach, beforeAll, expect, it, jest} from '@jest/globals'
 
+import {LabFaults} from '../../support/lab-faults.ts'
 import {eventually} from '../../support/run.ts'
 import {World} from '../../support/world.ts'
 
@@ -8,28 +9,15 @@ import {World} from '../../support/world.ts'
 jest.setTimeout(180_000)
 
 let world: World
+let lab: LabFaults
 beforeAll(async () => {
   world = await World.open('e2e-lab-faults', {flags: ['--grace', '1']})
+  lab = new LabFaults(world)
 })
 afterAll(() => world?.close())
-afterEach(() => fault())
+afterEach(() => lab.clear())
 
 const ask = () => world.refusal('tenant1', world.server('t1-db'))
-const asAdmin = async () => {
-  const token = await (await world.cloud('admin')).identity.token()
-  return {'x-auth-token': token.id}
-}
-
-/** Puts a fault into the lab's API; see lab/api/faults.ts. Without one, takes all out again. */
-async function fault(wanted?: object): Promise<void> {
-  const answer = await fetch(`${world.site.api}/lab/faults`, {
-    method: wanted === undefined ? 'DELETE' : 'POST',
-    headers: {...(await asAdmin()), ...(wanted && {'content-type': 'application/json'})},
-    ...(wanted && {body: JSON.stringify(wanted)}),
-  })
-  if (!answer.ok) throw new Error(`fault: ${answer.status} ${await answer.text()}`)
-}
-
 const portsLeft = async () =>
   (await (await world.cloud('admin')).network.ports()).filter(port => port.name.startsWith('os-ssh-')).length
 
@@ -68,7 +56,7 @@ it.each([
   ],
 ])('%s', async (_, code, wanted) => {
   await giveBack()
-  await fault(wanted)
+  await lab.put(wanted)
   const problem = await ask()
   expect(problem).toMatchObject({code, detail: expect.stringContaining('could not be plugged')})
   expect(await eventually(portsLeft, count => count === 0)).toBe(0)
@@ -77,7 +65,7 @@ it.each([
 
 it('the answer to the port’s creation is lost', async () => {
   await giveBack()
-  await fault({match: 'POST /network/v2.0/ports', effect: 'after', times: 1})
+  await lab.put({match: 'POST /network/v2.0/ports', effect: 'after', times: 1})
   await ask()
   expect(await eventually(portsLeft, count => count <= 1)).toBeLessThanOrEqual(1)
   const {id} = await world.grant('tenant1', 't1-db')
@@ -87,7 +75,7 @@ it('the answer to the port’s creation is lost', async () => {
 
 it('an interface that Nova calls attached and that never appears', async () => {
   await giveBack()
-  await fault({match: 'POST /compute/v2.1/servers/*/os-interface', effect: 'no-nic', times: 1})
+  await lab.put({match: 'POST /compute/v2.1/servers/*/os-interface', effect: 'no-nic', times: 1})
   expect(await ask()).toMatchObject({code: 'NIC_MISSING'})
   expect(await eventually(portsLeft, count => count === 0)).toBe(0)
   expect((await world.grant('tenant1', 't1-db')).state).toBe('active')
@@ -95,8 +83,7 @@ it('an interface that Nova calls attached and that never appears', async () => {
 
 it('tokens that have expired, the service’s own too', async () => {
   const old = (await (await world.cloud('tenant1')).identity.token()).id
-  const expired = await fetch(`${world.site.api}/lab/expire`, {method: 'POST', headers: await asAdmin()})
-  expect(expired.status).toBe(204)
+  await lab.expire()
   const answer = await fetch(`${world.site.ssh_endpoint}/v1/paths`, {headers: {'x-auth-token': old}})
   expect(answer.status).toBe(401)
   await giveBack()
