@@ -90,6 +90,18 @@ export async function planMachine(db: Store, id: string, plan: DeployPlan): Prom
     .execute()
 }
 
+/** The host key that it is booted with, once: one that is there stays. @returns it; undefined when the machine is gone */
+export async function keyMachine(db: Store, id: string, first_key: string): Promise<string | undefined> {
+  await db
+    .updateTable('machines')
+    .set({first_key})
+    .where('id', '=', id)
+    .where('state', '=', steps.want.to)
+    .where('first_key', 'is', null)
+    .execute()
+  return (await machine(db, id))?.first_key ?? undefined
+}
+
 /** Takes a step with it, if it may. @returns whether it did */
 async function move(
   db: Store,
@@ -108,9 +120,14 @@ async function move(
   return numUpdatedRows > 0n
 }
 
-/** Nova has its server. */
-export async function bootMachine(db: Store, id: string, server_id: string, now: number): Promise<void> {
-  await move(db, 'boot', id, now, {server_id})
+/** Nova has its server. @returns false when it has another one already, or was retired */
+export function bootMachine(
+  db: Store,
+  id: string,
+  made: Pick<MachineRow, 'server_id' | 'host'>,
+  now: number,
+): Promise<boolean> {
+  return move(db, 'boot', id, now, {...made, reason: null})
 }
 
 /** It has a host key of its own and is a gate: both rows or none. @returns false when it was retired meanwhile */

@@ -166,7 +166,7 @@ const operations: Record<string, (db: Store, n: number, now: number) => Promise<
       () => undefined,
       who,
     ),
-  boot: (db, n, now) => bootMachine(db, id('m', n % 2), id('ms', n % 2), now),
+  boot: (db, n, now) => bootMachine(db, id('m', n % 2), {server_id: id('ms', n % 2), host: null}, now),
   run: (db, n, now) =>
     runMachine(
       db,
