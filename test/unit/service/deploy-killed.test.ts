@@ -34,6 +34,7 @@ function populated(): FakeCloud {
   cloud.makeServer({name: NAME, networks: [{port: port.id}], flavorRef: '1'})
   cloud.makeFloating({floating_network_id: PUBLIC, port_id: port.id, description: 'of a user'})
   cloud.makeFloating({floating_network_id: PUBLIC, description: 'of a user'})
+  cloud.serverGroups.push({id: cloud.id(), name: 'of a user', policy: 'affinity', members: []})
   return cloud
 }
 
