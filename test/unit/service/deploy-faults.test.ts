@@ -1,5 +1,6 @@
 import {afterAll, beforeAll, beforeEach, describe, expect, it} from '@jest/globals'
 
+import {OsSshError} from '../../../src/errors.ts'
 import {OpenStackError} from '../../../src/openstack/index.ts'
 import {gates as allGates} from '../../../src/service/store/gates.ts'
 import {machines as allMachines, retireMachine} from '../../../src/service/store/machines.ts'
@@ -240,6 +241,13 @@ describe('the service', () => {
     Object.assign(stopped.context.jobs, {stopped: true})
     await tend(stopped, id, isOurs)
     expect(cloud.calls).toEqual([])
+  })
+
+  it('has no database: the gate is not at fault', async () => {
+    always('createPort', new OsSshError('SERVICE_DOWN', 'the database does not answer'))
+    const id = await wanted(cloud, db)
+    await expect(tend(replica(cloud, db), id, isOurs)).rejects.toMatchObject({code: 'SERVICE_DOWN'})
+    expect((await rowOf(db, id)).state).toBe('wanted')
   })
 
   it('a mistake of its own is no fault of the gate: it is not deleted for it', async () => {

@@ -1,10 +1,16 @@
 import {afterAll, beforeAll, beforeEach, describe, expect, it} from '@jest/globals'
 
 import {gates as allGates} from '../../../src/service/store/gates.ts'
-import {machines as allMachines, retireMachine} from '../../../src/service/store/machines.ts'
+import {
+  machines as allMachines,
+  failMachine,
+  noteMachine,
+  retireMachine,
+} from '../../../src/service/store/machines.ts'
 import {openStore, type Store} from '../../../src/service/store/open.ts'
 import {Crash, type Cut, DELETE_MS, FakeCloud, PUBLIC} from '../../support/fake-cloud.ts'
 import {emptied, isOurs, operator, replica, rowOf, SERVICE, wanted} from '../../support/fleet.ts'
+import {attachmentRow} from '../../support/rows.ts'
 import {dialects} from '../../support/stores.ts'
 
 const {tend} = await import('../../../src/service/deploy/machine.ts')
@@ -127,4 +133,95 @@ describe.each(dialects)('on $name', ({open}) => {
     expect(added(before, listed(cloud))).toEqual(NONE)
     await store.destroy()
   })
+})
+
+it('a replica that meets the key which another one has had made goes on with that', async () => {
+  const cloud = populated()
+  const id = await wanted(cloud, db)
+  cloud.cut = async (_, call) => {
+    const host = cloud.at((await rowOf(db, id)).host ?? '')
+    if (call !== 'run new-host-key' || host === undefined || (await rowOf(db, id)).next_key !== null)
+      return undefined
+    await noteMachine(db, id, {next_key: host.run('new-host-key').stdout.trim()})
+    host.run('take-host-key')
+    return undefined
+  }
+  await tend(replica(cloud, db), id, isOurs)
+  await isRunning(db, cloud, id)
+})
+
+it('a group that somebody’s port is in stays, and keeps no gate from going', async () => {
+  const cloud = new FakeCloud()
+  const id = await wanted(cloud, db)
+  await tend(replica(cloud, db), id, isOurs)
+  cloud.makePort({name: 'of a user', network_id: 'net', security_groups: [cloud.groups[0]?.id ?? '']})
+  await retireMachine(db, await rowOf(db, id), 'gate-delete', operator, cloud.now)
+  await tend(replica(cloud, db), id, isOurs)
+  expect(await allMachines(db)).toEqual([])
+  expect(listed(cloud)).toMatchObject({
+    servers: [],
+    floating: [],
+    serverGroups: [],
+    groups: [expect.any(String)],
+  })
+})
+
+it('what is plugged into a gate is let go before anything of it is deleted', async () => {
+  const cloud = new FakeCloud()
+  const id = await wanted(cloud, db)
+  await tend(replica(cloud, db), id, isOurs)
+  await attachmentRow(db, {gate_id: id, state: 'ready'})
+  await retireMachine(db, await rowOf(db, id), 'gate-delete', operator, cloud.now)
+  const service = replica(cloud, db)
+  let asked = 0
+  await tend(service, id, async () => {
+    if (++asked < 4) expect([cloud.alive().length, (await allGates(db)).length]).toEqual([1, 1])
+    if (asked === 4) await db.deleteFrom('attachments').execute()
+    return true
+  })
+  expect(asked).toBeGreaterThan(4)
+  expect([cloud.alive(), await allGates(db), await allMachines(db)]).toEqual([[], [], []])
+  expect([service.woken[0], service.dropped]).toEqual([id, [id]])
+})
+
+it('the groups stay while there is another one of them, and go with the last', async () => {
+  const cloud = new FakeCloud()
+  const ids = ['a0a0a0a0', 'b0b0b0b0'].map(start => `${start}-0000-4000-8000-000000000000`)
+  for (const id of ids) {
+    await wanted(cloud, db, {id})
+    await tend(replica(cloud, db), id, isOurs)
+  }
+  const counts: number[] = []
+  for (const id of ids) {
+    await retireMachine(db, await rowOf(db, id), 'gate-delete', operator, cloud.now)
+    await tend(replica(cloud, db), id, isOurs)
+    counts.push(cloud.groups.length, cloud.serverGroups.length)
+  }
+  expect(counts).toEqual([1, 1, 0, 0])
+})
+
+it('a failed one of which nothing is left keeps no group', async () => {
+  const cloud = new FakeCloud()
+  const lost = 'a0a0a0a0-0000-4000-8000-000000000000'
+  await wanted(cloud, db, {id: lost})
+  const id = await wanted(cloud, db)
+  await tend(replica(cloud, db), id, isOurs)
+  await failMachine(db, lost, 'why', cloud.now)
+  await tend(replica(cloud, db), lost, isOurs)
+  expect(cloud.groups).toHaveLength(1)
+  await retireMachine(db, await rowOf(db, id), 'gate-delete', operator, cloud.now)
+  await tend(replica(cloud, db), id, isOurs)
+  expect([cloud.groups, (await allMachines(db)).length]).toEqual([[], 1])
+})
+
+it('replicas that find the same server keep it', async () => {
+  const cloud = populated()
+  const id = await wanted(cloud, db)
+  cloud.cut = (_, call) => (call === 'createServer' ? 'die after' : undefined)
+  await expect(tend(replica(cloud, db), id, isOurs)).rejects.toThrow(Crash)
+  cloud.revive()
+  await Promise.all([1, 2].map(() => tend(replica(cloud, db), id, isOurs)))
+  cloud.now += DELETE_MS
+  await isRunning(db, cloud, id)
+  expect(cloud.calls).not.toContain('deleteServer')
 })
