@@ -94,6 +94,28 @@ describe('a gate without a path', () => {
   })
 })
 
+it('one that was about to go takes paths again when it is needed after all', async () => {
+  await running(A)
+  await running(B)
+  for (const pass of [0, 600_000]) await look(pass, {min: 1})
+  expect([await drained(A), await drained(B)]).toEqual([true, false])
+  expect(await rowOf(db, A)).toMatchObject({reason: 'nobody needs it'})
+  await db.updateTable('machines').set({state: 'deleting'}).where('id', '=', B).execute()
+  await look(5000, {min: 1})
+  expect([await drained(A), await states()]).toEqual([false, ['a running', 'b deleting']])
+  expect(await rowOf(db, A)).toMatchObject({reason: null})
+})
+
+it('one that an operator drains is not taken back from them for a path that was faster', async () => {
+  await running(A)
+  await look(0)
+  await db.updateTable('gates').set({drained_at: cloud.now}).execute()
+  await attachmentRow(db, {gate_id: A})
+  await pathRow(db, {gate_id: A})
+  await look(5000)
+  expect([await drained(A), (await rowOf(db, A)).idle_since]).toEqual([true, null])
+})
+
 it('a gate with a path stays', async () => {
   await running(A)
   await attachmentRow(db, {gate_id: A})
