@@ -1,5 +1,6 @@
 import {randomUUID} from 'node:crypto'
 
+import {OsSshError} from '../../errors.ts'
 import {gates as allGates, drainGate} from '../store/gates.ts'
 import {holdings} from '../store/holdings.ts'
 import {machines as allMachines, noteMachine, retireMachine, wantMachines} from '../store/machines.ts'
@@ -50,17 +51,20 @@ async function keepMinimum({context, config, self}: Making): Promise<void> {
   const {db, clock, log} = context
   if (config.min === 0) return
   for (const zone of config.zones ?? [null]) {
-    const rows = await allMachines(db)
     const isThere = (row: MachineRow) => row.zone === zone && !['failed', 'deleting'].includes(row.state)
-    if (rows.filter(isThere).length >= config.min) continue
-    const said = verdict(rows, {zone, serves: null}, config, clock())
-    if (!('deploy' in said)) continue
+    const isMissing = (rows: readonly MachineRow[]) =>
+      rows.filter(isThere).length < config.min &&
+      'deploy' in verdict(rows, {zone, serves: null}, config, clock())
+    if (!isMissing(await allMachines(db))) continue
     const id = randomUUID()
     const wanted = {
       ...{id, name: newName(id), scope: config.scope, serves: null, zone, automatic: true},
       ...{wish: wishOf(config, zone), created_at: clock()},
     }
     log.info({zone, gate: wanted.name}, 'a gate is missing')
-    await wantMachines(db, [wanted], () => undefined, self)
+    const may = (rows: readonly MachineRow[]) => {
+      if (!isMissing(rows)) throw new OsSshError('BUSY', 'another gate came meanwhile')
+    }
+    await wantMachines(db, [wanted], may, self)
   }
 }

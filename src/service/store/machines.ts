@@ -145,7 +145,7 @@ export async function failMachine(db: Store, id: string, reason: string, now: nu
   await move(db, 'fail', id, now, {reason, first_key: null, next_key: null})
 }
 
-/** It goes. @param act how the audit tells it */
+/** It goes. @param act how the audit tells it @returns false when it is on its way out already */
 export async function retireMachine(
   db: Store,
   {id, name, server_id}: Pick<MachineRow, 'id' | 'name' | 'server_id'>,
@@ -153,15 +153,16 @@ export async function retireMachine(
   who: Actor,
   at: number,
   reason: string | null = null,
-): Promise<void> {
-  await atomically(db, async tx => {
-    if (!(await move(tx, 'retire', id, at, {reason, first_key: null, next_key: null}))) return
+): Promise<boolean> {
+  return atomically(db, async tx => {
+    if (!(await move(tx, 'retire', id, at, {reason, first_key: null, next_key: null}))) return false
     const detail = reason === null ? name : `${name}: ${reason}`
     await auditAct(tx, act, who, {at, detail, ...(server_id === null ? {} : {server_id})})
+    return true
   })
 }
 
-/** It goes, and another one like it comes: both or none. */
+/** It goes, and another one like it comes: both or none. One that goes already, as an operator has said, has no successor. */
 export async function replaceMachine(
   db: Store,
   row: MachineRow,
@@ -172,7 +173,7 @@ export async function replaceMachine(
 ): Promise<void> {
   const {scope, serves, zone, wish, automatic} = row
   await atomically(db, async tx => {
-    await retireMachine(tx, row, 'gate-replace', who, at, reason)
+    if (!(await retireMachine(tx, row, 'gate-replace', who, at, reason))) return
     const like = {scope, serves, zone, wish, automatic, created_at: at}
     await wantMachines(tx, [{...fresh, ...like}], () => undefined, who)
   })

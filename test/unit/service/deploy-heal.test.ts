@@ -4,10 +4,10 @@ import {sql} from 'kysely'
 import {OpenStackError} from '../../../src/openstack/index.ts'
 import type {GatesConfig} from '../../../src/service/deploy/config.ts'
 import {gateDown, gate as gateOf} from '../../../src/service/store/gates.ts'
-import {machines as allMachines} from '../../../src/service/store/machines.ts'
+import {machines as allMachines, retireMachine} from '../../../src/service/store/machines.ts'
 import {openStore, type Store} from '../../../src/service/store/open.ts'
 import {FakeCloud, type FakeServer} from '../../support/fake-cloud.ts'
-import {emptied, isOurs, replica, rowOf, wanted} from '../../support/fleet.ts'
+import {emptied, isOurs, operator, replica, rowOf, wanted} from '../../support/fleet.ts'
 import {gateRow} from '../../support/rows.ts'
 
 const {tend} = await import('../../../src/service/deploy/machine.ts')
@@ -98,6 +98,22 @@ describe('is replaced by one like it', () => {
     Object.assign(cloud.ports[0] ?? {}, {device_id: 'another'})
     await look()
     await isReplaced('its port is gone')
+  })
+
+  it('once, when two replicas notice', async () => {
+    server().gone = cloud.now
+    await Promise.all([look(), look()])
+    expect((await allMachines(db)).map(row => row.state)).toEqual(['deleting', 'wanted'])
+  })
+
+  it('not when an operator deletes it meanwhile', async () => {
+    server().gone = cloud.now
+    cloud.cut = async (_, call) => {
+      if (call === 'server') await retireMachine(db, await rowOf(db, id), 'gate-delete', operator, cloud.now)
+      return undefined
+    }
+    await look()
+    expect((await allMachines(db)).map(row => row.state)).toEqual(['deleting'])
   })
 
   it('by all of it or nothing', async () => {

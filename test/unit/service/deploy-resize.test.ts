@@ -182,6 +182,13 @@ describe('the minimum', () => {
     expect(await allMachines(db)).toHaveLength(4)
   })
 
+  it('is missing once, whoever notices', async () => {
+    const [first, second] = await Promise.allSettled([look(0, {min: 1}), look(0, {min: 1})])
+    expect(await states()).toHaveLength(1)
+    expect(first).toMatchObject({status: 'fulfilled'})
+    expect(second).toMatchObject({status: 'rejected', reason: {code: 'BUSY'}})
+  })
+
   it('never makes more than there may be', async () => {
     await running(A, {zone: 'elsewhere'})
     await look(0, {...config, max: 1})
