@@ -108,6 +108,7 @@ describe('comes back', () => {
   it('a rule that was deleted; what goes out is left alone', async () => {
     const [group] = cloud.groups
     const out = group?.security_group_rules.filter(rule => rule.direction === 'egress')
+    expect(out).toHaveLength(2)
     Object.assign(group ?? {}, {security_group_rules: out})
     await look()
     expect(ingress()).toEqual(WELL)
