@@ -1,17 +1,20 @@
 import {jest} from '@jest/globals'
 
-import type {FakeCloud} from './fake-cloud.ts'
-
 /* Sleep that takes no time: the clock of the cloud moves. What is to sleep so must be imported after this, by `await import`. */
 
 /** No test lasts longer by its own clock, ms: what is tried for ever is noticed. */
 const LONGEST_MS = 24 * 3_600_000
 
-let cloud: FakeCloud | undefined
+/** Something with a clock, epoch ms. */
+interface Clocked {
+  now: number
+}
+
+let cloud: Clocked | undefined
 let since = 0
 
 /** Whose clock moves. */
-export function clockOf(fake: FakeCloud): void {
+export function clockOf(fake: Clocked): void {
   cloud = fake
   since = fake.now
 }
