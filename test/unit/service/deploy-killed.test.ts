@@ -225,3 +225,17 @@ it('replicas that find the same server keep it', async () => {
   await isRunning(db, cloud, id)
   expect(cloud.calls).not.toContain('deleteServer')
 })
+
+it('a console that shows the new key already, after a reboot, is no stranger’s', async () => {
+  const cloud = populated()
+  const id = await wanted(cloud, db)
+  cloud.cut = (_, call) => (call === 'run nothing' ? 'die before' : undefined)
+  await expect(tend(replica(cloud, db), id, isOurs)).rejects.toThrow(Crash)
+  cloud.revive()
+  const host = cloud.at((await rowOf(db, id)).host ?? '')
+  Object.assign(host ?? {}, {
+    console: `-----BEGIN SSH HOST KEY KEYS-----\n${host?.key} root@gate\n-----END SSH HOST KEY KEYS-----\n`,
+  })
+  await tend(replica(cloud, db), id, isOurs)
+  await isRunning(db, cloud, id)
+})

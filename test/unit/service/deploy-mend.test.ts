@@ -52,6 +52,14 @@ describe('comes back', () => {
     expect(await gateOf(db, id)).toMatchObject({host})
   })
 
+  it('nothing for a second port of its name, which a lost answer has left', async () => {
+    const [port] = cloud.ports
+    if (port === undefined) throw new Error('there is no port')
+    cloud.ports.unshift({...port, id: '0', device_id: ''})
+    await look()
+    expect([await rowOf(db, id), cloud.floating]).toMatchObject([{state: 'running'}, [{port_id: port.id}]])
+  })
+
   it('its group on the port', async () => {
     Object.assign(cloud.ports[0] ?? {}, {security_groups: ['default']})
     await look()
