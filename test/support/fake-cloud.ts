@@ -1,3 +1,5 @@
+import ipaddr from 'ipaddr.js'
+
 import {OsSshError} from '../../src/errors.ts'
 import {
   type FloatingIp,
@@ -241,7 +243,9 @@ export class FakeCloud {
   makeRule(given: SecurityGroupRuleCreate): SecurityGroupRule {
     const group = picked(this.groups, given.security_group_id)
     const none = {protocol: null, port_range_min: null, port_range_max: null, remote_ip_prefix: null}
-    const rule = {id: '', ...none, remote_group_id: null, ...given}
+    // As netaddr writes it: IPv6 short, host bits as they were.
+    const prefix = given.remote_ip_prefix?.replace(/^.*:.*(?=\/)/, six => ipaddr.parse(six).toString())
+    const rule = {id: '', ...none, remote_group_id: null, ...given, ...(prefix && {remote_ip_prefix: prefix})}
     if (group.security_group_rules.some(one => matches(one, {...rule, id: undefined})))
       throw new OpenStackError('conflict', 'Security group rule already exists.', {status: 409})
     const made = {...rule, id: this.id()}

@@ -130,6 +130,20 @@ describe('comes back', () => {
     expect([asked('deleteSecurityGroupRule'), asked('createSecurityGroupRule')]).toEqual([0, 0])
   })
 
+  it('nothing for prefixes that Neutron spells otherwise', async () => {
+    const allow = ['2001:DB8:0:0::1/32', '2001:db8::/32', '::ffff/0', '192.0.2.7/24', '192.0.2.0/24']
+    await look({allow})
+    expect(ingress()?.map(([, , , prefix]) => prefix)).toEqual(['::/0', '2001:db8::/32', '192.0.2.0/24'])
+    cloud.calls.length = 0
+    await look({allow})
+    expect([asked('deleteSecurityGroupRule'), asked('createSecurityGroupRule')]).toEqual([0, 0])
+    // And as somebody else may have said it.
+    for (const rule of cloud.groups[0]?.security_group_rules ?? [])
+      if (rule.remote_ip_prefix === '192.0.2.0/24') Object.assign(rule, {remote_ip_prefix: '192.0.2.9/24'})
+    await look({allow})
+    expect([asked('deleteSecurityGroupRule'), asked('createSecurityGroupRule')]).toEqual([0, 0])
+  })
+
   it('what an operator has allowed, not what is configured', async () => {
     await allowThese(db, ['192.0.2.0/24'], operator, cloud.now)
     await look({allow: ['198.51.100.0/24']})
