@@ -48,8 +48,8 @@ def run(stage):
         if not wait_for(network_is_up, 30):
             print("no network after 30 s", flush=True)
     elif stage == "sshd":
-        subprocess.run(["/usr/sbin/sshd", "-E", "/var/log/sshd.log"], check=False)
-        wait_for(lambda: os.path.exists("/run/sshd.pid") and os.path.getsize("/run/sshd.pid") > 0, 5)
+        if subprocess.run(["/usr/sbin/sshd", "-E", "/var/log/sshd.log"], check=False).returncode == 0:
+            wait_for(lambda: os.path.exists("/run/sshd.pid") and os.path.getsize("/run/sshd.pid") > 0, 5)
     else:
         main(["cloud-init"] + stage)
 

@@ -126,10 +126,15 @@ function laterFields(server: ServerRecord, minor: number): object {
   }
 }
 
-/** Asked of Neutron with the caller's token, which shows groups to their own project only; absent when there are none. */
-function groupNames(server: ServerRecord, who: Caller): object {
+/**
+ * Asked of Neutron with the caller's token, which shows groups to their own project only; absent when there are none.
+ * One that is on two ports is named twice.
+ */
+function groupNames(cloud: Cloud, server: ServerRecord, who: Caller): object {
   if (server.ports.length === 0 || server.tenant_id !== who.projectId) return {}
-  return {security_groups: server.security_groups.map(name => ({name}))}
+  const ids = server.ports.flatMap(id => cloud.ports.get(id)?.security_groups ?? [])
+  const names = ids.flatMap(id => cloud.security_groups.get(id)?.name ?? [])
+  return {security_groups: names.map(name => ({name}))}
 }
 
 /** A server in full, as the caller may see it at that microversion. */
@@ -172,7 +177,7 @@ export function serverView(cloud: Cloud, server: ServerRecord, who: Caller, mino
     'OS-SRV-USG:launched_at': launched,
     'OS-SRV-USG:terminated_at': null,
     ...(who.admin ? adminFields(server, minor) : {}),
-    ...groupNames(server, who),
+    ...groupNames(cloud, server, who),
     'OS-EXT-STS:task_state': server.task_state,
     'OS-EXT-STS:vm_state': vmState(server),
     'OS-EXT-STS:power_state': powerStates[server.status] ?? 0,

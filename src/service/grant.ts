@@ -101,6 +101,7 @@ class Grant {
   readonly #life: number
   readonly #failed: boolean
   #facts: Facts
+  #seen: Promise<Way | undefined> | undefined
 
   constructor(
     context: GrantContext,
@@ -125,6 +126,7 @@ class Grant {
     const {db, clock} = this.#context
     const {fairness} = this.#limits
     const now = clock()
+    this.#seen = undefined
     const owner = {
       user_id: this.#caller.token.user.id,
       server_id: this.#server.id,
@@ -150,25 +152,32 @@ class Grant {
 
   /** The plan; undefined while what it needs is under way. @throws OsSshError */
   #plan(): Promise<Plan | undefined> {
-    return this.#planNow().catch(error => {
-      if (waits(error)) return undefined
-      throw error
+    return this.#planNow().catch(async error => {
+      if (!waits(error)) throw error
+      // Whoever places it later has nobody's token to look with.
+      await this.#look()
+      return undefined
     })
   }
 
   #planNow(): Promise<Plan> {
     const {nics, zone} = this.#facts
-    let seen: Promise<Way | undefined> | undefined
-    const look = async () => {
-      const way = await wayOf(this.#caller.cloud, nics, this.#server.tenant_id).catch(error => {
-        throw userFault(error, 'the network of the VM cannot be read')
-      })
-      this.#facts = {nics, zone, ...(way && {way})}
-      return way
-    }
     const {tenant_id: project_id} = this.#server
-    // Who asks twice, as for a gate that is to be made, gets the same answer.
-    return planNow(this.#context, {nics, zone, project_id, look: () => (seen ??= look())}, this.#limits)
+    return planNow(this.#context, {nics, zone, project_id, look: () => this.#look()}, this.#limits)
+  }
+
+  /** The way to the VM as its user sees it; once a try. */
+  #look(): Promise<Way | undefined> {
+    this.#seen ??= wayOf(this.#caller.cloud, this.#facts.nics, this.#server.tenant_id).then(
+      way => {
+        this.#facts = {...this.#facts, way}
+        return way
+      },
+      error => {
+        throw userFault(error, 'the network of the VM cannot be read')
+      },
+    )
+    return this.#seen
   }
 
   /** Request and place in one transaction; without a plan, what the user saw is kept for whoever finds one. */

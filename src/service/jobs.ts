@@ -32,6 +32,13 @@ export class Jobs {
     this.#tasks.set(name, running)
   }
 
+  /** The same, for who waits until it has ended. */
+  async alone(name: string, task: () => Promise<void>): Promise<void> {
+    if (this.#tasks.has(name)) return
+    this.once(name, task)
+    await this.#tasks.get(name)
+  }
+
   /** Runs it beside what is done now. */
   run(task: () => Promise<unknown>): void {
     task().catch(err => this.#log.warn({err}, 'task failed'))

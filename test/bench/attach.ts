@@ -87,13 +87,7 @@ async function connect(world: World): Promise<Parts> {
 
 /** Nothing of the path is left: in the cloud, at the service and in the client, but the token. */
 async function tidy(world: World): Promise<void> {
-  const [directory, vm] = [`${world.home}/run/os-ssh/tenant1`, world.server(VM)]
-  const hop = await readPath(directory, vm)
-  const env = {...world.env, OS_CLOUD: 'tenant1'}
-  if (hop !== undefined)
-    spawnSync('ssh', ['-F', pathFiles(directory, vm).config, '-O', 'exit', hop.gate], {env, stdio: 'ignore'})
-  await world.cli('tenant1', ['hostkeys', vm, '--forget'])
-  await forgetPath(directory, vm)
+  await forgetWay(world, VM)
   await world.endPaths('tenant1')
   const left = await eventually(
     () => world.attachments(),
@@ -101,6 +95,17 @@ async function tidy(world: World): Promise<void> {
     GONE_MS,
   )
   if (left.length > 0) throw new Error('the service has not taken its port out')
+}
+
+/** Alice's client knows nothing of her way to that VM any more, and has no connection to a gate for it. */
+export async function forgetWay(world: World, name: string): Promise<void> {
+  const [directory, vm] = [`${world.home}/run/os-ssh/tenant1`, world.server(name)]
+  const hop = await readPath(directory, vm)
+  const env = {...world.env, OS_CLOUD: 'tenant1'}
+  if (hop !== undefined)
+    spawnSync('ssh', ['-F', pathFiles(directory, vm).config, '-O', 'exit', hop.gate], {env, stdio: 'ignore'})
+  await world.cli('tenant1', ['hostkeys', vm, '--forget'])
+  await forgetPath(directory, vm)
 }
 
 /** ms from the start: until the port is there, until Nova says that it is plugged in, until Neutron calls it ACTIVE. */
@@ -139,7 +144,7 @@ async function untilPort(cloud: OpenStack, id: string, good: (port: Look) => boo
   }
 }
 
-function unlessGone(error: unknown): undefined {
+export function unlessGone(error: unknown): undefined {
   if (error instanceof OpenStackError && error.fault === 'not-found') return undefined
   throw error
 }

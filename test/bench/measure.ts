@@ -29,6 +29,8 @@ const aims: Record<string, string> = {
   'load-grants': '>= 150/s',
   'load-growth': '<= 1.2',
   'load-revoke': '<= 250 ms',
+  deploy: '<= 3',
+  heal: '<= 15 s, real <= 60 s',
 }
 
 export const median = (values: readonly number[]): number => {

@@ -1,8 +1,8 @@
 import {afterAll, beforeAll, expect, it, jest} from '@jest/globals'
 
 import type {OpenStack} from '../../src/openstack/index.ts'
-import {choose} from '../../src/service/deploy/choose.ts'
-import {look} from '../../src/service/deploy/look.ts'
+import {choose} from '../../src/service/deploy/choice/choose.ts'
+import {look} from '../../src/service/deploy/choice/look.ts'
 import {Contract} from '../support/contract.ts'
 
 /* What a new gate is chosen by, seen with the rights of a member, on the lab and on the real cloud. Nothing is made. */

@@ -62,6 +62,9 @@ describe('a gate that is', () => {
     const cloud = await world.cloud('service')
     const old = await theGate()
     await cloud.compute.deleteServer(old.server_id)
+    // Whoever is let in until then is cut off in the middle.
+    const gone = () => cloud.compute.server(old.server_id).then(Boolean, () => false)
+    expect(await eventually(gone, there => !there, 60_000)).toBe(false)
     expect(await ssh('t1-web')).toMatchObject({stdout: 't1-web\n', status: 0})
     const fresh = await theGate()
     expect([fresh.id === old.id, fresh.state]).toEqual([false, 'ready'])

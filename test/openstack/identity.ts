@@ -97,7 +97,12 @@ export async function hardware(): Promise<void> {
   })
   if (!uploaded.ok) throw new Error(`image: ${uploaded.status}`)
   // A member may not boot from a flavor without a disk.
-  await admin.nova('POST', 'flavors', {flavor: {name: 'm1.tiny', id: '1', ram: 64, vcpus: 1, disk: 1}})
+  // For the tenants' VMs, and one that a gate fits into.
+  for (const flavor of [
+    {name: 'm1.tiny', id: '1', ram: 64, vcpus: 1, disk: 1},
+    {name: 'm1.mini', id: '2', ram: 512, vcpus: 1, disk: 5},
+  ])
+    await admin.nova('POST', 'flavors', {flavor})
   const flat = {'provider:network_type': 'flat', 'provider:physical_network': 'external'}
   const {network} = await admin.neutron('POST', 'networks', {
     network: {name: 'public', 'router:external': true, ...flat},

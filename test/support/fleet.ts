@@ -57,6 +57,11 @@ export function replica(
             task().finally(() => tasks.delete(name)),
           )
       },
+      async alone(name: string, task: () => Promise<void>) {
+        if (tasks.has(name)) return
+        this.once(name, task)
+        await tasks.get(name)
+      },
     },
   } as unknown as ServiceContext
   const gates = {

@@ -1,8 +1,8 @@
 import {OsSshError} from '../../src/errors.ts'
 import type {Flavor, Image, NetworkTraits, Quota} from '../../src/openstack/index.ts'
-import {choose} from '../../src/service/deploy/choose.ts'
-import type {Wish} from '../../src/service/deploy/plan.ts'
-import type {Seen, SeenNetwork, SeenRouter, SeenSubnet} from '../../src/service/deploy/seen.ts'
+import {choose} from '../../src/service/deploy/choice/choose.ts'
+import type {Wish} from '../../src/service/deploy/choice/plan.ts'
+import type {Seen, SeenNetwork, SeenRouter, SeenSubnet} from '../../src/service/deploy/choice/seen.ts'
 
 /* What there is to choose from, in a few words. */
 

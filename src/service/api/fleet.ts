@@ -1,7 +1,6 @@
-import {BlockList, isIP} from 'node:net'
-
 import {OsSshError} from '../../errors.ts'
 import {actor} from '../caller.ts'
+import {isRange} from '../deploy/ranges.ts'
 import {gateViews} from '../store/gate-views.ts'
 import {drainGate, gate as gateById} from '../store/gates.ts'
 import {allowed} from '../store/machines.ts'
@@ -9,19 +8,6 @@ import * as answers from './answers.ts'
 import {operator} from './auth.ts'
 import type {Api, Deps} from './deps.ts'
 import {AccessBody, DeployBody, DrainBody, IdParams} from './schemas.ts'
-
-/** Is it an address range of either family? */
-function isPrefix(text: string): boolean {
-  const [address = '', length = ''] = text.split('/')
-  const family = isIP(address)
-  if (family === 0) return false
-  try {
-    new BlockList().addSubnet(address, Number(length), family === 4 ? 'ipv4' : 'ipv6')
-    return true
-  } catch {
-    return false
-  }
-}
 
 /** /v1/gates/deploy, /v1/gates/ID/drain, /v1/gates/access: gates that the service makes, and what becomes of any. */
 export function fleetRoutes(api: Api, deps: Deps): void {
@@ -64,7 +50,7 @@ export function fleetRoutes(api: Api, deps: Deps): void {
   api.put('/v1/gates/access', {schema: {body: AccessBody, ...access}}, async request => {
     const caller = await operator(deps, request)
     const {allow} = request.body
-    const wrong = allow.find(prefix => !isPrefix(prefix))
+    const wrong = allow.find(prefix => !isRange(prefix))
     if (wrong !== undefined)
       throw new OsSshError('USAGE', `${wrong} is not an address range such as 192.0.2.0/24`)
     await fleet.allow(allow, actor(caller))

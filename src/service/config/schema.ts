@@ -1,9 +1,7 @@
-import {isIP} from 'node:net'
-
-import ipaddr from 'ipaddr.js'
 import {type TProperties, type TSchema, Type} from 'typebox'
 
-import {parseMirror} from '../deploy/mirror.ts'
+import {parseMirror} from '../deploy/packages/mirror.ts'
+import {isRange} from '../deploy/ranges.ts'
 import {LISTEN, NUMBERS} from './settings.ts'
 
 /* What the configuration file may say. Each value's `description` ends the sentence "VALUE is not …". */
@@ -37,20 +35,6 @@ const choice = (values: readonly string[]) =>
   optional(Type.String({description: `one of ${values.join(', ')}`, enum: values}))
 const list = (items: TSchema, description: string, minItems = 1) =>
   optional(Type.Array(items, {description, minItems, maxItems: 64}))
-
-/** An address range. With bits behind its length, as in 10.0.0.1/24, it may be either of two mistakes. */
-function isRange(value: string): boolean {
-  const [address = '', length] = value.split('/')
-  if (
-    isIP(address) === 0 ||
-    address.includes('%') ||
-    !/^\d{1,3}$/.test(length ?? '') ||
-    !ipaddr.isValidCIDR(value)
-  )
-    return false
-  const family = isIP(address) === 4 ? ipaddr.IPv4 : ipaddr.IPv6
-  return family.networkAddressFromCIDR(value).toString() === ipaddr.parse(address).toString()
-}
 
 const numbers = Object.fromEntries(
   Object.entries(NUMBERS).map(([key, setting]) => [

@@ -16,18 +16,20 @@ import {
   wantMachines,
 } from '../store/machines.ts'
 import type {MachineRow} from '../store/schema.ts'
-import {choose} from './choose.ts'
+import {choose} from './choice/choose.ts'
+import {look as lookAround} from './choice/look.ts'
+import type {DeployPlan, Wish} from './choice/plan.ts'
 import {heal} from './heal.ts'
-import {look as lookAround} from './look.ts'
-import {type Making, needsWork, tend} from './machine.ts'
+import {type Making, machineJob, needsWork, tend} from './machine.ts'
 import {newName} from './names.ts'
 import {ensureGroup} from './objects.ts'
-import type {DeployPlan, Wish} from './plan.ts'
 import {type Need, room, verdict, wishOf} from './policy.ts'
 import {resize} from './resize.ts'
 
 /** How often what the cloud has of our machines is looked at, and how many there are, ms. */
 const LOOK_MS = 5000
+/** How often its ports, groups and addresses are, ms. */
+const MEND_MS = 30_000
 /** So long a failed machine is shown, ms. */
 const FAILED_MS = 3_600_000
 
@@ -54,6 +56,7 @@ export interface DeployRequest {
 export class Fleet {
   readonly #making: Making
   #lookedAt = 0
+  #mendedAt = 0
 
   constructor(making: Making) {
     this.#making = making
@@ -70,22 +73,25 @@ export class Fleet {
     if (now - this.#lookedAt < LOOK_MS) return
     this.#lookedAt = now
     await forgetMachines(db, now - FAILED_MS)
-    if (config.automatic) jobs.once('care for gates', () => this.#care())
+    const whole = now - this.#mendedAt >= MEND_MS
+    if (whole) this.#mendedAt = now
+    if (config.automatic) jobs.once('care for gates', () => this.#care(whole))
   }
 
   /** Looks after what is there at once: somebody has a gate that does not answer. */
   hurry(): void {
     this.#lookedAt = 0
+    this.#mendedAt = 0
   }
 
-  async #care(): Promise<void> {
-    await heal(this.#making)
+  async #care(whole: boolean): Promise<void> {
+    await heal(this.#making, whole)
     await resize(this.#making)
   }
 
   #tend(id: string): void {
     const {context} = this.#making
-    context.jobs.once(`machine ${id}`, () => tend(this.#making, id, () => this.#isOurs()))
+    context.jobs.once(machineJob({id}), () => tend(this.#making, id, () => this.#isOurs()))
   }
 
   async #isOurs(): Promise<boolean> {

@@ -2,9 +2,15 @@ import {randomUUID} from 'node:crypto'
 
 import {OpenStackError, type Server} from '../../openstack/index.ts'
 import {gates as allGates, gateDown, moveGate} from '../store/gates.ts'
-import {machines as allMachines, allowed, noteMachine, replaceMachine} from '../store/machines.ts'
+import {
+  machines as allMachines,
+  allowed,
+  machine as machineById,
+  noteMachine,
+  replaceMachine,
+} from '../store/machines.ts'
 import type {GateRow, MachineRow} from '../store/schema.ts'
-import type {Making} from './machine.ts'
+import {type Making, machineJob} from './machine.ts'
 import {anyMachine, newName} from './names.ts'
 import {ensureAddress, ensureGroup, ensurePort, findPort, isOurs} from './objects.ts'
 import {care} from './policy.ts'
@@ -18,9 +24,10 @@ interface Pair {
 /**
  * Looks what has become of the machines that are gates, and does what is to be done (policy.ts).
  *
+ * @param whole whether ports, groups and addresses are looked at, too, where nothing seems to be wrong
  * @throws OpenStackError
  */
-export async function heal(making: Making): Promise<void> {
+export async function heal(making: Making, whole: boolean): Promise<void> {
   const {context} = making
   const {db, cloud, serviceId, log} = context
   const own = (await cloud.identity.token()).project?.id ?? ''
@@ -32,14 +39,26 @@ export async function heal(making: Making): Promise<void> {
   })
   if (pairs.length === 0) return
   const servers = await cloud.compute.servers({name: anyMachine(serviceId)})
-  const group = await ensureGroup(context, (await allowed(db)) ?? making.config.allow)
+  const group = once(async () => ensureGroup(context, (await allowed(db)) ?? making.config.allow))
   for (const pair of pairs) {
     const server = servers.find(one => isOurs(one, serviceId, pair.machine))
     const others = [...gates.values()].some(gate => gate.id !== pair.gate.id && gate.state === 'ready')
-    await healOne(making, pair, server, others, group).catch(err =>
-      log.warn({err, gate: pair.gate.name}, 'a gate could not be looked after'),
-    )
+    const mending = whole || pair.gate.state === 'down' ? group : undefined
+    const {machine} = pair
+    // Never while it is made or deleted.
+    await context.jobs.alone(machineJob(machine), async () => {
+      const now = await machineById(db, machine.id)
+      if (now?.state !== 'running') return
+      await healOne(making, {...pair, machine: now}, server, others, mending).catch(err =>
+        log.warn({err, gate: pair.gate.name}, 'a gate could not be looked after'),
+      )
+    })
   }
+}
+
+const once = <T>(task: () => Promise<T>) => {
+  let result: Promise<T> | undefined
+  return () => (result ??= task())
 }
 
 async function healOne(
@@ -47,7 +66,7 @@ async function healOne(
   {machine, gate}: Pair,
   listed: Server | undefined,
   othersAnswer: boolean,
-  group: string,
+  group: (() => Promise<string>) | undefined,
 ): Promise<void> {
   const {context, config} = making
   const {db, cloud, clock, log} = context
@@ -57,7 +76,7 @@ async function healOne(
   const seen = {machine, isDown: gate.state === 'down', status: server?.status}
   const what = care(seen, othersAnswer, {now, silence: config.silence * 1000})
   if (what.do === 'replace') return replace(making, {machine, gate}, what.why)
-  if (!(await mend(making, {machine, gate}, group)))
+  if (group !== undefined && !(await mend(making, {machine, gate}, await group())))
     return replace(making, {machine, gate}, 'its port is gone')
   if (what.do === 'wait' && machine.reason !== what.why) {
     log.warn({gate: gate.name, why: what.why}, 'a gate needs an operator')

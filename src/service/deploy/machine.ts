@@ -22,10 +22,10 @@ import {
   runMachine,
 } from '../store/machines.ts'
 import type {MachineRow} from '../store/schema.ts'
-import {choose} from './choose.ts'
+import {choose} from './choice/choose.ts'
+import {look} from './choice/look.ts'
 import type {GatesConfig} from './config.ts'
 import {confirmByConsole, firstContact, LOGIN} from './first-contact.ts'
-import {look} from './look.ts'
 import {
   ensureAddress,
   ensureGroup,
@@ -35,7 +35,7 @@ import {
   removeGroups,
   removeObjects,
 } from './objects.ts'
-import {installPackages} from './packages.ts'
+import {installPackages} from './packages/install.ts'
 import {retireGate} from './retire-gate.ts'
 import {userData} from './user-data.ts'
 
@@ -43,6 +43,8 @@ import {userData} from './user-data.ts'
 const POLL_MS = 300
 /** After a fault of the cloud, ms. */
 const PAUSE_MS = 2000
+/** So long the group of the last gate is tried to be deleted, ms: somebody may have put something of theirs into it. */
+const GROUPS_MS = 60_000
 /** How much of the console's end is shown, characters. */
 const CONSOLE = 400
 
@@ -73,6 +75,9 @@ export async function tend(making: Making, id: string, isOurs: () => Promise<boo
     if (pause > 0) await sleep(pause)
   }
 }
+
+/** A machine is made, healed or deleted, and one of these at a time. */
+export const machineJob = ({id}: Pick<MachineRow, 'id'>) => `machine ${id}`
 
 /** Is there anything to do for it? */
 export const needsWork = (row: MachineRow) => stepOf(row) !== undefined
@@ -195,9 +200,9 @@ async function clear({context, gates, self}: Making, row: MachineRow): Promise<n
   const {db, clock} = context
   if (!(await retireGate(context, gates, row, self))) return POLL_MS
   if (!(await removeObjects(context, row))) return POLL_MS
-  // Before its row, by which what is left of it is known.
   const others = (await allMachines(db)).filter(one => one.id !== row.id)
-  if (others.every(one => one.cleared_at !== null)) await removeGroups(context)
+  const isLast = others.every(one => one.cleared_at !== null)
+  if (isLast && !(await removeGroups(context)) && clock() - row.since < GROUPS_MS) return POLL_MS
   if (row.state === 'failed') await clearMachine(db, row.id, clock())
   else await removeMachine(db, row.id)
   return 0

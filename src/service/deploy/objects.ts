@@ -9,10 +9,10 @@ import {
   type ServerCreate,
 } from '../../openstack/index.ts'
 import type {ServiceContext} from '../context.ts'
-import {normalized} from '../planner/prefix.ts'
 import type {MachineRow} from '../store/schema.ts'
+import type {DeployPlan} from './choice/plan.ts'
 import {groupName, machineDescription, machineMetadata, machineName} from './names.ts'
-import type {DeployPlan} from './plan.ts'
+import {rangeText} from './ranges.ts'
 
 /*
  * What a machine is made of in the cloud: each is looked for by its name before it is made, so that it may be asked for again
@@ -29,12 +29,12 @@ async function ownProject({cloud}: Cloud): Promise<string> {
 
 const familyOf = (prefix: string) => (prefix.includes(':') ? 'IPv6' : 'IPv4')
 
-/** Rules that the group of the gates has for what comes in, as their prefixes; undefined for one that is not of this kind. */
+/** Rules that the group of the gates has for what comes in, as `ethertype prefix`; undefined for one that is not of this kind. */
 function incoming(rule: SecurityGroup['security_group_rules'][number]): string | undefined {
   const {protocol, port_range_min, port_range_max, remote_ip_prefix, remote_group_id, ethertype} = rule
   const isSsh = (protocol === 'tcp' || protocol === '6') && port_range_min === 22 && port_range_max === 22
   if (!isSsh || remote_group_id !== null) return undefined
-  return normalized(remote_ip_prefix ?? (ethertype === 'IPv6' ? '::/0' : '0.0.0.0/0'))
+  return `${ethertype} ${rangeText(remote_ip_prefix ?? (ethertype === 'IPv6' ? '::/0' : '0.0.0.0/0'))}`
 }
 
 /**
@@ -48,16 +48,15 @@ export async function ensureGroup(context: Cloud, allow: readonly string[]): Pro
   const name = groupName(serviceId)
   const [found] = await cloud.network.securityGroups({name, project_id: await ownProject(context)})
   const group = found ?? (await cloud.network.createSecurityGroup({name, description: 'gates of os-ssh'}))
-  // Neutron may show another spelling than it was told.
-  const wanted = new Set(allow.map(normalized))
+  const wanted = new Map(allow.map(prefix => [`${familyOf(prefix)} ${rangeText(prefix)}`, prefix]))
   const has = new Set<string>()
   for (const rule of group.security_group_rules.filter(one => one.direction === 'ingress')) {
     const what = incoming(rule)
     if (what !== undefined && wanted.has(what)) has.add(what)
     else await cloud.network.deleteSecurityGroupRule(rule.id).catch(gone)
   }
-  for (const remote_ip_prefix of wanted)
-    if (!has.has(remote_ip_prefix))
+  for (const [what, remote_ip_prefix] of wanted)
+    if (!has.has(what))
       await cloud.network
         .createSecurityGroupRule({
           ...{security_group_id: group.id, direction: 'ingress', ethertype: familyOf(remote_ip_prefix)},
@@ -230,13 +229,14 @@ export async function removeObjects(context: Cloud, machine: Machine): Promise<b
   return ports.length === 0
 }
 
-/** The groups go when there is no machine any more. @throws OpenStackError */
-export async function removeGroups(context: Cloud): Promise<void> {
+/** The groups go when there is no machine any more. @returns whether they are gone: one that is in use stays @throws OpenStackError */
+export async function removeGroups(context: Cloud): Promise<boolean> {
   const {cloud, serviceId} = context
   const name = groupName(serviceId)
-  for (const group of await cloud.network.securityGroups({name, project_id: await ownProject(context)}))
-    await cloud.network.deleteSecurityGroup(group.id).catch(gone).catch(conflict)
-  const groups = await cloud.compute.serverGroups()
-  for (const group of groups)
+  for (const group of await cloud.compute.serverGroups())
     if (group.name === name) await cloud.compute.deleteServerGroup(group.id).catch(gone)
+  const filter = {name, project_id: await ownProject(context)}
+  for (const group of await cloud.network.securityGroups(filter))
+    await cloud.network.deleteSecurityGroup(group.id).catch(gone).catch(conflict)
+  return (await cloud.network.securityGroups(filter)).length === 0
 }

@@ -1,6 +1,6 @@
 import type {MachineRow} from '../store/schema.ts'
+import type {Wish} from './choice/plan.ts'
 import type {GatesConfig} from './config.ts'
-import type {Wish} from './plan.ts'
 
 /* How many gates there shall be, and what is done with one that has gone silent. No clock, no cloud: what is, in; what to do, out. */
 

@@ -1,6 +1,6 @@
 import type {Selectable} from 'kysely'
 
-import type {DeployPlan, Wish} from '../deploy/plan.ts'
+import type {DeployPlan, Wish} from '../deploy/choice/plan.ts'
 import {type Actor, auditAct} from './audit.ts'
 import {addGate, type NewGate} from './gates.ts'
 import {lifecycle} from './lifecycle.ts'
@@ -133,8 +133,8 @@ export function bootMachine(
 /** It has a host key of its own and is a gate: both rows or none. @returns false when it was retired meanwhile */
 export async function runMachine(db: Store, gate: NewGate, who: Actor): Promise<boolean> {
   return atomically(db, async tx => {
-    const keys = {first_key: null, next_key: null, reason: null}
-    if (!(await move(tx, 'run', gate.id, gate.created_at, keys))) return false
+    const known = {first_key: null, next_key: null, reason: null, zone: gate.zone ?? null}
+    if (!(await move(tx, 'run', gate.id, gate.created_at, known))) return false
     await addGate(tx, gate, who)
     return true
   })

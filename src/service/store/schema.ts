@@ -2,7 +2,7 @@ import type {Generated, Selectable} from 'kysely'
 
 import type {ErrorCode} from '../../errors.ts'
 import type {GateScope, RouteKind} from '../../protocol/index.ts'
-import type {DeployPlan, Wish} from '../deploy/plan.ts'
+import type {DeployPlan, Wish} from '../deploy/choice/plan.ts'
 import type {AttachmentState, GateState, MachineState, PathPhase} from './lifecycle.ts'
 
 /*

@@ -207,6 +207,73 @@ test('routers route between their subnets and hide them behind their own address
   expect(seen).not.toContain('10.0.2.10')
 })
 
+describe('a floating IP', () => {
+  const call = async <T>(method: string, path: string, body?: object): Promise<T> => {
+    const answer = await fetch(`${lab.api}/network/v2.0/${path}`, {
+      method,
+      headers: {'x-auth-token': (await alice.identity.token()).id, 'content-type': 'application/json'},
+      ...(body && {body: JSON.stringify(body)}),
+    })
+    if (!answer.ok) throw new Error(`${method} ${path}: ${answer.status} ${await answer.text()}`)
+    return (answer.status === 204 ? undefined : await answer.json()) as T
+  }
+  type Answer = {floatingip: {id: string; floating_ip_address: string}}
+  const portOf = async (called: string) =>
+    (await alice.network.ports({device_id: server(called).id}))[0]?.id ?? ''
+  const login = (address: string) => ssh('debian', lab.user_keys.alice, address, 'hostname').stdout
+  let made: Answer['floatingip']
+
+  beforeAll(async () => {
+    const [network] = await alice.network.networks({name: 'public'})
+    const floatingip = {floating_network_id: network?.id, port_id: await portOf('t1-web')}
+    made = (await call<Answer>('POST', 'floatingips', {floatingip})).floatingip
+  })
+  afterAll(async () => {
+    if (made) await call('DELETE', `floatingips/${made.id}`)
+  })
+
+  test('leads to the guest from outside, and the guest goes out by it', () => {
+    expect(login(made.floating_ip_address)).toBe('t1-web\n')
+    const hold = `exec 3<>/dev/tcp/${lab.gates[0]?.host}/22; sleep 20`
+    const command = `nohup bash -c '${hold}' >/dev/null 2>&1 & sleep 1`
+    ssh('debian', lab.user_keys.alice, made.floating_ip_address, command)
+    expect(gate('ss -tnH sport = :22').stdout).toContain(`${made.floating_ip_address}:`)
+  })
+
+  test('is subject to the security groups of the port', async () => {
+    const port = await portOf('t1-web')
+    const before = (await alice.network.port(port)).security_groups
+    const group = (
+      await call<{security_group: {id: string}}>('POST', 'security-groups', {security_group: {name: 'door'}})
+    ).security_group.id
+    await alice.network.updatePort(port, {security_groups: [group]})
+    expect(login(made.floating_ip_address)).toBe('')
+    const from = `${lab.external_cidr.replace(/0\/24$/, '1')}/32`
+    const rule = {security_group_id: group, direction: 'ingress', protocol: 'tcp', remote_ip_prefix: from}
+    await call('POST', 'security-group-rules', {
+      security_group_rule: {...rule, port_range_min: 22, port_range_max: 22},
+    })
+    expect(login(made.floating_ip_address)).toBe('t1-web\n')
+    expect(gate(`timeout 3 ssh-keyscan -T 2 ${made.floating_ip_address} 2>/dev/null`).stdout).toBe('')
+    await alice.network.updatePort(port, {security_groups: [...before]})
+    await call('DELETE', `security-groups/${group}`)
+  })
+
+  test('moves to another guest, also behind a router whose gateway was taken away in between', async () => {
+    const change = (change: object) => call('PUT', `floatingips/${made.id}`, {floatingip: change})
+    await change({port_id: await portOf('t1-app')})
+    expect(login(made.floating_ip_address)).toBe('t1-app\n')
+    await change({port_id: null})
+    expect(login(made.floating_ip_address)).toBe('')
+    const [router] = await alice.network.routers({name: 't1-router'})
+    const network_id = router?.external_gateway_info?.network_id
+    await call('PUT', `routers/${router?.id}`, {router: {external_gateway_info: {}}})
+    await call('PUT', `routers/${router?.id}`, {router: {external_gateway_info: {network_id}}})
+    await change({port_id: await portOf('t1-web')})
+    expect(login(made.floating_ip_address)).toBe('t1-web\n')
+  })
+})
+
 describe('coming and going', () => {
   test('up again changes nothing; another name is another lab beside it', async () => {
     expect(await labUp({name, port: 0})).toEqual(lab)

@@ -94,7 +94,8 @@ class Machine:
         wait_for(name, lambda: not self.is_running() or (os.path.exists(ready) and os.path.getsize(ready) > 0))
         if not self.is_running():
             with open(self.path("init.log"), errors="replace") as log:
-                raise RuntimeError("%s did not boot: %s" % (name, log.read()[-400:].strip()))
+                words = log.read().replace(self.folder + "/", "").strip()
+            raise RuntimeError("%s did not boot: %s" % (name, words[-150:]))  # Nova keeps 255 characters
 
     def is_running(self):
         return self.process is not None and self.process.poll() is None

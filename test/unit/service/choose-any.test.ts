@@ -3,9 +3,9 @@ import fc from 'fast-check'
 
 import {OsSshError} from '../../../src/errors.ts'
 import type {Flavor, Image} from '../../../src/openstack/index.ts'
-import {choose} from '../../../src/service/deploy/choose.ts'
-import type {DeployPlan, Wish} from '../../../src/service/deploy/plan.ts'
-import type {Seen} from '../../../src/service/deploy/seen.ts'
+import {choose} from '../../../src/service/deploy/choice/choose.ts'
+import type {DeployPlan, Wish} from '../../../src/service/deploy/choice/plan.ts'
+import type {Seen} from '../../../src/service/deploy/choice/seen.ts'
 import {GiB, seen} from '../../support/seen.ts'
 
 /* Whatever there is: few names, so that things meet. */

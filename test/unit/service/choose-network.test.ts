@@ -1,8 +1,8 @@
 import {describe, expect, it} from '@jest/globals'
 
-import {choose} from '../../../src/service/deploy/choose.ts'
-import type {Wish} from '../../../src/service/deploy/plan.ts'
-import type {Seen} from '../../../src/service/deploy/seen.ts'
+import {choose} from '../../../src/service/deploy/choice/choose.ts'
+import type {Wish} from '../../../src/service/deploy/choice/plan.ts'
+import type {Seen} from '../../../src/service/deploy/choice/seen.ts'
 import {external, fault, leg, network, router, seen, subnet, trait} from '../../support/seen.ts'
 
 describe('the network', () => {

@@ -1,9 +1,9 @@
 import {describe, expect, it} from '@jest/globals'
 
 import type {Flavor, Image} from '../../../src/openstack/index.ts'
-import {choose} from '../../../src/service/deploy/choose.ts'
-import type {Wish} from '../../../src/service/deploy/plan.ts'
-import type {Seen} from '../../../src/service/deploy/seen.ts'
+import {choose} from '../../../src/service/deploy/choice/choose.ts'
+import type {Wish} from '../../../src/service/deploy/choice/plan.ts'
+import type {Seen} from '../../../src/service/deploy/choice/seen.ts'
 import {external, fault, flavor, GiB, image, network, quota, seen} from '../../support/seen.ts'
 
 it('a plan is data', () => {

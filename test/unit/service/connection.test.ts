@@ -92,6 +92,27 @@ it.each(['stdout', 'stderr'] as const)('listens to no endless %s', async where =
   expect(heard.join('').length).toBeLessThanOrEqual(1 << 21)
 })
 
+it('waits for a script as long as it is told to', async () => {
+  const connection = await gate(() => undefined)
+  await expect(connection.run('sleep 1000', undefined, 200)).rejects.toMatchObject({
+    code: 'GATE_DOWN',
+    message: 'the gate did not finish within 0.2 s',
+  })
+})
+
+it('says that a gate forwards no port, or is lost before it has said so', async () => {
+  const connection = await gate(bye)
+  const refused = {code: 'GATE_DOWN', message: 'the gate forwards no port: Unable to bind to 127.0.0.1:0'}
+  await expect(connection.forward(() => undefined)).rejects.toMatchObject(refused)
+  for (const socket of sockets) socket.pause()
+  const answer = connection.forward(() => undefined)
+  await connection.run('true', undefined, 1).catch(() => undefined)
+  await expect(answer).rejects.toMatchObject({
+    code: 'GATE_DOWN',
+    message: 'the gate forwards no port: the management connection was lost',
+  })
+})
+
 it('closed while it connects, leaves nothing that keeps the service alive', async () => {
   const [set, clear] = [jest.spyOn(globalThis, 'setTimeout'), jest.spyOn(globalThis, 'clearTimeout')]
   let lost = 0

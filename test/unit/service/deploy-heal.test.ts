@@ -32,7 +32,7 @@ beforeEach(async () => {
   cloud.revive()
 })
 
-const look = (config: Partial<GatesConfig> = {}) => heal(replica(cloud, db, {silence: 120, ...config}))
+const look = (config: Partial<GatesConfig> = {}) => heal(replica(cloud, db, {silence: 120, ...config}), true)
 const server = (): FakeServer => {
   const [one] = cloud.alive()
   if (one === undefined) throw new Error('there is no server')

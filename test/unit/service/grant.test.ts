@@ -9,6 +9,7 @@ import {
   type Token,
 } from '../../../src/openstack/index.ts'
 import type {Caller} from '../../../src/service/caller.ts'
+import {GateIsComing} from '../../../src/service/deploy/fleet.ts'
 import {revokeBarred} from '../../../src/service/endings.ts'
 import {PathEvents} from '../../../src/service/events.ts'
 import {grantPath} from '../../../src/service/grant.ts'
@@ -133,6 +134,27 @@ describe.each(dialects)('on $name', ({open}) => {
     it('gives ten simultaneous requests one path', async () => {
       const paths = await Promise.all(Array.from({length: 10}, () => ask(caller())))
       expect(new Set(paths.map(path => path.id)).size).toBe(1)
+    })
+
+    it('waits for a gate that is being made, with what its user saw', async () => {
+      await db.deleteFrom('gates').execute()
+      const fleet = {
+        ask: async () => {
+          throw new GateIsComing('a gate is being booted, 3 s')
+        },
+      }
+      const {path} = await grantPath(
+        {...context(), fleet},
+        caller(),
+        {server_id: 's1', public_key: key},
+        limits,
+      )
+      expect(path.state).toBe('requested')
+      await placeWaiting({...context(), fleet}, limits)
+      expect((await pathById(db, path.id))?.state).toBe('requested')
+      await gateRow(db, {id: 'g1', server_id: 'gs', host: '192.0.2.1', host_key: 'ssh-ed25519 AAAA'})
+      await placeWaiting({...context(), cloud: {} as OpenStack}, limits)
+      expect(await pathById(db, path.id)).toMatchObject({state: 'pending', network_id: 'n1', gate_id: 'g1'})
     })
 
     it('waits for a gate that is letting go of the very network', async () => {

@@ -1,7 +1,7 @@
 import {afterEach, beforeEach, expect, it} from '@jest/globals'
 
 import {type OpenStack, openStack} from '../../../src/openstack/index.ts'
-import {look} from '../../../src/service/deploy/look.ts'
+import {look} from '../../../src/service/deploy/choice/look.ts'
 import {image} from '../../support/seen.ts'
 import {type Fake, issue, type Recorded, startFake} from '../openstack/fake.ts'
 

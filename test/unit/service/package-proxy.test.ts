@@ -2,10 +2,11 @@ import {once} from 'node:events'
 import {createServer as createHttpServer, type IncomingMessage} from 'node:http'
 import {type AddressInfo, createServer, type Server} from 'node:net'
 import {type Duplex, duplexPair} from 'node:stream'
+import {setTimeout as sleep} from 'node:timers/promises'
 
 import {afterEach, beforeEach, expect, it} from '@jest/globals'
 
-import {PackageProxy} from '../../../src/service/deploy/package-proxy.ts'
+import {PackageProxy} from '../../../src/service/deploy/packages/proxy.ts'
 import {eventually} from '../../support/run.ts'
 
 /* What a gate may reach through the service while its packages are installed. A gate may be somebody else's already. */
@@ -20,6 +21,7 @@ beforeEach(async () => {
   connections = 0
   mirror = createHttpServer({keepAlive: false} as object, (request, response) => {
     asked.push(request)
+    if (request.url === '/silent') return
     if (request.url === '/stuck') return void response.writeHead(200, {'content-length': 100}).write('a')
     response.setHeader('x-hop', 'secret').setHeader('connection', 'close, x-hop')
     response.end(`${request.method} ${request.url}`)
@@ -231,6 +233,14 @@ it('no more than sixteen channels at once, and a seventeenth when one has ended'
   expect(status(await ask(`GET http://127.0.0.1:${port}/`))).toBe('200 OK')
 })
 
+it('opens one connection a channel, however many requests were sent ahead', async () => {
+  const end = channel()
+  end.write(`GET http://127.0.0.1:${port}/stuck HTTP/1.1\r\nhost: x\r\n\r\n`.repeat(3))
+  await once(end, 'data')
+  await sleep(100)
+  expect(connections).toBe(1)
+})
+
 it('no more than sixteen requests ahead', async () => {
   const end = channel()
   end.write(`GET http://127.0.0.1:${port}/stuck HTTP/1.1\r\nhost: x\r\n\r\n`.repeat(17))
@@ -252,12 +262,17 @@ it.each([
 })
 
 it('closed, it ends all that it has opened, and takes nothing more', async () => {
-  const [getting, tunnel, idle] = [channel(), channel(), channel()]
+  const [getting, waiting, tunnel, idle] = [channel(), channel(), channel(), channel()]
+  waiting.write(`GET http://127.0.0.1:${port}/silent HTTP/1.1\r\nhost: x\r\n\r\n`)
+  await eventually(
+    async () => asked.length,
+    count => count === 1,
+  )
   getting.write(`GET http://127.0.0.1:${port}/stuck HTTP/1.1\r\nhost: x\r\n\r\n`)
   tunnel.write(`CONNECT 127.0.0.1:${port} HTTP/1.1\r\nhost: x\r\n\r\n`)
   await Promise.all([once(getting, 'data'), once(tunnel, 'data')])
-  expect(connections).toBe(2)
-  const ends = [getting, tunnel, idle].map(heard)
+  expect(connections).toBe(3)
+  const ends = [getting, waiting, tunnel, idle].map(heard)
   proxy?.close()
   await Promise.all(ends)
   await heard(channel())

@@ -1,5 +1,5 @@
-import {OsSshError} from '../../errors.ts'
-import type {Flavor} from '../../openstack/index.ts'
+import {OsSshError} from '../../../errors.ts'
+import type {Flavor} from '../../../openstack/index.ts'
 import type {Address, QuotaNeed} from './plan.ts'
 import type {Seen} from './seen.ts'
 

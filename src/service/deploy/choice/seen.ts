@@ -7,7 +7,7 @@ import type {
   Quota,
   Router,
   Subnet,
-} from '../../openstack/index.ts'
+} from '../../../openstack/index.ts'
 
 /** What the service's own account sees of the cloud, as far as a gate is chosen by it. */
 export interface Seen {

@@ -1,4 +1,4 @@
-import {template} from '../../system/template.ts'
+import {template} from '../../../system/template.ts'
 
 /** How long the installation of packages may take, and of that waiting for another one on the gate (cloud-init's), s. */
 const INSTALL_S = 300

@@ -1,4 +1,4 @@
-import {OsSshError} from '../../errors.ts'
+import {OsSshError} from '../../../errors.ts'
 import {chooseFlavor} from './flavor.ts'
 import {chooseImage} from './image.ts'
 import {listed, quoted} from './named.ts'

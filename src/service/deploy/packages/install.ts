@@ -1,7 +1,7 @@
-import {OsSshError} from '../../errors.ts'
-import type {ServiceContext} from '../context.ts'
-import type {GateAddress} from '../gates/connection.ts'
-import {withPackageProxy} from './package-proxy.ts'
+import {OsSshError} from '../../../errors.ts'
+import type {ServiceContext} from '../../context.ts'
+import type {GateAddress} from '../../gates/connection.ts'
+import {withPackageProxy} from './proxy.ts'
 import {INSTALL_MS, renderPackages} from './render.ts'
 
 /**

@@ -6,7 +6,7 @@ import {pipeline} from 'node:stream/promises'
 
 import ipaddr from 'ipaddr.js'
 
-import type {GateConnection} from '../gates/connection.ts'
+import type {GateConnection} from '../../gates/connection.ts'
 import {type Mirror, parseMirror} from './mirror.ts'
 
 /*

@@ -1,7 +1,7 @@
-import {OsSshError} from '../../errors.ts'
-import {nameOf} from '../../names/brief.ts'
-import {closest} from '../../names/closest.ts'
-import {shortened} from '../../names/plain.ts'
+import {OsSshError} from '../../../errors.ts'
+import {nameOf} from '../../../names/brief.ts'
+import {closest} from '../../../names/closest.ts'
+import {shortened} from '../../../names/plain.ts'
 import type {Named} from './plan.ts'
 
 /** As many candidates as one sentence takes. */

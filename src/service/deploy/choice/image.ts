@@ -1,5 +1,5 @@
-import {OsSshError} from '../../errors.ts'
-import type {Image} from '../../openstack/index.ts'
+import {OsSshError} from '../../../errors.ts'
+import type {Image} from '../../../openstack/index.ts'
 import {first, type Key, listed, named} from './named.ts'
 import type {Seen} from './seen.ts'
 

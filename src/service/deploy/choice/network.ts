@@ -1,4 +1,4 @@
-import {OsSshError} from '../../errors.ts'
+import {OsSshError} from '../../../errors.ts'
 import {called, first, type Key, listed, named, quoted} from './named.ts'
 import type {Address, AddressKind, Named, Wish} from './plan.ts'
 import type {Seen, SeenNetwork, SeenRouter, SeenSubnet} from './seen.ts'

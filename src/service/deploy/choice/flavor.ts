@@ -1,5 +1,5 @@
-import {OsSshError} from '../../errors.ts'
-import type {Flavor, Image} from '../../openstack/index.ts'
+import {OsSshError} from '../../../errors.ts'
+import type {Flavor, Image} from '../../../openstack/index.ts'
 import {needsOf} from './image.ts'
 import {called, first, listed, named} from './named.ts'
 import type {Seen} from './seen.ts'

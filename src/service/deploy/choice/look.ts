@@ -1,7 +1,7 @@
-import {OsSshError} from '../../errors.ts'
-import {isUuid} from '../../names/uuid.ts'
-import {type OpenStack, OpenStackError, type OpenStackFault} from '../../openstack/index.ts'
-import {ROUTER_INTERFACES} from '../planner/facts.ts'
+import {OsSshError} from '../../../errors.ts'
+import {isUuid} from '../../../names/uuid.ts'
+import {type OpenStack, OpenStackError, type OpenStackFault} from '../../../openstack/index.ts'
+import {ROUTER_INTERFACES} from '../../planner/facts.ts'
 import type {Wish} from './plan.ts'
 import type {Seen, SeenNetwork} from './seen.ts'
 
