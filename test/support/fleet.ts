@@ -50,15 +50,17 @@ export function replica(
     leases: {hold: async () => (lease ? 1 : undefined)},
     jobs: {
       stopped: false,
-      async alone(name: string, task: () => Promise<void>) {
-        if (!tasks.has(name)) await task()
-      },
       once(name: string, task: () => Promise<void>) {
         if (!tasks.has(name))
           tasks.set(
             name,
             task().finally(() => tasks.delete(name)),
           )
+      },
+      async alone(name: string, task: () => Promise<void>) {
+        if (tasks.has(name)) return
+        this.once(name, task)
+        await tasks.get(name)
       },
     },
   } as unknown as ServiceContext

@@ -95,7 +95,7 @@ export const seen = (change: Partial<Seen> = {}): Seen => ({
   subnets: [subnet('sub', 'net')],
   routers: [router('r', 'public')],
   legs: [leg('r', 'sub')],
-  zones: ['nova', 'az2'],
+  zones: ['nova'],
   traits: [],
   ...change,
 })

@@ -135,7 +135,8 @@ async function consoleEnd({cloud}: ServiceContext, {server_id}: MachineRow): Pro
 async function make(making: Making, row: MachineRow): Promise<number> {
   const {context, config, managementKey} = making
   const {db, cloud, clock} = context
-  const plan = row.plan ?? choose(await look(cloud, row.wish), row.wish)
+  // It was asked for with others, or takes the place of one of them: it alone is what the quota must have room for.
+  const plan = row.plan ?? choose(await look(cloud, row.wish), {...row.wish, count: 1})
   if (row.plan === undefined) await planMachine(db, row.id, plan)
   // Always the same one, so that a server that was asked for twice answers to it.
   const hostKey = row.first_key ?? (await keyMachine(db, row.id, generateKeyPair(row.name).privateKey))
@@ -144,7 +145,7 @@ async function make(making: Making, row: MachineRow): Promise<number> {
   const group = await ensureGroup(context, (await allowed(db)) ?? config.allow)
   const port = await ensurePort(context, row, plan, group)
   const host = await ensureAddress(context, row, plan, port)
-  const together = plan.count > 1 || (row.automatic && config.perZone > 1)
+  const together = (row.wish.count ?? 1) > 1 || (row.automatic && config.perZone > 1)
   const serverGroup = together ? await ensureServerGroup(context) : undefined
   const data = userData({name: row.name, managementKey, hostKey, kind: config.boot})
   const server = await ensureServer(context, row, {plan, port: port.id, userData: data, serverGroup})

@@ -29,7 +29,7 @@ async function ownProject({cloud}: Cloud): Promise<string> {
 
 const familyOf = (prefix: string) => (prefix.includes(':') ? 'IPv6' : 'IPv4')
 
-/** Rules that the group of the gates has for what comes in, as their prefixes; undefined for one that is not of this kind. */
+/** Rules that the group of the gates has for what comes in, as `ethertype prefix`; undefined for one that is not of this kind. */
 function incoming(rule: SecurityGroup['security_group_rules'][number]): string | undefined {
   const {protocol, port_range_min, port_range_max, remote_ip_prefix, remote_group_id, ethertype} = rule
   const isSsh = (protocol === 'tcp' || protocol === '6') && port_range_min === 22 && port_range_max === 22
@@ -56,8 +56,8 @@ export async function ensureGroup(context: Cloud, allow: readonly string[]): Pro
     if (what !== undefined && wanted.has(what)) has.add(what)
     else await cloud.network.deleteSecurityGroupRule(rule.id).catch(gone)
   }
-  for (const remote_ip_prefix of wanted)
-    if (!has.has(remote_ip_prefix))
+  for (const [what, remote_ip_prefix] of wanted)
+    if (!has.has(what))
       await cloud.network
         .createSecurityGroupRule({
           ...{security_group_id: group.id, direction: 'ingress', ethertype: familyOf(remote_ip_prefix)},

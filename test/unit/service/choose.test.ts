@@ -287,7 +287,7 @@ describe('what does not fit is a sentence', () => {
       'USAGE',
       'there is no external network "net"; there are: public',
     ],
-    ['an unknown zone', {}, {zone: 'mars'}, 'USAGE', 'there is no availability zone "mars"; there are: az2, nova'],
+    ['an unknown zone', {}, {zone: 'mars'}, 'USAGE', 'there is no availability zone "mars"; there are: nova'],
     ['no gates', {}, {count: 0}, 'USAGE', '0 is no number of gates'],
     [
       'two addresses',

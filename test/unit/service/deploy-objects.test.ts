@@ -4,7 +4,7 @@ import {gates as allGates} from '../../../src/service/store/gates.ts'
 import {openStore, type Store} from '../../../src/service/store/open.ts'
 import {FakeCloud, PUBLIC} from '../../support/fake-cloud.ts'
 import {emptied, isOurs, replica, SERVICE, wanted} from '../../support/fleet.ts'
-import {flavor} from '../../support/seen.ts'
+import {flavor, quota} from '../../support/seen.ts'
 
 const {tend} = await import('../../../src/service/deploy/machine.ts')
 
@@ -63,6 +63,13 @@ describe('what Nova is asked for', () => {
         delete_on_termination: true,
       },
     ])
+  })
+
+  it('one of several that is replaced takes the quota of one, and stands beside the others still', async () => {
+    Object.assign(cloud.facts, {quotas: {floatingip: quota(2, 1)}})
+    await make({wish: {count: 2}, automatic: false})
+    expect(cloud.boots[0]?.hints).toEqual({group: cloud.serverGroups[0]?.id})
+    expect(await allGates(db)).toHaveLength(1)
   })
 
   it('together with others only where there may be more of them in a zone', async () => {

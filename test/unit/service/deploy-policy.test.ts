@@ -68,6 +68,12 @@ describe('may a gate be deployed?', () => {
       {deploy: true},
     ],
     [
+      'all are shared: one that serves a project alone is not one of them',
+      [machine('running')],
+      {scope: 'shared'},
+      {deploy: true},
+    ],
+    [
       'there are as many as may be',
       ['b', 'c', 'd', 'e'].map(zone => machine('running', {zone, serves: zone})),
       {},
