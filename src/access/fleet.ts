@@ -74,7 +74,7 @@ async function ready(session: Session, ids: readonly string[]): Promise<Gate[]> 
   }
 }
 
-/** A gate by its name or UUID, or a unique start of them. @throws OsSshError NOT_FOUND, AMBIGUOUS */
+/** A gate by its name, its UUID or a unique start of that. @throws OsSshError NOT_FOUND, AMBIGUOUS */
 export async function findGate(session: Session, wanted: string): Promise<Gate> {
   return find(wanted, await listGates(session), {...gateNaming, whole: false})
 }

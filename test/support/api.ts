@@ -18,7 +18,9 @@ import {openStore, type Store} from '../../src/service/store/open.ts'
 import {activatePaths, cutPaths} from '../../src/service/store/path-steps.ts'
 import {path as pathById, pathsOfGate} from '../../src/service/store/paths.ts'
 import {generateKeyPair} from '../../src/ssh/keys.ts'
+import {matches} from './fake-rows.ts'
 import {gateRow} from './rows.ts'
+import {seen} from './seen.ts'
 
 /*
  * The service's API in this process, for tests of its routes: the store is real; cloud, gates and time are the test's. Whoever
@@ -52,6 +54,7 @@ const home = mkdtempSync(join(tmpdir(), 'os-ssh-api-'))
 const cloud = openStack({name: 'c', auth: {auth_url: 'http://127.0.0.1:1'}} as unknown as CloudConfig)
 
 function fakes() {
+  const facts = seen()
   const port = {
     ...{id: id(9), network_id: NETWORK, project_id: 't1', device_id: VM, device_owner: 'compute:nova'},
     ...{security_groups: ['sg'], fixed_ips: [{subnet_id: id(8), ip_address: '10.0.0.10'}]},
@@ -67,7 +70,7 @@ function fakes() {
         if (who === undefined || !(who in people)) throw new OpenStackError('not-found', 'no such token')
         return {...people[who as Who], id: secret, catalog: [], expires_at: new Date(NOW + 3_600_000)}
       },
-      token: async () => ({project: {id: 'infra'}}),
+      token: async () => ({project: {id: 'infra'}, catalog: []}),
     },
     compute: {
       async server(wanted: string) {
@@ -79,12 +82,28 @@ function fakes() {
       consoleLog: async () =>
         `-----BEGIN SSH HOST KEY KEYS-----\n${hostKey} root@web\n-----END SSH HOST KEY KEYS-----\n`,
       instanceActions: async () => [],
+      flavors: async () => facts.flavors,
+      limits: async () => facts.limits,
+      availabilityZones: async () => facts.zones,
     },
+    image: {images: async () => facts.images},
     network: {
-      ports: async (filter: {device_owner?: unknown}) => (filter.device_owner === undefined ? [port] : []),
-      networks: async () => [{id: NETWORK, project_id: 't1', mtu: 1450, 'router:external': false}],
-      routers: async () => [],
-      subnets: async () => [{id: id(8), network_id: NETWORK, cidr: '10.0.0.0/24', ip_version: 4}],
+      ports: async (filter: {device_owner?: unknown; project_id?: string}) => {
+        if (filter.device_owner === undefined) return [port]
+        return filter.project_id === 'infra' ? facts.legs : []
+      },
+      networks: async (filter: Record<string, unknown>) =>
+        // The service's own account looks where its gates may stand.
+        ['project_id', 'shared', 'router:external'].some(key => key in filter)
+          ? facts.networks.filter(one => matches(one, filter))
+          : [{id: NETWORK, project_id: 't1', mtu: 1450, 'router:external': false}],
+      routers: async (filter?: {project_id?: string}) =>
+        filter?.project_id === 'infra' ? facts.routers : [],
+      subnets: async (filter?: {network_id?: unknown}) =>
+        Array.isArray(filter?.network_id) && filter.network_id.includes('net')
+          ? facts.subnets
+          : [{id: id(8), network_id: NETWORK, cidr: '10.0.0.0/24', ip_version: 4}],
+      quotas: async () => facts.quotas,
     },
   }
 }

@@ -1,100 +1,106 @@
-import type {Gate} from '../../src/protocol/index.ts'
-import {inventory} from './inventory.ts'
-import {eventually, type Result} from './run.ts'
-import type {World} from './world.ts'
+import {pino} from 'pino'
 
-/** What a gate may take to be made, healed or deleted on these clouds, ms. */
-export const PATIENCE_MS = 240_000
+import type {ServiceContext} from '../../src/service/context.ts'
+import {type GatesConfig, gatesConfig} from '../../src/service/deploy/config.ts'
+import type {Making} from '../../src/service/deploy/machine.ts'
+import type {Gates} from '../../src/service/gates/gates.ts'
+import {machine as machineById, type NewMachine, wantMachines} from '../../src/service/store/machines.ts'
+import type {Store} from '../../src/service/store/open.ts'
+import type {MachineRow} from '../../src/service/store/schema.ts'
+import {fakeApi} from './fake-api.ts'
+import type {FakeCloud} from './fake-cloud.ts'
+import {clockOf} from './virtual-time.ts'
 
-/** The gates that a service makes itself, as its operator sees them and their cloud. */
-export class FleetView {
-  readonly world: World
-  readonly #before: readonly string[]
+/* A replica of the service on a cloud in memory, as far as it makes gates. */
 
-  private constructor(world: World, before: readonly string[]) {
-    this.world = world
-    this.#before = before
-  }
+export const SERVICE = 'service'
+export const self = {id: SERVICE, name: 'the SSH service', project_id: ''}
+export const operator = {id: 'op', name: 'op', project_id: 'infra'}
+export const isOurs = async () => true
 
-  /** Remembers what the service's project has now. */
-  static async open(world: World): Promise<FleetView> {
-    return new FleetView(world, await inventory(await world.cloud('service')))
-  }
+const managementKey = 'ssh-ed25519 AAAAC3NzaC1lZDI1NTE5AAAAIA manager'
 
-  /** `os-ssh gate …` of the operator. */
-  cli(...words: string[]): Promise<Result> {
-    return this.world.cli('service', ['gate', ...words], {timeout: PATIENCE_MS})
-  }
+export interface Replica extends Making {
+  /** Gates that were woken, and forgotten. */
+  readonly woken: string[]
+  readonly dropped: string[]
+  /** Ends when all that was begun beside has ended. */
+  settled(): Promise<void>
+}
 
-  async all(): Promise<Gate[]> {
-    return (await this.world.api<{gates: Gate[]}>('service', 'GET', '/v1/gates', undefined, 200)).gates
-  }
-
-  /** Those that are there to stay. */
-  async live(): Promise<Gate[]> {
-    return (await this.all()).filter(({state}) => state !== 'deleting' && state !== 'failed')
-  }
-
-  /** The only one. @throws Error when there is none, or another one */
-  async one(): Promise<Gate> {
-    const [one, ...more] = await this.live()
-    if (one === undefined || more.length > 0) throw new Error(JSON.stringify([one, ...more]))
-    return one
-  }
-
-  /** Makes one. @throws Error when that fails */
-  async deploy(...words: string[]): Promise<Gate> {
-    const {stdout, stderr, status} = await this.cli('deploy', '--shared', '-f', 'json', ...words)
-    if (status !== 0) throw new Error(`gate deploy: ${status} ${stderr}`)
-    const [gate] = JSON.parse(stdout) as Gate[]
-    if (gate?.state !== 'ready') throw new Error(stdout)
-    return gate
-  }
-
-  /** Waits for a gate to be as wanted; @returns it, or all there are when it does not come to be */
-  async until(good: (gate: Gate) => boolean, timeout = PATIENCE_MS): Promise<Gate | readonly Gate[]> {
-    const all = await eventually(
-      () => this.all(),
-      gates => gates.some(good),
-      timeout,
-    )
-    return all.find(good) ?? all
-  }
-
-  /** What the project has that it had not at the beginning, and `- …` for what it has lost; waits for there to be nothing. */
-  async left(timeout = 60_000): Promise<readonly string[]> {
-    const cloud = await this.world.cloud('service')
-    const look = async () => {
-      const now = await inventory(cloud)
-      const lost = this.#before.filter(line => !now.includes(line)).map(line => `- ${line}`)
-      return [...now.filter(line => !this.#before.includes(line)), ...lost]
-    }
-    return eventually(look, lines => lines.length === 0, timeout)
-  }
-
-  /** Deletes all gates. @returns what is left of them: nothing */
-  async clear(): Promise<readonly string[]> {
-    for (const {id} of await this.live())
-      await this.world.api('service', 'DELETE', `/v1/gates/${id}`, undefined, 202)
-    return this.left(PATIENCE_MS)
-  }
-
-  /** A quota of the service's project, by the administrator; kept until it is set again. */
-  async quota(what: 'instances' | 'floatingip', limit: number): Promise<void> {
-    const [admin, service] = await Promise.all([this.world.cloud('admin'), this.world.cloud('service')])
-    const project = (await service.identity.token()).project?.id
-    const nova = what === 'instances'
-    const base = nova
-      ? `${await admin.endpoint('compute')}/os-quota-sets`
-      : `${(await admin.endpoint('network'))?.replace(/\/(v2\.0\/?)?$/, '')}/v2.0/quotas`
-    const answer = await fetch(`${base}/${project}`, {
-      method: 'PUT',
-      headers: {
-        'x-auth-token': (await admin.identity.token()).id,
-        'content-type': 'application/json',
+/** @param lease whether it holds the lease of the machines */
+export function replica(
+  cloud: FakeCloud,
+  db: Store,
+  config: Partial<GatesConfig> = {},
+  lease = true,
+): Replica {
+  clockOf(cloud)
+  const tasks = new Map<string, Promise<void>>()
+  const [woken, dropped]: string[][] = [[], []]
+  const context = {
+    ...{
+      db,
+      cloud: fakeApi(cloud),
+      serviceId: SERVICE,
+      clock: () => cloud.now + cloud.skew,
+      log: pino({level: 'silent'}),
+    },
+    ...{connect: cloud.connect, events: {emit: () => undefined}},
+    leases: {hold: async () => (lease ? 1 : undefined)},
+    jobs: {
+      stopped: false,
+      once(name: string, task: () => Promise<void>) {
+        if (!tasks.has(name))
+          tasks.set(
+            name,
+            task().finally(() => tasks.delete(name)),
+          )
       },
-      body: JSON.stringify({[nova ? 'quota_set' : 'quota']: {[what]: limit}}),
-    })
-    if (!answer.ok) throw new Error(`quota: ${answer.status} ${await answer.text()}`)
+      async alone(name: string, task: () => Promise<void>) {
+        if (tasks.has(name)) return
+        this.once(name, task)
+        await tasks.get(name)
+      },
+    },
+  } as unknown as ServiceContext
+  const gates = {
+    async wake(id: string) {
+      woken?.push(id)
+      return true
+    },
+    async drop(id: string) {
+      dropped?.push(id)
+    },
+    wakeFor: () => undefined,
+  } as unknown as Gates
+  return {
+    ...{context, gates, config: gatesConfig(config), managementKey, self},
+    ...{woken: woken ?? [], dropped: dropped ?? []},
+    async settled() {
+      while (tasks.size > 0) await Promise.all(tasks.values())
+    },
   }
+}
+
+/** A machine that is wanted; its id. */
+export async function wanted(cloud: FakeCloud, db: Store, given: Partial<NewMachine> = {}): Promise<string> {
+  const id = given.id ?? '0a1b2c3d-0000-4000-8000-000000000000'
+  const usual = {scope: 'project', serves: null, zone: null, wish: {}, automatic: true} as const
+  const row = {...usual, id, name: `gate-${id.slice(0, 6)}`, created_at: cloud.now, ...given}
+  await wantMachines(db, [row], () => undefined, self)
+  return id
+}
+
+/** @throws Error where there is none */
+export async function rowOf(db: Store, id: string): Promise<MachineRow> {
+  const row = await machineById(db, id)
+  if (row === undefined) throw new Error(`there is no machine ${id}`)
+  return row
+}
+
+/** An empty database again; cheaper than a new one. */
+export async function emptied(db: Store): Promise<void> {
+  for (const table of ['paths', 'attachments', 'gates', 'machines', 'audit'] as const)
+    await db.deleteFrom(table).execute()
 }

@@ -130,8 +130,8 @@ export class Fleet {
     const may = (there: readonly MachineRow[]) => {
       const again = verdict(there, {zone, serves}, config, clock())
       if ('booting' in again) throw new GateIsComing(booting(again.booting, clock()))
-      if ('no' in again)
-        throw new OsSshError(why.code as 'NO_GATE', `${why.message}; none is made: ${again.no}`)
+      // It may be the very gate that is wanted: who asks again finds it, or is told why not.
+      if ('no' in again) throw new GateIsComing('another gate came meanwhile')
     }
     await wantMachines(db, [wanted], may, self)
     if (await this.#isOurs()) this.#tend(wanted.id)

@@ -14,6 +14,7 @@ import {
   bootMachine,
   clearMachine,
   failMachine,
+  keyMachine,
   machine as machineById,
   noteMachine,
   planMachine,
@@ -103,6 +104,8 @@ async function failed({context, config}: Making, row: MachineRow, error: unknown
     log.warn({err: error, gate: row.name}, 'a gate cannot be deleted yet')
     return PAUSE_MS
   }
+  // Another replica, which took this one for dead, has moved it on: what was tried here was of before.
+  if ((await machineById(db, row.id))?.next_key !== row.next_key) return POLL_MS
   const passes =
     error instanceof OpenStackError ? PASSING.has(error.fault) : ['GATE_DOWN', 'BUSY'].includes(error.code)
   const late = clock() - row.created_at > config.bootTimeout * 1000
@@ -130,23 +133,32 @@ async function consoleEnd({cloud}: ServiceContext, {server_id}: MachineRow): Pro
 }
 
 /** Wanted: everything that it is made of, and the server in the end. */
-async function make({context, config, managementKey}: Making, row: MachineRow): Promise<number> {
+async function make(making: Making, row: MachineRow): Promise<number> {
+  const {context, config, managementKey} = making
   const {db, cloud, clock} = context
-  const plan = row.plan ?? choose(await look(cloud, row.wish), row.wish)
+  // It was asked for with others, or takes the place of one of them: it alone is what the quota must have room for.
+  const plan = row.plan ?? choose(await look(cloud, row.wish), {...row.wish, count: 1})
   if (row.plan === undefined) await planMachine(db, row.id, plan)
   // Always the same one, so that a server that was asked for twice answers to it.
-  const hostKey = row.first_key ?? generateKeyPair(row.name).privateKey
-  if (row.first_key === null) await noteMachine(db, row.id, {first_key: hostKey})
+  const hostKey = row.first_key ?? (await keyMachine(db, row.id, generateKeyPair(row.name).privateKey))
+  // It was retired meanwhile.
+  if (hostKey === undefined) return 0
   const group = await ensureGroup(context, (await allowed(db)) ?? config.allow)
   const port = await ensurePort(context, row, plan, group)
   const host = await ensureAddress(context, row, plan, port)
-  const together = plan.count > 1 || (row.automatic && config.perZone > 1)
+  const together = (row.wish.count ?? 1) > 1 || (row.automatic && config.perZone > 1)
   const serverGroup = together ? await ensureServerGroup(context) : undefined
   const data = userData({name: row.name, managementKey, hostKey, kind: config.boot})
   const server = await ensureServer(context, row, {plan, port: port.id, userData: data, serverGroup})
-  await noteMachine(db, row.id, {host, reason: null})
-  await bootMachine(db, row.id, server, clock())
+  if (!(await bootMachine(db, row.id, {server_id: server, host}, clock())))
+    await removeTwin(making, row, server)
   return 0
+}
+
+/** Another replica, which took this one for dead, was faster, and its server is the machine: ours is one too many. */
+async function removeTwin({context}: Making, {id}: MachineRow, server: string): Promise<void> {
+  const row = await machineById(context.db, id)
+  if (row?.server_id != null && row.server_id !== server) await context.cloud.compute.deleteServer(server)
 }
 
 /** Booting: until it is ACTIVE, answers, and has what a gate needs. */
@@ -189,6 +201,7 @@ async function clear({context, gates, self}: Making, row: MachineRow): Promise<n
   const {db, clock} = context
   if (!(await retireGate(context, gates, row, self))) return POLL_MS
   if (!(await removeObjects(context, row))) return POLL_MS
+  // Before its row, by which what is left of it is known.
   const others = (await allMachines(db)).filter(one => one.id !== row.id)
   const isLast = others.every(one => one.cleared_at !== null)
   if (isLast && !(await removeGroups(context)) && clock() - row.since < GROUPS_MS) return POLL_MS

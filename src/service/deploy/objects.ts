@@ -9,10 +9,10 @@ import {
   type ServerCreate,
 } from '../../openstack/index.ts'
 import type {ServiceContext} from '../context.ts'
+import {normalized} from '../planner/prefix.ts'
 import type {MachineRow} from '../store/schema.ts'
 import type {DeployPlan} from './choice/plan.ts'
 import {groupName, machineDescription, machineMetadata, machineName} from './names.ts'
-import {rangeText} from './ranges.ts'
 
 /*
  * What a machine is made of in the cloud: each is looked for by its name before it is made, so that it may be asked for again
@@ -34,7 +34,7 @@ function incoming(rule: SecurityGroup['security_group_rules'][number]): string |
   const {protocol, port_range_min, port_range_max, remote_ip_prefix, remote_group_id, ethertype} = rule
   const isSsh = (protocol === 'tcp' || protocol === '6') && port_range_min === 22 && port_range_max === 22
   if (!isSsh || remote_group_id !== null) return undefined
-  return `${ethertype} ${rangeText(remote_ip_prefix ?? (ethertype === 'IPv6' ? '::/0' : '0.0.0.0/0'))}`
+  return normalized(remote_ip_prefix ?? (ethertype === 'IPv6' ? '::/0' : '0.0.0.0/0'))
 }
 
 /**
@@ -48,7 +48,8 @@ export async function ensureGroup(context: Cloud, allow: readonly string[]): Pro
   const name = groupName(serviceId)
   const [found] = await cloud.network.securityGroups({name, project_id: await ownProject(context)})
   const group = found ?? (await cloud.network.createSecurityGroup({name, description: 'gates of os-ssh'}))
-  const wanted = new Map(allow.map(prefix => [`${familyOf(prefix)} ${rangeText(prefix)}`, prefix]))
+  // Neutron may show another spelling than it was told.
+  const wanted = new Set(allow.map(normalized))
   const has = new Set<string>()
   for (const rule of group.security_group_rules.filter(one => one.direction === 'ingress')) {
     const what = incoming(rule)

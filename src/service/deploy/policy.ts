@@ -53,13 +53,11 @@ export function verdict(
   const here = rows.filter(row => row.zone === zone)
   const coming = here.find(isUnderWay)
   if (coming !== undefined) return {booting: coming.created_at}
-  const alike = rows.filter(
-    row => isAlive(row) && row.scope === limits.scope && (limits.scope === 'shared' || row.serves === serves),
-  )
   if (room(rows, limits) <= 0)
     return {no: `there are ${limits.max} gates, as many as there may be (gates.max)`}
-  if (alike.filter(row => row.zone === zone).length >= limits.perZone)
+  if (here.filter(isAlive).length >= limits.perZone)
     return {no: `the zone has its ${limits.perZone} gates (gates.per_zone)`}
+  const alike = rows.filter(row => isAlive(row) && row.scope === 'project' && row.serves === serves)
   if (limits.scope === 'project' && alike.length >= limits.perProject)
     return {no: `the project has its ${limits.perProject} gates (gates.per_project)`}
   const lost = here.filter(row => row.state === 'failed' && now - row.since < MEMORY_MS)

@@ -15,9 +15,3 @@ export function isRange(value: string): boolean {
   const family = isIP(address) === 4 ? ipaddr.IPv4 : ipaddr.IPv6
   return family.networkAddressFromCIDR(value).toString() === ipaddr.parse(address).toString()
 }
-
-/** The same text for the same range, whoever wrote it. */
-export function rangeText(range: string): string {
-  const [address = '', length] = range.split('/')
-  return `${ipaddr.parse(address).toString()}/${length}`
-}

@@ -1,5 +1,6 @@
 import {randomUUID} from 'node:crypto'
 
+import {OsSshError} from '../../errors.ts'
 import {gates as allGates, drainGate} from '../store/gates.ts'
 import {holdings} from '../store/holdings.ts'
 import {machines as allMachines, noteMachine, retireMachine, wantMachines} from '../store/machines.ts'
@@ -14,6 +15,9 @@ export async function resize(making: Making): Promise<void> {
   await keepMinimum(making)
 }
 
+/** Why one goes; what an operator has drained has another reason, or none. */
+const SPARE = 'nobody needs it'
+
 /** First it takes no new paths, and at the next look, when it still has none, it goes. */
 async function retireIdle({context, config, self}: Making): Promise<void> {
   const {db, clock} = context
@@ -26,19 +30,20 @@ async function retireIdle({context, config, self}: Making): Promise<void> {
     const gate = gates.find(one => one.id === row.id)
     if (gate === undefined || !row.automatic) continue
     const isIdle = (held.get(row.id)?.all ?? 0) === 0
-    if (!isIdle || row.idle_since === null) {
-      if (isIdle !== (row.idle_since !== null))
-        await noteMachine(db, row.id, {idle_since: isIdle ? now : null})
-      // It was about to go, and somebody came before it was.
-      if (!isIdle && row.idle_since !== null && gate.drained_at !== null)
-        await drainGate(db, gate, false, self, now)
-      continue
-    }
+    if (isIdle !== (row.idle_since !== null)) await noteMachine(db, row.id, {idle_since: isIdle ? now : null})
     const isSpare = (left.get(row.zone) ?? 0) > config.min
-    if (!isSpare || now - row.idle_since < config.idle * 1000) continue
-    left.set(row.zone, (left.get(row.zone) ?? 0) - 1)
-    if (gate.drained_at === null) await drainGate(db, gate, true, self, now)
-    else if (gate.drained_at < now) await retireMachine(db, row, 'gate-delete', self, now, 'nobody needs it')
+    if (isIdle && isSpare && now - (row.idle_since ?? now) >= config.idle * 1000) {
+      left.set(row.zone, (left.get(row.zone) ?? 0) - 1)
+      if (gate.drained_at === null) {
+        // First, so that whoever finds it drained knows by whom.
+        await noteMachine(db, row.id, {reason: SPARE})
+        await drainGate(db, gate, true, self, now)
+      } else if (gate.drained_at < now) await retireMachine(db, row, 'gate-delete', self, now, SPARE)
+    } else if (row.reason === SPARE) {
+      // It was about to go, and somebody came before it was, or another one has gone.
+      await drainGate(db, gate, false, self, now)
+      await noteMachine(db, row.id, {reason: null})
+    }
   }
 }
 
@@ -46,17 +51,20 @@ async function keepMinimum({context, config, self}: Making): Promise<void> {
   const {db, clock, log} = context
   if (config.min === 0) return
   for (const zone of config.zones ?? [null]) {
-    const rows = await allMachines(db)
     const isThere = (row: MachineRow) => row.zone === zone && !['failed', 'deleting'].includes(row.state)
-    if (rows.filter(isThere).length >= config.min) continue
-    const said = verdict(rows, {zone, serves: null}, config, clock())
-    if (!('deploy' in said)) continue
+    const isMissing = (rows: readonly MachineRow[]) =>
+      rows.filter(isThere).length < config.min &&
+      'deploy' in verdict(rows, {zone, serves: null}, config, clock())
+    if (!isMissing(await allMachines(db))) continue
     const id = randomUUID()
     const wanted = {
       ...{id, name: newName(id), scope: config.scope, serves: null, zone, automatic: true},
       ...{wish: wishOf(config, zone), created_at: clock()},
     }
     log.info({zone, gate: wanted.name}, 'a gate is missing')
-    await wantMachines(db, [wanted], () => undefined, self)
+    const may = (rows: readonly MachineRow[]) => {
+      if (!isMissing(rows)) throw new OsSshError('BUSY', 'another gate came meanwhile')
+    }
+    await wantMachines(db, [wanted], may, self)
   }
 }

@@ -90,6 +90,18 @@ export async function planMachine(db: Store, id: string, plan: DeployPlan): Prom
     .execute()
 }
 
+/** The host key that it is booted with, once: one that is there stays. @returns it; undefined when the machine is gone */
+export async function keyMachine(db: Store, id: string, first_key: string): Promise<string | undefined> {
+  await db
+    .updateTable('machines')
+    .set({first_key})
+    .where('id', '=', id)
+    .where('state', '=', steps.want.to)
+    .where('first_key', 'is', null)
+    .execute()
+  return (await machine(db, id))?.first_key ?? undefined
+}
+
 /** Takes a step with it, if it may. @returns whether it did */
 async function move(
   db: Store,
@@ -108,9 +120,14 @@ async function move(
   return numUpdatedRows > 0n
 }
 
-/** Nova has its server. */
-export async function bootMachine(db: Store, id: string, server_id: string, now: number): Promise<void> {
-  await move(db, 'boot', id, now, {server_id})
+/** Nova has its server. @returns false when it has another one already, or was retired */
+export function bootMachine(
+  db: Store,
+  id: string,
+  made: Pick<MachineRow, 'server_id' | 'host'>,
+  now: number,
+): Promise<boolean> {
+  return move(db, 'boot', id, now, {...made, reason: null})
 }
 
 /** It has a host key of its own and is a gate: both rows or none. @returns false when it was retired meanwhile */
@@ -128,7 +145,7 @@ export async function failMachine(db: Store, id: string, reason: string, now: nu
   await move(db, 'fail', id, now, {reason, first_key: null, next_key: null})
 }
 
-/** It goes. @param act how the audit tells it */
+/** It goes. @param act how the audit tells it @returns false when it is on its way out already */
 export async function retireMachine(
   db: Store,
   {id, name, server_id}: Pick<MachineRow, 'id' | 'name' | 'server_id'>,
@@ -136,9 +153,9 @@ export async function retireMachine(
   who: Actor,
   at: number,
   reason: string | null = null,
-): Promise<void> {
-  await atomically(db, async tx => {
-    if (!(await move(tx, 'retire', id, at, {reason, first_key: null, next_key: null}))) return
+): Promise<boolean> {
+  return atomically(db, async tx => {
+    if (!(await move(tx, 'retire', id, at, {reason, first_key: null, next_key: null}))) return false
     // It may answer until the end, and is not to be given paths that are cut in a moment.
     await tx
       .updateTable('gates')
@@ -148,10 +165,11 @@ export async function retireMachine(
       .execute()
     const detail = reason === null ? name : `${name}: ${reason}`
     await auditAct(tx, act, who, {at, detail, ...(server_id === null ? {} : {server_id})})
+    return true
   })
 }
 
-/** It goes, and another one like it comes: both or none. */
+/** It goes, and another one like it comes: both or none. One that goes already, as an operator has said, has no successor. */
 export async function replaceMachine(
   db: Store,
   row: MachineRow,
@@ -162,7 +180,7 @@ export async function replaceMachine(
 ): Promise<void> {
   const {scope, serves, zone, wish, automatic} = row
   await atomically(db, async tx => {
-    await retireMachine(tx, row, 'gate-replace', who, at, reason)
+    if (!(await retireMachine(tx, row, 'gate-replace', who, at, reason))) return
     const like = {scope, serves, zone, wish, automatic, created_at: at}
     await wantMachines(tx, [{...fresh, ...like}], () => undefined, who)
   })

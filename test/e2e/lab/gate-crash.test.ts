@@ -2,7 +2,7 @@ import {afterAll, beforeAll, describe, expect, it, jest} from '@jest/globals'
 
 import type {Gate, Path} from '../../../src/protocol/index.ts'
 import {generateKeyPair} from '../../../src/ssh/keys.ts'
-import {FleetView, PATIENCE_MS} from '../../support/fleet.ts'
+import {FleetView, PATIENCE_MS} from '../../support/fleet-view.ts'
 import {LabFaults} from '../../support/lab-faults.ts'
 import {type Postgres, startPostgres} from '../../support/postgres.ts'
 import {eventually} from '../../support/run.ts'

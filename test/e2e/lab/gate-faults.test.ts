@@ -1,6 +1,6 @@
 import {afterAll, afterEach, beforeAll, describe, expect, it, jest} from '@jest/globals'
 
-import {FleetView} from '../../support/fleet.ts'
+import {FleetView} from '../../support/fleet-view.ts'
 import {LabFaults} from '../../support/lab-faults.ts'
 import {eventually, type Result} from '../../support/run.ts'
 import {Wall} from '../../support/wall.ts'

@@ -3,7 +3,7 @@ import {writeFileSync} from 'node:fs'
 import {afterAll, beforeAll, describe, expect, it, jest} from '@jest/globals'
 
 import type {Gate} from '../../../src/protocol/index.ts'
-import {FleetView, PATIENCE_MS} from '../../support/fleet.ts'
+import {FleetView, PATIENCE_MS} from '../../support/fleet-view.ts'
 import {GateClient} from '../../support/gate-client.ts'
 import {act} from '../../support/nova.ts'
 import {eventually, run} from '../../support/run.ts'
@@ -141,7 +141,7 @@ describe('a gate that does not answer', () => {
   it('because its disk is full: it says so', async () => {
     const gate = await fleet.one()
     const full =
-      'mount -t tmpfs -o size=16k tmpfs /etc/os-ssh/principals; head -c 1M /dev/zero >/etc/os-ssh/principals/x'
+      'mount -t tmpfs -o size=16k tmpfs /etc/os-ssh/principals; head -c 1M /dev/zero >/etc/os-ssh/principals/.full'
     await world.onGate(full, gate.host)
     await world.endPaths('tenant1')
     const refused = await world.refusal('tenant1', world.server('t1-web'))

@@ -3,6 +3,7 @@ import type {Static} from 'typebox'
 
 import type * as Protocol from '../../../src/protocol/index.ts'
 import type * as answers from '../../../src/service/api/answers.ts'
+import type * as schemas from '../../../src/service/api/schemas.ts'
 import {
   ask,
   ca,
@@ -33,8 +34,11 @@ it('answers what src/protocol says, both ways: the compiler compares', () => {
     true satisfies Same<Static<typeof answers.HostKeys>, Protocol.HostKeys>,
     true satisfies Same<Static<typeof answers.Gate>, Protocol.Gate>,
     true satisfies Same<Static<typeof answers.Problem>, Protocol.Problem>,
+    true satisfies Same<Static<typeof answers.Deployed>, Protocol.Deployed>,
+    true satisfies Same<Static<typeof answers.GateAccess>, Protocol.GateAccess>,
+    true satisfies Same<Static<typeof schemas.DeployBody>, Protocol.DeployRequest>,
   ]
-  expect(agreed).toHaveLength(5)
+  expect(agreed).toHaveLength(8)
 })
 
 it('describes itself: the golden document', async () => {
@@ -55,6 +59,10 @@ const routes: [Method, string][] = [
   ['GET', '/v1/gates'],
   ['POST', '/v1/gates'],
   ['DELETE', `/v1/gates/${GATE}`],
+  ['POST', '/v1/gates/deploy'],
+  ['POST', `/v1/gates/${GATE}/drain`],
+  ['GET', '/v1/gates/access'],
+  ['PUT', '/v1/gates/access'],
   ['GET', '/v1/attachments'],
   ['GET', '/v1/audit'],
 ]
@@ -62,6 +70,9 @@ const bodies: Record<string, object> = {
   'POST /v1/paths': {server_id: VM, public_key: key},
   [`PATCH /v1/paths/${id(7)}`]: {},
   'POST /v1/gates': {server_id: GATE_SERVER, name: 'two', host: '192.0.2.2', scope: 'shared'},
+  'POST /v1/gates/deploy': {scope: 'shared'},
+  [`POST /v1/gates/${GATE}/drain`]: {drain: true},
+  'PUT /v1/gates/access': {allow: ['192.0.2.0/24']},
 }
 
 describe('whoever they are', () => {
@@ -72,7 +83,7 @@ describe('whoever they are', () => {
     )
     const open = ['GET /healthz', 'GET /readyz', 'GET /v1/ca']
     const tested = routes.map(
-      ([method, url]) => `${method} ${url.replace(/\?.*/, '').replace(/0{8}-.*/, '{id}')}`,
+      ([method, url]) => `${method} ${url.replace(/\?.*/, '').replace(/0{8}-[^/]*/, '{id}')}`,
     )
     expect(documented.sort()).toEqual([...open, ...tested].sort())
   })
@@ -92,6 +103,10 @@ describe('whoever they are', () => {
     ['GET', '/v1/audit'],
     ['POST', '/v1/gates'],
     ['DELETE', `/v1/gates/${GATE}`],
+    ['POST', '/v1/gates/deploy'],
+    ['POST', `/v1/gates/${GATE}/drain`],
+    ['GET', '/v1/gates/access'],
+    ['PUT', '/v1/gates/access'],
     ['GET', '/v1/paths?all=true'],
     ['GET', '/v1/paths?user_id=alice'],
     ['DELETE', '/v1/paths?project_id=t1'],

@@ -166,7 +166,7 @@ const operations: Record<string, (db: Store, n: number, now: number) => Promise<
       () => undefined,
       who,
     ),
-  boot: (db, n, now) => bootMachine(db, id('m', n % 2), id('ms', n % 2), now),
+  boot: (db, n, now) => bootMachine(db, id('m', n % 2), {server_id: id('ms', n % 2), host: null}, now),
   run: (db, n, now) =>
     runMachine(
       db,
@@ -195,7 +195,10 @@ const operations: Record<string, (db: Store, n: number, now: number) => Promise<
     else if ((await gate(db, machine)) === undefined) await removeMachine(db, machine)
   },
   clearMachine: (db, n, now) => clearMachine(db, id('m', n % 2), now),
-  forgetMachines: (db, n, now) => forgetMachines(db, now - n),
+  async forgetMachines(db, n, now) {
+    await clearMachine(db, id('m', n % 2), now)
+    await forgetMachines(db, now - n)
+  },
   async replace(db, n, now) {
     const row = (await machines(db))[n % 2]
     const fresh = {id: id('m', n % 2), name: id('machine', n % 2)}
@@ -276,7 +279,7 @@ const operations: Record<string, (db: Store, n: number, now: number) => Promise<
 }
 
 const operation = fc.record({
-  what: fc.constantFrom(...Object.keys(operations), 'grant', 'place', 'plug', 'ready'),
+  what: fc.constantFrom(...Object.keys(operations), 'grant', 'place', 'plug', 'ready', 'want', 'boot'),
   n: fc.nat(7),
   /** Before which of its statements it is cut off; most are not. */
   crash: fc.oneof({weight: 3, arbitrary: fc.constant(99)}, fc.nat(9)),

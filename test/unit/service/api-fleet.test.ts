@@ -1,0 +1,201 @@
+import {describe, expect, it} from '@jest/globals'
+
+import {bootMachine, machines, runMachine} from '../../../src/service/store/machines.ts'
+import {ask, db, GATE, hostKey, id, NOW, problemOf, type Who} from '../../support/api.ts'
+
+/* The routes by which operators have gates made, drained and deleted, and say who may reach them. */
+
+const deploy = (body: object) => ask('operator', 'POST', '/v1/gates/deploy', body)
+const audit = async (...actions: string[]) => {
+  const {body} = await ask('operator', 'GET', '/v1/audit')
+  const entries = body.audit as {action: string; user_name: string; detail: string; source: string}[]
+  return entries
+    .filter(one => actions.includes(one.action))
+    .map(({action, user_name, source}) => [action, user_name, source])
+}
+const names = async (who: Who) =>
+  (await ask(who, 'GET', '/v1/gates')).body.gates.map((gate: {name: string}) => gate.name)
+const usage = problemOf(400, 'USAGE')
+
+/** A gate that the service has made, and runs; its id. */
+async function made(): Promise<string> {
+  const {body} = await deploy({scope: 'shared'})
+  const [gate] = body.gates
+  await bootMachine(db, gate.id, {server_id: id(50), host: '203.0.113.9'}, NOW)
+  const address = {host: '203.0.113.9', port: 22, login: 'root', host_key: hostKey}
+  const row = {id: gate.id, name: gate.name, server_id: id(50), project_id: 'infra', scope: 'shared' as const}
+  await runMachine(
+    db,
+    {...row, ...address, keep_nics: [], created_at: NOW},
+    {id: 's', name: 's', project_id: ''},
+  )
+  return gate.id
+}
+
+describe('deploy', () => {
+  it('wants gates, and says of what they will be', async () => {
+    const {status, body} = await deploy({scope: 'shared', count: 2, zone: 'nova', flavor: 'small'})
+    expect(status).toBe(202)
+    expect(body.plan).toMatchObject({
+      ...{image: {id: 'ubuntu'}, flavor: {id: 'small'}, zone: 'nova', count: 2, network: {id: 'net'}},
+      ...{address: {kind: 'floating', network: {id: 'public'}}},
+    })
+    expect(body.plan.quota).toContainEqual({resource: 'floatingip', needs: 2, used: 1, limit: 50})
+    const gate = {state: 'wanted', scope: 'shared', zone: 'nova', deployed: true, paths: 0, attachments: 0}
+    expect(body.gates).toMatchObject([gate, gate])
+    expect((await machines(db)).map(row => row.id).sort()).toEqual(
+      body.gates.map((one: {id: string}) => one.id).sort(),
+    )
+    expect(await audit('gate-deploy')).toEqual([1, 2].map(() => ['gate-deploy', 'op', '127.0.0.1']))
+  })
+
+  it('as a dry run wants none, and is not audited', async () => {
+    const {status, body} = await deploy({scope: 'project', count: 3, dry_run: true})
+    expect([status, body.plan.count, body.gates]).toEqual([200, 3, []])
+    expect([await machines(db), await audit('gate-deploy')]).toEqual([[], []])
+  })
+
+  it('for a project: its members see that gate, and others do not', async () => {
+    const {body} = await deploy({scope: 'project', project_id: 't2'})
+    const [{name, serves}] = body.gates
+    expect(serves).toBe('t2')
+    await db.updateTable('gates').set({scope: 'project', project_id: 'infra'}).execute()
+    expect([await names('bob'), await names('alice'), await names('operator')]).toEqual([
+      [name],
+      [],
+      [name, 'gate1'].sort(),
+    ])
+  })
+
+  it.each([
+    {},
+    {scope: 'all'},
+    ...[0, 17, 1.5, 'two'].map(count => ({scope: 'shared', count})),
+    ...['', 'a\nb', 'x'.repeat(300), 7].map(zone => ({scope: 'shared', zone})),
+    {scope: 'project', project_id: '../t2'},
+    {scope: 'shared', address: 'any'},
+    {scope: 'shared', dry_run: 'maybe'},
+    {scope: 'shared', user_data: 'evil'},
+  ])('takes no %j', async body => {
+    expect(await deploy(body)).toMatchObject(usage)
+    expect(await machines(db)).toEqual([])
+  })
+
+  it('says what does not fit', async () => {
+    expect(await deploy({scope: 'shared', image: 'none'})).toMatchObject({
+      status: 400,
+      body: {code: 'USAGE', detail: expect.stringContaining('none')},
+    })
+    expect(await deploy({scope: 'shared', count: 5})).toMatchObject(
+      problemOf(400, 'USAGE', 'this service makes 4 gates at most'),
+    )
+    expect(await machines(db)).toEqual([])
+  })
+})
+
+describe('drain', () => {
+  const drain = (gate: string, body: object) => ask('operator', 'POST', `/v1/gates/${gate}/drain`, body)
+
+  it('and undo it, once each', async () => {
+    for (const _ of [1, 2])
+      expect(await drain(GATE, {drain: true})).toMatchObject({
+        status: 200,
+        body: {id: GATE, state: 'draining'},
+      })
+    expect(await audit('gate-drain')).toEqual([['gate-drain', 'op', '127.0.0.1']])
+    for (const _ of [1, 2])
+      expect(await drain(GATE, {drain: false})).toMatchObject({status: 200, body: {id: GATE, state: 'ready'}})
+    expect(await audit('gate-drain')).toHaveLength(2)
+  })
+
+  it('one that is down is shown as down', async () => {
+    await db.updateTable('gates').set({state: 'down'}).execute()
+    expect(await drain(GATE, {drain: true})).toMatchObject({body: {state: 'down'}})
+  })
+
+  it('not what is no gate, or none yet', async () => {
+    const {body} = await deploy({scope: 'shared'})
+    for (const one of [id(99), body.gates[0].id])
+      expect(await drain(one, {drain: true})).toMatchObject(
+        problemOf(404, 'NOT_FOUND', `there is no gate ${one}`),
+      )
+  })
+
+  it.each([{}, {drain: 'perhaps'}, {drain: true, more: 1}])('takes no %j', async body => {
+    expect(await drain(GATE, body)).toMatchObject(usage)
+    expect((await ask('operator', 'GET', '/v1/gates')).body.gates).toMatchObject([{state: 'ready'}])
+  })
+})
+
+describe('access', () => {
+  const usual = ['0.0.0.0/0', '::/0']
+  const allow = (...prefixes: string[]) => ask('operator', 'PUT', '/v1/gates/access', {allow: prefixes})
+  const allowed = async () => (await ask('operator', 'GET', '/v1/gates/access')).body
+
+  it('is what is configured until somebody changes it, which is written down', async () => {
+    expect(await allowed()).toEqual({allow: usual})
+    const mine = ['192.0.2.0/24', '2001:db8::/32', '198.51.100.7/32']
+    expect(await allow(...mine)).toMatchObject({status: 200, body: {allow: mine}})
+    expect(await allowed()).toEqual({allow: mine})
+    expect(await audit('gate-allow')).toEqual([['gate-allow', 'op', '127.0.0.1']])
+  })
+
+  it.each([
+    '192.0.2.0/33',
+    '192.0.2/24',
+    '::/129',
+    '192.0.2.0',
+    '300.0.0.0/8',
+    'any/0',
+    '::1/64/3',
+    '1.2.3.4/-1',
+  ])('takes no %s', async prefix => {
+    expect(await allow('192.0.2.0/24', prefix)).toMatchObject(usage)
+    expect(await allowed()).toEqual({allow: usual})
+    expect(await audit('gate-allow')).toEqual([])
+  })
+
+  it('is for somebody, and not for too many', async () => {
+    expect(await allow()).toMatchObject(usage)
+    expect(await allow(...Array.from({length: 65}, (_, n) => `10.0.${n}.0/24`))).toMatchObject(usage)
+    expect((await allow(...Array.from({length: 64}, (_, n) => `10.0.${n}.0/24`))).status).toBe(200)
+  })
+})
+
+describe('a gate that was deployed', () => {
+  it('is deleted with all of it, by an operator only', async () => {
+    const gate = await made()
+    expect(await ask('alice', 'DELETE', `/v1/gates/${gate}`)).toMatchObject(problemOf(403, 'DENIED'))
+    expect((await ask('operator', 'GET', '/v1/audit?denials=true')).body.audit).toMatchObject([
+      {action: 'deny', user_name: 'alice', detail: 'DENIED DELETE /v1/gates/:id'},
+    ])
+    expect(await names('operator')).toHaveLength(2)
+    expect(await ask('operator', 'DELETE', `/v1/gates/${gate}`)).toMatchObject({status: 202, body: undefined})
+    const {gates} = (await ask('operator', 'GET', '/v1/gates')).body
+    expect(gates.find((one: {id: string}) => one.id === gate)).toMatchObject({state: 'deleting'})
+    expect(await audit('gate-delete')).toEqual([['gate-delete', 'op', '127.0.0.1']])
+    // Again: it goes already.
+    expect((await ask('operator', 'DELETE', `/v1/gates/${gate}`)).status).toBe(202)
+    expect(await audit('gate-delete')).toHaveLength(1)
+  })
+
+  it('is deleted before it is one', async () => {
+    const {body} = await deploy({scope: 'shared'})
+    expect((await ask('operator', 'DELETE', `/v1/gates/${body.gates[0].id}`)).status).toBe(202)
+    expect(await machines(db)).toMatchObject([{state: 'deleting'}])
+  })
+
+  it('is shown with what it was made of, and what keeps it', async () => {
+    const gate = await made()
+    await db.updateTable('machines').set({reason: 'why'}).execute()
+    const {gates} = (await ask('operator', 'GET', '/v1/gates')).body
+    expect(gates.find((one: {id: string}) => one.id === gate)).toMatchObject({
+      ...{deployed: true, state: 'new', reason: 'why', host: '203.0.113.9', server_id: id(50)},
+      plan: {image: {id: 'ubuntu'}},
+    })
+    expect(gates.find((one: {id: string}) => one.id === GATE)).toMatchObject({
+      deployed: false,
+      state: 'ready',
+    })
+  })
+})
