@@ -56,8 +56,8 @@ export async function ensureGroup(context: Cloud, allow: readonly string[]): Pro
     if (what !== undefined && wanted.has(what)) has.add(what)
     else await cloud.network.deleteSecurityGroupRule(rule.id).catch(gone)
   }
-  for (const [what, remote_ip_prefix] of wanted)
-    if (!has.has(what))
+  for (const remote_ip_prefix of wanted)
+    if (!has.has(remote_ip_prefix))
       await cloud.network
         .createSecurityGroupRule({
           ...{security_group_id: group.id, direction: 'ingress', ethertype: familyOf(remote_ip_prefix)},

@@ -11,3 +11,10 @@ export function contains(cidr: string, address: string): boolean {
 export function overlap(a: string, b: string): boolean {
   return contains(a, b.split('/')[0] ?? '') || contains(b, a.split('/')[0] ?? '')
 }
+
+/** One spelling for all of a prefix: host bits zero, IPv6 as short as RFC 5952 has it. @param cidr `address/length` */
+export function normalized(cidr: string): string {
+  const [base, length] = ipaddr.parseCIDR(cidr)
+  const kind = base.kind() === 'ipv4' ? ipaddr.IPv4 : ipaddr.IPv6
+  return `${kind.networkAddressFromCIDR(`${base}/${length}`)}/${length}`
+}
