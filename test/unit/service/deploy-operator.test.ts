@@ -100,7 +100,7 @@ describe('deploy', () => {
   })
 
   it('a plan makes nothing', async () => {
-    expect(await fleet().plan({count: 3})).toMatchObject({count: 3})
+    expect(await fleet().preview({count: 3})).toMatchObject({count: 3})
     expect([await allMachines(db), made()]).toEqual([[], []])
   })
 })

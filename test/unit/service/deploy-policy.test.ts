@@ -2,7 +2,7 @@ import {describe, expect, it} from '@jest/globals'
 import fc from 'fast-check'
 
 import {gatesConfig} from '../../../src/service/deploy/config.ts'
-import {type Care, care, room, verdict, wishOf} from '../../../src/service/deploy/policy.ts'
+import {type Care, care, isExpected, room, verdict, wishOf} from '../../../src/service/deploy/policy.ts'
 import type {MachineState} from '../../../src/service/store/lifecycle.ts'
 
 /* How many gates there shall be, and what is done with one that has gone silent: tables, and any order of events. */
@@ -238,7 +238,7 @@ describe('what is done with a gate', () => {
       {do: 'wait', why: noOther},
     ],
   ])('%s', (_, status, answers, silent_since, rebooted_at, others, what) => {
-    const seen = {machine: {id: 'm', silent_since, rebooted_at}, isDown: !answers, status}
+    const seen = {machine: {id: 'm', silent_since, rebooted_at}, isDown: !answers, status, isRebuilt: false}
     expect(care(seen, others, {now: NOW, silence: SILENCE})).toEqual(what)
   })
 
@@ -248,12 +248,31 @@ describe('what is done with a gate', () => {
       ...[fc.constantFrom('ACTIVE', 'SHUTOFF', 'PAUSED', 'REBOOT'), fc.boolean()],
       ...([time, time] as const),
       (status, isDown, silent_since, rebooted_at) => {
-        const seen = {machine: {id: 'm', silent_since, rebooted_at}, isDown, status}
+        const seen = {machine: {id: 'm', silent_since, rebooted_at}, isDown, status, isRebuilt: false}
         expect(care(seen, false, {now: NOW, silence: SILENCE}).do).not.toBe('replace')
       },
     )
     fc.assert(property)
   })
+})
+
+it('one that somebody has had rebuilt is replaced, though no other answers', () => {
+  const machine = {id: 'm', silent_since: null, rebooted_at: null}
+  const seen = {machine, isDown: true, status: 'ACTIVE', isRebuilt: true}
+  expect(care(seen, false, {now: NOW, silence: 120_000})).toEqual({
+    ...{do: 'replace', why: 'its server was rebuilt'},
+  })
+})
+
+it.each([
+  ['one that nobody has looked at yet', null, null, true],
+  ['one that went silent a moment ago', 59_999, null, true],
+  ['one that was silent for long', 60_000, null, false],
+  ['one that was told to start', 500_000, 59_999, true],
+  ['one that was told, and is not back', 500_000, 60_000, false],
+])('paths wait for %s: not for ever', (_, silent, told, expected) => {
+  const before = (ms: number | null) => (ms === null ? null : NOW - ms)
+  expect(isExpected({silent_since: before(silent), rebooted_at: before(told)}, NOW)).toBe(expected)
 })
 
 it('what is configured is wished, and nothing else', () => {

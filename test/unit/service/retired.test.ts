@@ -11,7 +11,7 @@ test('a gate whose machine goes is given no paths, even while it answers', async
   const db = await openStore(':memory:')
   const common = {id, name: 'gate-1', scope: 'shared', zone: null, serves: null, created_at: 1} as const
   await wantMachines(db, [{...common, wish: {}, automatic: true}], () => undefined, self)
-  await bootMachine(db, id, 'server-1', 2)
+  await bootMachine(db, id, {server_id: 'server-1', host: '192.0.2.1'}, 2)
   const reached = {host: '192.0.2.1', port: 22, login: 'root', host_key: 'ssh-ed25519 AAAA', keep_nics: []}
   await runMachine(db, {...common, ...reached, server_id: 'server-1', project_id: 'infra'}, self)
   await gateUp(db, id)
