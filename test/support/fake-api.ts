@@ -47,6 +47,7 @@ export function fakeApi(cloud: FakeCloud): OpenStack {
       server.forced = 'ACTIVE'
     }),
     rebootServer: act('rebootServer', () => undefined),
+    instanceActions: list('instanceActions', () => []),
     consoleLog: (id: string) =>
       cloud.asked('consoleLog', () => cloud.hosts.get(cloud.one(id).id)?.console ?? ''),
     flavors: list('flavors', () => facts.flavors),

@@ -139,7 +139,7 @@ describe('the host', () => {
     ['', 'nothing answers; its console shows nothing'],
     [
       '[    1.0] Kernel panic\r\n\u001b[2Jlogin: \u202e',
-      'nothing answers; its console ends with: [    1.0] Kernel panic\\u000d\\u000a\\u001b[2Jlogin: \\u202e',
+      'nothing answers; its console ends with: [    1.0] Kernel panic | \\u001b[2Jlogin: \\u202e',
     ],
   ])('never answers, its console says %j', async (said, told) => {
     boots(host => Object.assign(host, {isSilent: true, console: said}))

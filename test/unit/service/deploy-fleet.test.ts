@@ -222,7 +222,9 @@ describe('a path whose gate is down', () => {
       ...{code: 'BUSY', message: 'the gate does not answer; it is looked after'},
     })
     await noteMachine(db, id, {silent_since: cloud.now})
-    // Now it is known to be silent, and may be for long.
+    // It may be back in a moment; a minute later it may be silent for long.
+    expect(await said(fleet().ask(need, look, GATE_DOWN))).toMatchObject({code: 'BUSY'})
+    await noteMachine(db, id, {silent_since: cloud.now - 60_000})
     expect(await said(fleet().ask(need, look, GATE_DOWN))).toBeUndefined()
     expect(await states()).toEqual(['running'])
   })
