@@ -60,3 +60,13 @@ export async function sysctl(
     input: `${input.join('\n')}\n`,
   })
 }
+
+/**
+ * Neighbours may know another MAC for this address, of a guest or a router that is gone, and would ask that one for half a minute.
+ * Real ones are told by the DHCP client or the l3 agent. Nobody waits for it: arping takes a second.
+ */
+export function announce(netns: string, device: string, address: string): void {
+  if (address.includes(':')) return
+  const inside = ['nsenter', `--net=/run/netns/${netns}`]
+  void attempt([...inside, 'arping', '-q', '-U', '-c', '1', '-I', device, address])
+}

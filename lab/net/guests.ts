@@ -6,7 +6,7 @@ import {fingerprint, generateKeyPair} from '../../src/ssh/keys.ts'
 import {startDaemon, until} from '../../src/system/daemon.ts'
 import {processStatus} from '../../src/system/process.ts'
 import {guestInit, labFiles, marker, netnsName} from '../paths.ts'
-import {attempt, ipBatch, run} from '../run.ts'
+import {announce, attempt, ipBatch, run} from '../run.ts'
 import type {Cloud, PortRecord, ServerRecord} from '../state.ts'
 import type {Bridges} from './bridges.ts'
 import {configDrive, diskLimit} from './config-drive.ts'
@@ -174,6 +174,9 @@ export class Guests {
       if (port) await this.#plug(guest, port)
     }
     await ipBatch(guest.netns, addressing(this.#cloud, guest.nics))
+    for (const [id, device] of guest.nics)
+      for (const {ip_address} of this.#cloud.ports.get(id)?.fixed_ips ?? [])
+        announce(guest.netns, device, ip_address)
     await writeFile(join(folder, 'network'), '')
   }
 }

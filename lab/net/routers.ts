@@ -123,8 +123,7 @@ export function createRouters(cloud: Cloud, lab: string, bridges: Bridges) {
     for (const [address, target] of wanted) {
       if (!held.has(address)) {
         await ipBatch(netns, [`addr add ${address}/32 dev ${device}`])
-        // neighbours may know another router's MAC for it
-        await attempt([...inside, 'arping', '-q', '-U', '-c', '1', '-I', device, address])
+        announce(netns, device, address)
       }
       held.set(address, target)
     }

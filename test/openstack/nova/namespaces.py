@@ -133,9 +133,16 @@ class Machine:
             length = str(subnet["cidr"]).split("/")[1]
             for ip in subnet["ips"]:
                 run("ip", "-n", self.netns, "address", "add", "%s/%s" % (ip["address"], length), "dev", device, *six)
+                if not six:
+                    self.announce(device, ip["address"])
             gateway = (subnet.get("gateway") or {}).get("address")
             if gateway and not run("ip", "-n", self.netns, "-%d" % subnet["version"], "route", "show", "default"):
                 run("ip", "-n", self.netns, "route", "add", "default", "via", gateway, "dev", device)
+
+    def announce(self, device, address):
+        """As a DHCP client does: the router may know the MAC of a machine that had this address before."""
+        subprocess.Popen(["ip", "netns", "exec", self.netns, "arping", "-q", "-U", "-c", "1", "-I", device, address],
+                         stdin=subprocess.DEVNULL, stdout=subprocess.DEVNULL, stderr=subprocess.DEVNULL)
 
     def unplug(self, port_id):
         # A userspace bridge's device goes with its port, wherever it was moved to.
