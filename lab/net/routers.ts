@@ -1,5 +1,5 @@
 import {netnsName} from '../paths.ts'
-import {attempt, ipBatch, nft, run, sysctl} from '../run.ts'
+import {announce, attempt, ipBatch, nft, run, sysctl} from '../run.ts'
 import type {Cloud, FloatingIpRecord, PortRecord, RouterRecord} from '../state.ts'
 import type {Bridges} from './bridges.ts'
 
