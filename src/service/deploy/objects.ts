@@ -37,13 +37,30 @@ function incoming(rule: SecurityGroup['security_group_rules'][number]): string |
   return normalized(remote_ip_prefix ?? (ethertype === 'IPv6' ? '::/0' : '0.0.0.0/0'))
 }
 
+/** What was last begun of the groups in a cloud. */
+const lastOf = new WeakMap<object, Promise<unknown>>()
+
+/** Groups have no machine of their own: two machines that are made at once share one, so they look for it one after the other. */
+function inTurn<T>({cloud}: Cloud, task: () => Promise<T>): Promise<T> {
+  const result = (lastOf.get(cloud) ?? Promise.resolve()).then(task)
+  lastOf.set(
+    cloud,
+    result.catch(() => undefined),
+  )
+  return result
+}
+
 /**
  * The group of all gates of this service admits TCP port 22 from these prefixes, and nothing else.
  *
  * @returns its id
  * @throws OpenStackError
  */
-export async function ensureGroup(context: Cloud, allow: readonly string[]): Promise<string> {
+export function ensureGroup(context: Cloud, allow: readonly string[]): Promise<string> {
+  return inTurn(context, () => groupThatAllows(context, allow))
+}
+
+async function groupThatAllows(context: Cloud, allow: readonly string[]): Promise<string> {
   const {cloud, serviceId} = context
   const name = groupName(serviceId)
   const [found] = await cloud.network.securityGroups({name, project_id: await ownProject(context)})
@@ -80,10 +97,13 @@ function conflict(error: unknown): undefined {
 }
 
 /** Puts gates on different hosts as far as there are. @returns its id @throws OpenStackError */
-export async function ensureServerGroup({cloud, serviceId}: Cloud): Promise<string> {
-  const name = groupName(serviceId)
-  const there = (await cloud.compute.serverGroups()).find(group => group.name === name)
-  return (there ?? (await cloud.compute.createServerGroup({name, policy: 'soft-anti-affinity'}))).id
+export function ensureServerGroup(context: Cloud): Promise<string> {
+  const {compute} = context.cloud
+  const name = groupName(context.serviceId)
+  return inTurn(context, async () => {
+    const there = (await compute.serverGroups()).find(group => group.name === name)
+    return (there ?? (await compute.createServerGroup({name, policy: 'soft-anti-affinity'}))).id
+  })
 }
 
 /** The machine's port, by which it is reached. @throws OpenStackError */
@@ -231,7 +251,11 @@ export async function removeObjects(context: Cloud, machine: Machine): Promise<b
 }
 
 /** The groups go when there is no machine any more. @returns whether they are gone: one that is in use stays @throws OpenStackError */
-export async function removeGroups(context: Cloud): Promise<boolean> {
+export function removeGroups(context: Cloud): Promise<boolean> {
+  return inTurn(context, () => groupsAreGone(context))
+}
+
+async function groupsAreGone(context: Cloud): Promise<boolean> {
   const {cloud, serviceId} = context
   const name = groupName(serviceId)
   for (const group of await cloud.compute.serverGroups())
