@@ -95,7 +95,9 @@ export function securityGroups(app: FastifyInstance, cloud: Cloud, fabric: Fabri
       )
     cloud.security_group_rules.set(rule.id, rule)
     await fabric.syncSecurity()
-    return reply.code(201).send(answer(who, 'security_group_rules', rule))
+    // Its tags are in listings only.
+    const {tags: _, ...shown} = rule
+    return reply.code(201).send(answer(who, 'security_group_rules', shown))
   })
   app.delete(`${base}/security-group-rules/:id`, async (request, reply) => {
     const {record} = writable(

@@ -41,16 +41,21 @@ function reading(app: FastifyInstance, cloud: Cloud, resource: Resource): void {
 }
 
 function quotas(app: FastifyInstance, cloud: Cloud): void {
-  const check = (id: string | undefined, who: ReturnType<typeof callerOf>, rule: string) => {
-    if (!who.admin && id !== who.projectId) throw neutronForbidden(`rule:${rule}`)
+  const check = (id: string | undefined, who: ReturnType<typeof callerOf>) => {
+    if (!who.admin && id !== who.projectId)
+      throw neutronFault(
+        403,
+        'AdminRequired',
+        'User does not have admin privileges: Only admin is authorized to access quotas for another project.',
+      )
     return id ?? ''
   }
   app.get<{Params: Params}>(`${base}/quotas/:id`, request => ({
-    quota: limits(cloud, check(request.params['id'], callerOf(cloud, request), 'get_quota')),
+    quota: limits(cloud, check(request.params['id'], callerOf(cloud, request))),
   }))
   for (const name of ['details', 'details.json']) {
     app.get<{Params: Params}>(`${base}/quotas/:id/${name}`, request => {
-      const id = check(request.params['id'], callerOf(cloud, request), 'get_quota')
+      const id = check(request.params['id'], callerOf(cloud, request))
       const entries = Object.entries(limits(cloud, id))
       return {
         quota: Object.fromEntries(

@@ -170,7 +170,7 @@ export function novaActions(app: FastifyInstance, nova: NovaContext): void {
     async (request, reply) => {
       const action = Object.keys(request.body ?? {})[0] ?? ''
       const result = await act(nova, request, request.params['id'], action, request.body?.[action] ?? {})
-      if (result === undefined) return reply.code(202).send()
+      if (result === undefined) return reply.code(202).type('application/json').send()
       return action === 'rebuild' ? reply.code(202).send(result) : result
     },
   )

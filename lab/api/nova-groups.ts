@@ -108,6 +108,6 @@ export function novaGroups(app: FastifyInstance, nova: NovaContext): void {
   app.delete(`${path}/:id`, (request, reply) => {
     const group = find(request, nova.writer(request, 'os-server-groups:delete'))
     cloud.server_groups.delete(group.id)
-    return reply.code(204).send()
+    return reply.code(204).type('application/json').send()
   })
 }

@@ -9,8 +9,9 @@ import {Contract} from '../support/contract.ts'
 
 jest.setTimeout(180_000)
 
-/** For both clouds' only image any flavor will do. */
+/** What both clouds have. */
 const FLAVOR = '1'
+const WISH = {image: 'debian-12', flavor: FLAVOR}
 let contract: Contract
 let service: OpenStack
 let alice: OpenStack
@@ -26,7 +27,7 @@ it('the service’s account sees what it needs, and no tenant’s network', asyn
   expect(seen.project).toBe(project)
   expect(seen.images).toContainEqual(expect.objectContaining({name: 'debian-12', os_distro: 'debian'}))
   expect(seen.flavors).toContainEqual(expect.objectContaining({id: FLAVOR, vcpus: 1}))
-  expect(seen.zones).toEqual(['nova'])
+  expect(seen.zones).toContain('nova')
   expect(seen.limits).toMatchObject({
     maxTotalInstances: expect.any(Number),
     totalCoresUsed: expect.any(Number),
@@ -43,7 +44,7 @@ it('the service’s account sees what it needs, and no tenant’s network', asyn
 })
 
 it('a plan for the service comes of it, within its own project or outside', async () => {
-  const plan = choose(await look(service), {flavor: FLAVOR})
+  const plan = choose(await look(service), WISH)
   expect(plan).toMatchObject({image: {name: 'debian-12'}, flavor: {id: FLAVOR}, count: 1})
   expect(plan.quota.map(({resource}) => resource)).toEqual(
     expect.arrayContaining(['instances', 'cores', 'ram', 'port', 'security_group']),
@@ -55,14 +56,12 @@ it('a plan for the service comes of it, within its own project or outside', asyn
 it('a tenant’s gate stands behind its own router, with a floating IP from there', async () => {
   const seen = await look(alice)
   const [router] = await alice.network.routers({name: 't1-router'})
-  expect(choose(seen, {flavor: FLAVOR, network: 't1-net'})).toMatchObject({
+  expect(choose(seen, {...WISH, network: 't1-net'})).toMatchObject({
     network: {name: 't1-net'},
     subnet: (await alice.network.subnets({name: 't1-net'}))[0]?.id,
     address: {kind: 'floating', network: {id: router?.external_gateway_info?.network_id}},
   })
-  expect(() => choose(seen, {flavor: FLAVOR, network: 't1-iso'})).toThrow(
-    'nothing leads to the network "t1-iso"',
-  )
+  expect(() => choose(seen, {...WISH, network: 't1-iso'})).toThrow('nothing leads to the network "t1-iso"')
 })
 
 it('an image that no listing shows is found by its id', async () => {
