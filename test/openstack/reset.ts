@@ -20,8 +20,7 @@ export function touch(): void {
 export async function reset(site: Site): Promise<void> {
   if (existsSync(untouched)) return
   const admin = await login('admin')
-  const {ports} = await admin.neutron('GET', 'ports')
-  for (const port of ports.filter((p: Json) => p.name.startsWith('os-ssh-'))) await remove(admin, port)
+  await removeMade(admin)
   for (const {server_id} of site.gates)
     await admin.nova('POST', `servers/${server_id}/action`, {reboot: {type: 'HARD'}})
   await until('the gates to boot', async () => {
@@ -30,6 +29,22 @@ export async function reset(site: Site): Promise<void> {
   })
   for (const {host} of site.gates) await until(`the gate at ${host}`, () => listening(22, host))
   writeFileSync(untouched, '')
+}
+
+/** Gates that a killed run's service has made, and what they were made of. */
+async function removeMade(admin: Rest): Promise<void> {
+  const ours = ({name}: Json) => name.startsWith('os-ssh-')
+  const servers = async () => (await admin.nova('GET', 'servers?all_tenants=1')).servers.filter(ours)
+  for (const {id} of await servers()) await admin.nova('DELETE', `servers/${id}`)
+  await until('the gates of a killed run to go', async () => (await servers()).length === 0)
+  for (const {id, description} of (await admin.neutron('GET', 'floatingips')).floatingips)
+    if (description.startsWith('os-ssh ')) await admin.neutron('DELETE', `floatingips/${id}`)
+  const {ports} = await admin.neutron('GET', 'ports')
+  for (const port of ports.filter(ours)) await remove(admin, port)
+  for (const {id} of (await admin.neutron('GET', 'security-groups')).security_groups.filter(ours))
+    await admin.neutron('DELETE', `security-groups/${id}`)
+  for (const {id} of (await admin.nova('GET', 'os-server-groups?all_projects=1')).server_groups.filter(ours))
+    await admin.nova('DELETE', `os-server-groups/${id}`)
 }
 
 async function remove(admin: Rest, port: Json): Promise<void> {

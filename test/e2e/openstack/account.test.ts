@@ -1,49 +1,21 @@
-import {readFileSync} from 'node:fs'
-
 import {afterAll, beforeAll, expect, it, jest} from '@jest/globals'
 
+import {Asked, documented} from '../../openstack/asked.ts'
 import {login} from '../../openstack/identity.ts'
-import {dir} from '../../openstack/place.ts'
 import {eventually} from '../../support/run.ts'
-import {root, World} from '../../support/world.ts'
+import {World} from '../../support/world.ts'
 
 /* docs/service-account.md lists the calls of the service's account: held against what the real services have logged. */
 
 jest.setTimeout(240_000)
 
 let world: World
-let since: Record<string, number>
+let asked: Asked
 beforeAll(async () => {
-  since = {nova: log('nova').length, neutron: log('neutron').length}
+  asked = new Asked()
   world = await World.open('account', {flags: ['--grace', '1']})
 })
 afterAll(() => world?.close())
-
-const log = (service: string) =>
-  readFileSync(`${dir}/log/${service === 'nova' ? 'nova-api' : 'neutron-server'}.log`, 'utf8')
-
-/** What a user has asked from the workstation, ids taken out: what came from elsewhere was asked by the services themselves. */
-function asked(service: 'nova' | 'neutron', userId: string): string[] {
-  const lines = log(service).slice(since[service]).split('\n')
-  const calls = lines.flatMap(line => {
-    if (!line.includes(` ${userId} `)) return []
-    const [, method, path = ''] = /127\.0\.0\.1 "([A-Z]+) (\S+)/.exec(line) ?? []
-    return method === undefined ? [] : [`${method} ${general(path)}`]
-  })
-  return [...new Set(calls)].sort()
-}
-
-function general(path: string): string {
-  return (path.split('?')[0] ?? '')
-    .replace(/\/servers\/[^/]+/, '/servers/GATE')
-    .replace(/\/(os-interface|ports)\/[^/]+/, '/$1/PORT')
-}
-
-function documented(service: string): string[] {
-  const text = readFileSync(`${root}docs/service-account.md`, 'utf8')
-  const rows = [...text.matchAll(/^\| (\w+) \| ([A-Z]+ \S+) \|/gm)]
-  return rows.flatMap(([, name, call = '']) => (name === service ? [call] : [])).sort()
-}
 
 it('makes the calls that are documented, and no other', async () => {
   const grants = await Promise.all([
@@ -68,6 +40,6 @@ it('makes the calls that are documented, and no other', async () => {
   await world.stopService()
 
   const {userId} = await login('service')
-  expect(asked('nova', userId)).toEqual(documented('Nova'))
-  expect(asked('neutron', userId)).toEqual(documented('Neutron'))
+  for (const service of ['Nova', 'Neutron'] as const)
+    expect(asked.of(service, userId)).toEqual(documented('## Exactly these calls', service))
 })
