@@ -16,7 +16,7 @@ const names = (rows: {name: string}[]) => rows.map(row => row.name).toSorted()
 describe('who sees what', () => {
   test('a member sees own and external networks, without provider fields', async () => {
     const {networks} = (await alice('GET', `${base}/networks`)).body
-    expect(names(networks)).toEqual(['public', 't1-iso', 't1-net', 't1-net2', 't1-v6'])
+    expect(names(networks)).toEqual(['public', 't1-gates', 't1-iso', 't1-net', 't1-net2', 't1-v6'])
     expect(networks[0]).not.toHaveProperty('provider:network_type')
     expect((await admin('GET', `${base}/networks`)).body.networks).toHaveLength(lab.cloud.networks.size)
   })
@@ -64,7 +64,7 @@ describe('listing', () => {
     const owners = ['network:router_gateway', 'network:router_interface']
     const query = owners.map(owner => `device_owner=${owner}`).join('&')
     const {ports} = (await admin('GET', `${base}/ports?${query}`)).body
-    expect(ports).toHaveLength(5)
+    expect(ports).toHaveLength(8)
     expect(new Set(ports.map((port: {device_owner: string}) => port.device_owner))).toEqual(new Set(owners))
   })
 
