@@ -14,7 +14,7 @@ import type {PathRow} from './store/schema.ts'
 export type GrantContext = Pick<ServiceContext, 'db' | 'cloud' | 'clock' | 'log' | 'events'> & {
   readonly gates: Pick<Gates, 'sessions' | 'wakeFor' | 'check'>
   /** Who makes gates. */
-  readonly fleet: Pick<Fleet, 'ask'>
+  readonly fleet: Pick<Fleet, 'ask' | 'zoneFor'>
 }
 type Context = Omit<GrantContext, 'cloud' | 'log'>
 

@@ -215,7 +215,8 @@ class Grant {
     if ((await gateById(this.#context.db, gate_id))?.state !== 'down') return false
     return this.#planNow().then(
       () => true,
-      error => error instanceof GateIsComing,
+      // One that is only looked after may be back, with its sessions: who says that it led nowhere waits for another one.
+      error => error instanceof GateIsComing && (error.isAnother || this.#failed),
     )
   }
 

@@ -45,14 +45,15 @@ const LACKING = new Set<ErrorCode>(['NO_GATE', 'GATE_DOWN', 'GATE_FULL'])
  */
 export async function planNow(context: GrantContext, search: Search, limits: GrantLimits): Promise<Plan> {
   const gates = await gateChoices(context.db)
-  const {zone, project_id} = search
+  const {project_id} = search
+  const zone = context.fleet.zoneFor(search.zone) ?? undefined
   const near = gates.filter(gate => zone === undefined || gate.zone == null || gate.zone === zone)
   const asker = {...askerOf(limits, project_id, context.clock()), zone}
   try {
     return await planAmong(context, search, near, asker, limits)
   } catch (error) {
     if (!(error instanceof OsSshError)) throw error
-    const fleetSays = LACKING.has(error.code) ? await askFleet(context, search, error) : undefined
+    const fleetSays = LACKING.has(error.code) ? await askFleet(context, {...search, zone}, error) : undefined
     if (near.length < gates.length && (LACKING.has(error.code) || error.code === 'VM_UNREACHABLE'))
       return planAmong(context, search, gates, asker, limits)
     if (error.code !== 'GATE_FULL') throw fleetSays ?? error

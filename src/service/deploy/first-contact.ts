@@ -9,6 +9,9 @@ import {publicKeyOf} from './user-data.ts'
 
 type Context = Pick<ServiceContext, 'db' | 'cloud' | 'connect' | 'log'>
 
+/** Of the console, what a boot says at its end. */
+const CONSOLE_LINES = 400
+
 /** The account that the boot data opens. */
 export const LOGIN = 'root'
 
@@ -29,6 +32,9 @@ export async function firstContact(context: Context, row: MachineRow, host: stri
   if (first_key === null) throw new OsSshError('HOST_KEY', 'the gate has another host key than it had made')
   const link = context.connect({host, port: 22, login: LOGIN, hostKey: publicKeyOf(first_key)}, () => {})
   try {
+    // Who has the key of the boot data is let in; whether it is our server is asked before anything is done there.
+    await link.run(':')
+    await confirmByConsole(context, row)
     const made = await link.run(newHostKey({}))
     const key = made.status === 0 ? ed25519(made.stdout) : undefined
     if (key === undefined)
@@ -76,9 +82,9 @@ function ed25519(line: string): string | undefined {
  *
  * @throws OsSshError HOST_KEY when it shows another one: this is not what was booted
  */
-export async function confirmByConsole({cloud, log}: Context, row: MachineRow): Promise<void> {
+async function confirmByConsole({cloud, log}: Context, row: MachineRow): Promise<void> {
   if (row.first_key === null || row.next_key !== null || row.server_id === null) return
-  const text = await cloud.compute.consoleLog(row.server_id).catch(err => {
+  const text = await cloud.compute.consoleLog(row.server_id, CONSOLE_LINES).catch(err => {
     log.info({err, gate: row.name}, 'the console log cannot be read')
     return ''
   })

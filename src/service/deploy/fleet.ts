@@ -6,12 +6,14 @@ import {cloudFault} from '../faults.ts'
 import {MACHINES} from '../leases.ts'
 import type {Way} from '../planner/facts.ts'
 import type {Actor} from '../store/audit.ts'
-import {gates as allGates} from '../store/gates.ts'
+import {gates as allGates, drainGate, gate as gateById} from '../store/gates.ts'
 import {
   machines as allMachines,
+  allowed,
   allowThese,
   forgetMachines,
   type NewMachine,
+  noteMachine,
   retireMachine,
   wantMachines,
 } from '../store/machines.ts'
@@ -23,20 +25,26 @@ import {heal} from './heal.ts'
 import {type Making, machineJob, needsWork, tend} from './machine.ts'
 import {newName} from './names.ts'
 import {ensureGroup} from './objects.ts'
-import {isExpected, type Need, room, verdict, wishOf} from './policy.ts'
+import {isExpected, type Need, room, SPARE, verdict, wishOf} from './policy.ts'
 import {resize} from './resize.ts'
 
 /** How often what the cloud has of our machines is looked at, and how many there are, ms. */
 const LOOK_MS = 5000
 /** How often its ports, groups and addresses are, ms. */
 const MEND_MS = 30_000
+/** A planner may not have seen a gate that is this young, ms. */
+const JUST_NOW_MS = 5000
 /** So long a failed machine is shown, ms. */
 const FAILED_MS = 3_600_000
 
 /** A path waits for a gate that is on its way, or is being healed: it has its place as soon as there is one, or is told why not. */
 export class GateIsComing extends OsSshError {
-  constructor(message: string) {
+  /** Whether another one than before is on its way. */
+  readonly isAnother: boolean
+
+  constructor(message: string, isAnother: boolean) {
     super('BUSY', message, {retryAfter: 5})
+    this.isAnother = isAnother
   }
 }
 
@@ -57,6 +65,7 @@ export class Fleet {
   readonly #making: Making
   #lookedAt = 0
   #mendedAt = 0
+  #isGroupDue = false
 
   constructor(making: Making) {
     this.#making = making
@@ -73,6 +82,7 @@ export class Fleet {
     if (now - this.#lookedAt < LOOK_MS) return
     this.#lookedAt = now
     await forgetMachines(db, now - FAILED_MS)
+    if (this.#isGroupDue) jobs.once('group of the gates', () => this.#group())
     const whole = now - this.#mendedAt >= MEND_MS
     if (whole) this.#mendedAt = now
     if (config.automatic) jobs.once('care for gates', () => this.#care(whole))
@@ -107,45 +117,90 @@ export class Fleet {
    */
   async ask(need: Need, look: () => Promise<Way | undefined>, why: OsSshError): Promise<void> {
     const {context, config, self} = this.#making
-    const {db, clock} = context
+    const {db, clock, log} = context
     if (!config.automatic) return
     const own = (await context.cloud.identity.token()).project?.id ?? ''
     const serves = config.scope === 'shared' || need.project_id === own ? null : need.project_id
-    const zone = zoneOf(need, config.zones)
-    const rows = await allMachines(db)
-    if (why.code === 'GATE_DOWN') await this.#beingHealed(rows)
+    const zone = zoneOf(need.zone, config.zones)
+    const rows = await this.#counted()
+    // One of ours that is down may be back in a moment; whether it is to be replaced is not a path's to say.
+    const isOursDown = why.code === 'GATE_DOWN' && (await this.#beingHealed(rows))
     const said = verdict(rows, {zone, serves}, config, clock())
-    if ('booting' in said) throw new GateIsComing(booting(said.booting, clock()))
-    // One that is down may be back in a moment; whether it is to be replaced is not a path's to say.
-    if (why.code === 'GATE_DOWN') return
-    if ('no' in said) throw new OsSshError(why.code as 'NO_GATE', `${why.message}; none is made: ${said.no}`)
+    if ('booting' in said) throw new GateIsComing(booting(said.booting, clock()), true)
+    if (isOursDown) return
+    await this.#takeBack(rows, {zone, serves})
+    if ('no' in said) {
+      if (await this.#cameJustNow(rows)) throw new GateIsComing('another gate came meanwhile', true)
+      throw new OsSshError(why.code as 'NO_GATE', `${why.message}; none is made: ${said.no}`)
+    }
     const way = await look()
     if (way === undefined || !(await this.#leadsThere(way))) return
     const wish = wishOf(config, zone)
-    const plan = await this.#plan(wish).catch(error => {
-      const {message} = cloudFault(error, 'the cloud refuses')
-      throw new OsSshError(why.code as 'NO_GATE', `${why.message}; none can be made: ${message}`)
+    const plan = await this.#plan(wish).catch(err => {
+      // What the service's project has and lacks is its operator's to know.
+      log.warn({err: cloudFault(err, 'the cloud refuses')}, 'a path needs a gate, and none can be made')
+      throw new OsSshError(why.code as 'NO_GATE', `${why.message}; none can be made now`)
     })
     const wanted = this.#newMachine({wish, plan, zone, serves, scope: config.scope, automatic: true})
     const may = (there: readonly MachineRow[]) => {
       const again = verdict(there, {zone, serves}, config, clock())
-      if ('booting' in again) throw new GateIsComing(booting(again.booting, clock()))
+      if ('booting' in again) throw new GateIsComing(booting(again.booting, clock()), true)
       // It may be the very gate that is wanted: who asks again finds it, or is told why not.
-      if ('no' in again) throw new GateIsComing('another gate came meanwhile')
+      if ('no' in again) throw new GateIsComing('another gate came meanwhile', true)
     }
     await wantMachines(db, [wanted], may, self)
     if (await this.#isOurs()) this.#tend(wanted.id)
-    throw new GateIsComing(booting(wanted.created_at, clock()))
+    throw new GateIsComing(booting(wanted.created_at, clock()), true)
   }
 
-  /** @throws GateIsComing while a gate of ours that is down is expected back, or nobody has looked what has become of it */
-  async #beingHealed(rows: readonly MachineRow[]): Promise<void> {
+  /** The zone in which gates for VMs of this one are; null: any. */
+  zoneFor(zone: string | undefined): string | null {
+    const {automatic, zones} = this.#making.config
+    return automatic ? zoneOf(zone ?? null, zones) : (zone ?? null)
+  }
+
+  /** All machines, and which of them take no new paths. */
+  async #counted(): Promise<(MachineRow & {readonly isDrained: boolean})[]> {
+    const {db} = this.#making.context
+    const drained = new Set((await allGates(db)).flatMap(gate => (gate.drained_at === null ? [] : gate.id)))
+    return (await allMachines(db)).map(row => ({...row, isDrained: drained.has(row.id)}))
+  }
+
+  /** @throws GateIsComing when one that fits was about to go because nobody needed it */
+  async #takeBack(
+    rows: readonly MachineRow[],
+    {zone, serves}: Pick<MachineRow, 'zone' | 'serves'>,
+  ): Promise<void> {
+    const {context, config, self} = this.#making
+    const {db, clock} = context
+    const fits = (row: MachineRow) =>
+      row.scope === config.scope && row.serves === serves && (zone === null || row.zone === zone)
+    const spare = rows.find(row => row.state === 'running' && row.reason === SPARE && fits(row))
+    const gate = spare && (await gateById(db, spare.id))
+    if (gate === undefined || gate.drained_at === null) return
+    await drainGate(db, gate, false, self, clock())
+    await noteMachine(db, gate.id, {reason: null, idle_since: null})
+    throw new GateIsComing('a gate is taken back', true)
+  }
+
+  /** Has a gate come since the planner looked? */
+  async #cameJustNow(rows: readonly MachineRow[]): Promise<boolean> {
+    const now = this.#making.context.clock()
+    return rows.some(row => row.state === 'running' && now - row.since < JUST_NOW_MS)
+  }
+
+  /**
+   * @returns whether a gate of ours is down
+   * @throws GateIsComing while one is expected back, or nobody has looked what has become of it
+   */
+  async #beingHealed(rows: readonly MachineRow[]): Promise<boolean> {
     const {db, clock} = this.#making.context
     const down = new Set((await allGates(db)).flatMap(({id, state}) => (state === 'down' ? id : [])))
     const ours = rows.filter(row => row.state === 'running' && down.has(row.id))
-    if (!ours.some(row => isExpected(row, clock()))) return
     if (ours.some(row => row.silent_since === null)) this.hurry()
-    throw new GateIsComing('the gate does not answer; it is looked after')
+    if (ours.some(row => isExpected(row, clock())))
+      throw new GateIsComing('the gate does not answer; it is looked after', false)
+    return ours.length > 0
   }
 
   /** Does the service's own account see one of the networks that a gate would be plugged into? */
@@ -220,8 +275,17 @@ export class Fleet {
   async allow(prefixes: readonly string[], who: Actor): Promise<void> {
     const {context} = this.#making
     await allowThese(context.db, prefixes, who, context.clock())
+    this.#isGroupDue = true
+    await this.#group()
+  }
+
+  /** The group admits whom it shall; where the cloud does not do it now, the next tick tries again. */
+  async #group(): Promise<void> {
+    const {context, config} = this.#making
     const rows = await allMachines(context.db)
-    if (rows.some(row => row.cleared_at === null)) await ensureGroup(context, prefixes)
+    if (rows.some(row => row.cleared_at === null))
+      await ensureGroup(context, (await allowed(context.db)) ?? config.allow)
+    this.#isGroupDue = false
   }
 
   /** What a path that waits for its place may wait for, for people. */
@@ -240,7 +304,7 @@ export class Fleet {
 }
 
 /** The zone that a gate for this is made in; null: Nova's choice. */
-function zoneOf({zone}: Need, zones: readonly string[] | undefined): string | null {
+function zoneOf(zone: string | null, zones: readonly string[] | undefined): string | null {
   if (zones === undefined) return zone
   return zone !== null && zones.includes(zone) ? zone : (zones[0] ?? null)
 }

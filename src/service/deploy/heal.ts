@@ -1,6 +1,10 @@
 import {randomUUID} from 'node:crypto'
 
+import {OsSshError} from '../../errors.ts'
+import {plain} from '../../names/plain.ts'
 import {OpenStackError, type Server} from '../../openstack/index.ts'
+import type {ServiceContext} from '../context.ts'
+import {cloudFault} from '../faults.ts'
 import {gates as allGates, gateDown, moveGate} from '../store/gates.ts'
 import {
   machines as allMachines,
@@ -14,7 +18,7 @@ import {letsIn} from './first-contact.ts'
 import {type Making, machineJob} from './machine.ts'
 import {anyMachine, newName} from './names.ts'
 import {ensureAddress, ensureGroup, ensurePort, findPort, isOurs} from './objects.ts'
-import {care} from './policy.ts'
+import {type Care, care, MUTE, SPARE} from './policy.ts'
 
 /** A running machine and the gate that it is. */
 interface Pair {
@@ -33,6 +37,7 @@ export async function heal(making: Making, whole: boolean): Promise<void> {
   const {db, cloud, serviceId, log} = context
   const own = (await cloud.identity.token()).project?.id ?? ''
   const gates = new Map((await allGates(db)).map(gate => [gate.id, gate]))
+  await noteSilence(context, gates)
   const pairs = (await allMachines(db)).flatMap((machine): Pair[] => {
     const gate = gates.get(machine.id)
     // What another project has is not ours to see: an account that has moved finds nothing gone.
@@ -43,7 +48,7 @@ export async function heal(making: Making, whole: boolean): Promise<void> {
   const group = once(async () => ensureGroup(context, (await allowed(db)) ?? making.config.allow))
   for (const pair of pairs) {
     const server = servers.find(one => isOurs(one, serviceId, pair.machine))
-    const others = [...gates.values()].some(gate => gate.id !== pair.gate.id && gate.state === 'ready')
+    const others = [...gates.values()].filter(gate => gate.id !== pair.gate.id && gate.state === 'ready')
     const mending = whole || pair.gate.state === 'down' ? group : undefined
     const {machine} = pair
     // Never while it is made or deleted.
@@ -66,7 +71,7 @@ async function healOne(
   making: Making,
   {machine, gate}: Pair,
   listed: Server | undefined,
-  othersAnswer: boolean,
+  others: readonly GateRow[],
   group: (() => Promise<string>) | undefined,
 ): Promise<void> {
   const {context, config} = making
@@ -77,17 +82,21 @@ async function healOne(
   const isDown = gate.state === 'down'
   const isRebuilt = isDown && server?.status === 'ACTIVE' && (await wasRebuilt(making, gate))
   const seen = {machine, isDown, status: server?.status, isRebuilt}
-  const what = care(seen, othersAnswer, {now, silence: config.silence * 1000})
+  const times = {now, silence: config.silence * 1000}
+  const what = care(seen, await answers(making, gate, others, care(seen, true, times)), times)
   if (what.do === 'replace') return replace(making, {machine, gate}, what.why)
-  if (group !== undefined && !(await mend(making, {machine, gate}, await group())))
-    return replace(making, {machine, gate}, 'its port is gone')
-  if (what.do === 'wait' && machine.reason !== what.why) {
-    log.warn({gate: gate.name, why: what.why}, 'a gate needs an operator')
-    await noteMachine(db, machine.id, {reason: what.why})
+  const fault = group && (await mend(making, {machine, gate}, group))
+  if (fault === PORT_IS_GONE && isDown) return replace(making, {machine, gate}, fault)
+  if (fault !== undefined && !isDown) log.warn({gate: gate.name, why: fault}, 'a gate could not be mended')
+  const why = what.do === 'wait' ? what.why : isDown ? fault : undefined
+  if (why !== undefined && machine.reason !== why && machine.reason !== SPARE) {
+    log.warn({gate: gate.name, why}, 'a gate needs an operator')
+    await noteMachine(db, machine.id, {reason: why})
   }
-  if (what.do === 'silent') await noteMachine(db, machine.id, {silent_since: now})
-  if (what.do === 'heard')
-    await noteMachine(db, machine.id, {silent_since: null, rebooted_at: null, reason: null})
+  if (what.do === 'heard') {
+    const reason = machine.reason === SPARE ? SPARE : null
+    await noteMachine(db, machine.id, {silent_since: null, rebooted_at: null, reason})
+  }
   if (what.do === 'start' || what.do === 'reboot') {
     log.warn({gate: gate.name}, what.do === 'start' ? 'a gate was stopped: started' : 'a gate is rebooted')
     // First, so that a kill reboots it once.
@@ -95,6 +104,35 @@ async function healOne(
     if (what.do === 'start') await cloud.compute.startServer(gate.server_id)
     else await cloud.compute.rebootServer(gate.server_id, 'HARD')
   }
+}
+
+/** From now on a gate that is down is known to be: before the cloud is asked for anything, which may fail. */
+async function noteSilence({db, clock}: ServiceContext, gates: ReadonlyMap<string, GateRow>): Promise<void> {
+  for (const {id, state, silent_since} of await allMachines(db))
+    if (state === 'running' && silent_since === null && gates.get(id)?.state === 'down')
+      await noteMachine(db, id, {silent_since: clock()})
+}
+
+/**
+ * Before anything is done to a silent gate for its silence, this replica looks for itself: who calls it down may be another one, whose way
+ * out is broken.
+ *
+ * @param what would be done if others answer
+ * @returns whether another gate answers us
+ * @throws OsSshError BUSY when the gate itself does
+ */
+async function answers(
+  {context}: Making,
+  gate: GateRow,
+  others: readonly GateRow[],
+  what: Care,
+): Promise<boolean> {
+  const bySilence = what.do === 'reboot' || (what.do === 'replace' && what.why === MUTE)
+  if (!bySilence) return true
+  const hears = ({host, host_key}: GateRow) => letsIn(context, host, host_key).catch(() => false)
+  if (await hears(gate)) throw new OsSshError('BUSY', 'the gate answers this replica of the service')
+  for (const other of others) if (await hears(other)) return true
+  return false
 }
 
 async function serverOf({context: {cloud}}: Making, {server_id}: GateRow): Promise<Server | undefined> {
@@ -131,16 +169,27 @@ async function replace({context, self}: Making, {machine, gate}: Pair, why: stri
   await replaceMachine(db, machine, {id, name: newName(id)}, self, clock(), why)
 }
 
-/** Port, group and address are as they shall be again. @returns false when the port is gone, which no server gets back by itself */
-async function mend({context}: Making, {machine, gate}: Pair, group: string): Promise<boolean> {
-  if (machine.plan === undefined) return true
-  const there = await findPort(context, machine)
-  if (there === undefined || there.device_id !== gate.server_id) return false
-  const port = await ensurePort(context, machine, machine.plan, group)
-  const host = await ensureAddress(context, machine, machine.plan, port)
-  if (host === gate.host) return true
-  context.log.warn({gate: gate.name, host}, 'a gate has another address')
-  await noteMachine(context.db, machine.id, {host})
-  await moveGate(context.db, gate.id, host)
-  return true
+/** No server gets another one by itself. */
+const PORT_IS_GONE = 'its port is gone'
+
+/** Port, group and address are as they shall be again. @returns why not, where they are not: that keeps nothing else from being done */
+async function mend(
+  {context}: Making,
+  {machine, gate}: Pair,
+  group: () => Promise<string>,
+): Promise<string | undefined> {
+  if (machine.plan === undefined) return undefined
+  try {
+    const there = await findPort(context, machine)
+    if (there === undefined || there.device_id !== gate.server_id) return PORT_IS_GONE
+    const port = await ensurePort(context, machine, machine.plan, await group())
+    const host = await ensureAddress(context, machine, machine.plan, port)
+    if (host === gate.host) return undefined
+    context.log.warn({gate: gate.name, host}, 'a gate has another address')
+    await noteMachine(context.db, machine.id, {host})
+    await moveGate(context.db, gate.id, host)
+    return undefined
+  } catch (error) {
+    return plain(cloudFault(error, 'its port or address cannot be mended').message)
+  }
 }

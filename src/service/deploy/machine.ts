@@ -25,7 +25,7 @@ import type {MachineRow} from '../store/schema.ts'
 import {choose} from './choice/choose.ts'
 import {look} from './choice/look.ts'
 import type {GatesConfig} from './config.ts'
-import {confirmByConsole, firstContact, LOGIN} from './first-contact.ts'
+import {firstContact, LOGIN} from './first-contact.ts'
 import {
   ensureAddress,
   ensureGroup,
@@ -39,10 +39,14 @@ import {installPackages} from './packages/install.ts'
 import {retireGate} from './retire-gate.ts'
 import {userData} from './user-data.ts'
 
-/** How often a machine that is under way is looked at, ms. */
-const POLL_MS = 300
+/** How often a machine that is under way is looked at, ms: as long as it may be ready at any moment, and later. */
+const [POLL_MS, SLOW_MS, QUICK_MS] = [300, 2000, 20_000]
 /** After a fault of the cloud, ms. */
 const PAUSE_MS = 2000
+/** How often it is tried to take away what was made for nobody. */
+const REMOVALS = 30
+/** So long the gate has to let go of its networks, ms, until its server goes all the same. */
+const LETTING_GO_MS = 120_000
 /** So long the group of the last gate is tried to be deleted, ms: somebody may have put something of theirs into it. */
 const GROUPS_MS = 60_000
 /** How much of the console's end is shown, characters. */
@@ -106,19 +110,37 @@ async function failed({context, config}: Making, row: MachineRow, error: unknown
   }
   // Another replica, which took this one for dead, has moved it on: what was tried here was of before.
   if ((await machineById(db, row.id))?.next_key !== row.next_key) return POLL_MS
-  const passes =
-    error instanceof OpenStackError ? PASSING.has(error.fault) : ['GATE_DOWN', 'BUSY'].includes(error.code)
-  const late = clock() - row.created_at > config.bootTimeout * 1000
+  const passes = await mayPass(context, row, error)
+  const late = clock() - row.since > config.bootTimeout * 1000
   if (passes && !late) {
-    await noteMachine(db, row.id, {reason: fault.message})
-    return error instanceof OpenStackError ? PAUSE_MS : POLL_MS
+    if (row.reason !== fault.message) await noteMachine(db, row.id, {reason: plain(fault.message)})
+    return error instanceof OpenStackError ? PAUSE_MS : pause(context, row)
   }
   const why = late
     ? `it was not ready within ${config.bootTimeout} s: ${fault.message}${await consoleEnd(context, row)}`
     : fault.message
   log.warn({err: error, gate: row.name}, 'a gate could not be made')
-  await failMachine(db, row.id, why, clock())
+  await failMachine(db, row.id, plain(why), clock())
   return 0
+}
+
+/** Until something is to be seen of a machine. */
+const pause = ({clock}: ServiceContext, {since}: MachineRow) =>
+  clock() - since < QUICK_MS ? POLL_MS : SLOW_MS
+
+/** May it be another answer in a while? */
+async function mayPass(
+  {db}: ServiceContext,
+  row: MachineRow,
+  error: OsSshError | OpenStackError,
+): Promise<boolean> {
+  // What goes gives back what there is too little of.
+  const isScarce = error instanceof OsSshError ? error.code === 'QUOTA' : error.fault === 'quota'
+  if (isScarce) return (await allMachines(db)).some(one => one.state === 'deleting')
+  if (error instanceof OpenStackError) return PASSING.has(error.fault)
+  // Until cloud-init has run, sshd may have the image's own key; and who has had this address may be there yet.
+  if (error.code === 'HOST_KEY') return row.next_key === null
+  return ['GATE_DOWN', 'BUSY'].includes(error.code)
 }
 
 /** What the console last said, for people. */
@@ -147,7 +169,7 @@ async function make(making: Making, row: MachineRow): Promise<number> {
   const port = await ensurePort(context, row, plan, group)
   const host = await ensureAddress(context, row, plan, port)
   const together = (row.wish.count ?? 1) > 1 || (row.automatic && config.perZone > 1)
-  const serverGroup = together ? await ensureServerGroup(context) : undefined
+  const serverGroup = together ? await serverGroupOf(making, row) : undefined
   const data = userData({name: row.name, managementKey, hostKey, kind: config.boot})
   const server = await ensureServer(context, row, {plan, port: port.id, userData: data, serverGroup})
   if (!(await bootMachine(db, row.id, {server_id: server, host}, clock())))
@@ -155,10 +177,23 @@ async function make(making: Making, row: MachineRow): Promise<number> {
   return 0
 }
 
-/** Another replica, which took this one for dead, was faster, and its server is the machine: ours is one too many. */
-async function removeTwin({context}: Making, {id}: MachineRow, server: string): Promise<void> {
-  const row = await machineById(context.db, id)
+/** Hosts apart are worth having, and no gate less is. */
+async function serverGroupOf({context}: Making, {name}: MachineRow): Promise<string | undefined> {
+  return ensureServerGroup(context).catch(error => {
+    const isRefused =
+      error instanceof OpenStackError && ['quota', 'forbidden', 'bad-request'].includes(error.fault)
+    if (!isRefused) throw error
+    context.log.warn({err: error, gate: name}, 'there is no server group')
+    return undefined
+  })
+}
+
+/** Another replica, which took this one for dead, was faster: its server is the machine, or nobody wants one any more. */
+async function removeTwin({context}: Making, was: MachineRow, server: string): Promise<void> {
+  const row = await machineById(context.db, was.id)
   if (row?.server_id != null && row.server_id !== server) await context.cloud.compute.deleteServer(server)
+  if (row !== undefined) return
+  for (let tries = 0; tries < REMOVALS && !(await removeObjects(context, was)); tries++) await sleep(PAUSE_MS)
 }
 
 /** Booting: until it is ACTIVE, answers, and has what a gate needs. */
@@ -173,7 +208,6 @@ async function boot(making: Making, row: MachineRow): Promise<number> {
     throw new OsSshError('CLOUD_REFUSED', `Nova says: ${plain(server.fault?.message ?? 'ERROR')}`)
   if (server.status !== 'ACTIVE') throw new OsSshError('BUSY', `its server is ${plain(server.status)}`)
   const host = row.host ?? ''
-  await confirmByConsole(context, row)
   const hostKey = await firstContact(context, row, host)
   await installPackages(context, {host, port: 22, login: LOGIN, hostKey}, config.mirrors)
   const there = await runMachine(db, gateOf(row, server, {host, hostKey, now: clock()}), self)
@@ -199,13 +233,19 @@ function gateOf(
 /** On its way out: the gate first, which lets its networks go, then what it is made of. */
 async function clear({context, gates, self}: Making, row: MachineRow): Promise<number> {
   const {db, clock} = context
-  if (!(await retireGate(context, gates, row, self))) return POLL_MS
-  if (!(await removeObjects(context, row))) return POLL_MS
-  // Before its row, by which what is left of it is known.
-  const others = (await allMachines(db)).filter(one => one.id !== row.id)
-  const isLast = others.every(one => one.cleared_at !== null)
-  if (isLast && !(await removeGroups(context)) && clock() - row.since < GROUPS_MS) return POLL_MS
+  const age = clock() - row.since
+  const isRetired = await retireGate(context, gates, row, self)
+  if (!isRetired && age < LETTING_GO_MS) return pause(context, row)
+  if (!(await removeObjects(context, row)) || !isRetired) return pause(context, row)
+  // Before its row, by which what is left of it is known; and once more, when two were the last.
+  if ((await isLast(context, row)) && !(await removeGroups(context)) && age < GROUPS_MS)
+    return pause(context, row)
   if (row.state === 'failed') await clearMachine(db, row.id, clock())
   else await removeMachine(db, row.id)
+  if (await isLast(context, row)) await removeGroups(context)
   return 0
+}
+
+async function isLast({db}: ServiceContext, {id}: MachineRow): Promise<boolean> {
+  return (await allMachines(db)).every(one => one.id === id || one.cleared_at !== null)
 }

@@ -21,6 +21,8 @@ import {groupName, machineDescription, machineMetadata, machineName} from './nam
 
 type Cloud = Pick<ServiceContext, 'cloud' | 'serviceId'>
 type Machine = Pick<MachineRow, 'id' | 'name'>
+/** Its server may have been given another name. */
+type Known = Machine & Partial<Pick<MachineRow, 'server_id'>>
 
 /** The service account's own project: what is called like ours in another one is not. */
 async function ownProject({cloud}: Cloud): Promise<string> {
@@ -106,11 +108,15 @@ export function ensureServerGroup(context: Cloud): Promise<string> {
   })
 }
 
+/** By what they are described: a name is changed in Horizon with a click. */
+async function portsOf(context: Cloud, machine: Machine): Promise<readonly Port[]> {
+  const description = machineDescription(context.serviceId, machine)
+  return context.cloud.network.ports({description, project_id: await ownProject(context)})
+}
+
 /** The machine's port, by which it is reached. @throws OpenStackError */
 export async function findPort(context: Cloud, machine: Machine): Promise<Port | undefined> {
-  const {cloud, serviceId} = context
-  const name = machineName(serviceId, machine)
-  const ports = await cloud.network.ports({name, project_id: await ownProject(context)})
+  const ports = await portsOf(context, machine)
   // One that is in use before one that a lost answer has left.
   return [...ports].sort((a, b) => b.device_id.localeCompare(a.device_id) || a.id.localeCompare(b.id))[0]
 }
@@ -141,7 +147,7 @@ export async function ensurePort(
  * @throws OpenStackError; OsSshError CLOUD_REFUSED when there is none
  */
 export async function ensureAddress(
-  {cloud, serviceId}: Cloud,
+  context: Cloud,
   machine: Machine,
   {address}: Pick<DeployPlan, 'address'>,
   port: Port,
@@ -153,10 +159,10 @@ export async function ensureAddress(
       throw new OsSshError('CLOUD_REFUSED', `the port of ${machine.name} got no address of its kind`)
     return one
   }
+  const {cloud, serviceId} = context
   const description = machineDescription(serviceId, machine)
-  const ours = (await cloud.network.floatingIps({floating_network_id: address.network.id})).filter(
-    one => one.description === description,
-  )
+  const filter = {floating_network_id: address.network.id, project_id: await ownProject(context)}
+  const ours = (await cloud.network.floatingIps(filter)).filter(one => one.description === description)
   const there = ours.find(one => one.port_id === port.id) ?? ours[0]
   const floating =
     there === undefined
@@ -170,8 +176,17 @@ export async function ensureAddress(
   return floating.floating_ip_address ?? ''
 }
 
-/** The machine's server; one that only has its name is not. @throws OpenStackError */
-export async function findServer({cloud, serviceId}: Cloud, machine: Machine): Promise<Server | undefined> {
+/**
+ * The machine's server, by its id where that is known, else by its name; one that only has its name is not.
+ *
+ * @throws OpenStackError
+ */
+export async function findServer(context: Cloud, machine: Known): Promise<Server | undefined> {
+  const {cloud, serviceId} = context
+  if (machine.server_id != null) {
+    const server = await cloud.compute.server(machine.server_id).catch(gone)
+    if (server !== undefined && isOurs(server, serviceId, machine)) return server
+  }
   const name = machineName(serviceId, machine)
   const servers = await cloud.compute.servers({name: `^${name}$`})
   return servers.find(server => isOurs(server, serviceId, machine))
@@ -232,7 +247,7 @@ export async function ensureServer(context: Cloud, machine: Machine, boot: Boot)
  * @returns whether nothing of it is left
  * @throws OpenStackError
  */
-export async function removeObjects(context: Cloud, machine: Machine): Promise<boolean> {
+export async function removeObjects(context: Cloud, machine: Known): Promise<boolean> {
   const {cloud, serviceId} = context
   const server = await findServer(context, machine)
   if (server !== undefined) {
@@ -244,8 +259,7 @@ export async function removeObjects(context: Cloud, machine: Machine): Promise<b
   const floating = await cloud.network.floatingIps({project_id: await ownProject(context)})
   for (const one of floating)
     if (one.description === description) await cloud.network.deleteFloatingIp(one.id).catch(gone)
-  const name = machineName(serviceId, machine)
-  const ports = await cloud.network.ports({name, project_id: await ownProject(context)})
+  const ports = await portsOf(context, machine)
   for (const port of ports) await cloud.network.deletePort(port.id).catch(gone)
   return ports.length === 0
 }

@@ -18,7 +18,10 @@ export interface Need {
   readonly zone: string | null
 }
 
-type Counted = Pick<MachineRow, 'state' | 'scope' | 'serves' | 'zone' | 'since' | 'created_at' | 'reason'>
+type Counted = Pick<MachineRow, 'state' | 'scope' | 'serves' | 'zone' | 'since' | 'created_at'> & {
+  /** It takes no new paths, and so is nobody's reason to do without one. */
+  readonly isDrained?: boolean
+}
 type Limits = Pick<GatesConfig, 'max' | 'perZone' | 'perProject' | 'scope'>
 
 /** What may be done for a need now. */
@@ -33,6 +36,7 @@ export type Verdict =
 const [PAUSE_MS, LONGEST_MS, MEMORY_MS] = [30_000, 900_000, 3_600_000]
 
 const isAlive = ({state}: Counted) => state === 'wanted' || state === 'booting' || state === 'running'
+const isUsed = (row: Counted) => isAlive(row) && row.isDrained !== true
 const isUnderWay = ({state}: Counted) => state === 'wanted' || state === 'booting'
 
 /** How many gates there may be more. */
@@ -55,9 +59,9 @@ export function verdict(
   if (coming !== undefined) return {booting: coming.created_at}
   if (room(rows, limits) <= 0)
     return {no: `there are ${limits.max} gates, as many as there may be (gates.max)`}
-  if (here.filter(isAlive).length >= limits.perZone)
+  if (here.filter(isUsed).length >= limits.perZone)
     return {no: `the zone has its ${limits.perZone} gates (gates.per_zone)`}
-  const alike = rows.filter(row => isAlive(row) && row.scope === 'project' && row.serves === serves)
+  const alike = rows.filter(row => isUsed(row) && row.scope === 'project' && row.serves === serves)
   if (limits.scope === 'project' && alike.length >= limits.perProject)
     return {no: `the project has its ${limits.perProject} gates (gates.per_project)`}
   const lost = here.filter(row => row.state === 'failed' && now - row.since < MEMORY_MS)
@@ -70,8 +74,7 @@ export function verdict(
   const pause = inRow.length === 0 ? 0 : Math.min(PAUSE_MS * 2 ** (inRow.length - 1), LONGEST_MS)
   const left = last + pause - now
   if (inRow.length > 0 && left > 0) {
-    const why = inRow.find(row => row.since === last)?.reason ?? 'it failed'
-    return {no: `the last one failed (${why}); the next try is in ${Math.ceil(left / 1000)} s`}
+    return {no: `the last one could not be made; the next try is in ${Math.ceil(left / 1000)} s`}
   }
   return {deploy: true}
 }
@@ -95,6 +98,11 @@ export interface Seen {
   /** Has Nova given it another disk, and shows it another host key since? */
   readonly isRebuilt: boolean
 }
+
+/** Why a silent one is replaced. */
+export const MUTE = 'it does not answer, not even after a reboot'
+/** Why one goes; what an operator has drained has another reason, or none. */
+export const SPARE = 'nobody needs it'
 
 /** What is to be done with a machine; `wait` with what keeps it. */
 export type Care =
@@ -130,7 +138,7 @@ export function care(
   if (status !== 'ACTIVE') return {do: 'wait', why: `its server is ${status}`}
   if (now - Math.max(silent_since, told) < silence) return {do: 'nothing'}
   if (told < silent_since) return {do: 'reboot'}
-  if (othersAnswer) return {do: 'replace', why: 'it does not answer, not even after a reboot'}
+  if (othersAnswer) return {do: 'replace', why: MUTE}
   return {
     do: 'wait',
     why: 'it does not answer, nor does any other gate: is the way out of the service open? os-ssh gate delete replaces it',

@@ -7,7 +7,7 @@ import {machines as allMachines, noteMachine, retireMachine, wantMachines} from 
 import type {MachineRow} from '../store/schema.ts'
 import type {Making} from './machine.ts'
 import {newName} from './names.ts'
-import {verdict, wishOf} from './policy.ts'
+import {SPARE, verdict, wishOf} from './policy.ts'
 
 /** As many gates as there shall be: idle ones above the minimum go, and what is missing comes. */
 export async function resize(making: Making): Promise<void> {
@@ -15,25 +15,24 @@ export async function resize(making: Making): Promise<void> {
   await keepMinimum(making)
 }
 
-/** Why one goes; what an operator has drained has another reason, or none. */
-const SPARE = 'nobody needs it'
-
 /** First it takes no new paths, and at the next look, when it still has none, it goes. */
 async function retireIdle({context, config, self}: Making): Promise<void> {
   const {db, clock} = context
   const now = clock()
   const [rows, gates, held] = await Promise.all([allMachines(db), allGates(db), holdings(db)])
   const running = rows.filter(row => row.state === 'running')
+  // Where no zone is listed, the minimum is of all.
+  const zoneOf = ({zone}: MachineRow) => (config.zones === undefined ? null : zone)
   const left = new Map<string | null, number>()
-  for (const {zone} of running) left.set(zone, (left.get(zone) ?? 0) + 1)
+  for (const row of running) left.set(zoneOf(row), (left.get(zoneOf(row)) ?? 0) + 1)
   for (const row of running) {
     const gate = gates.find(one => one.id === row.id)
     if (gate === undefined || !row.automatic) continue
     const isIdle = (held.get(row.id)?.all ?? 0) === 0
     if (isIdle !== (row.idle_since !== null)) await noteMachine(db, row.id, {idle_since: isIdle ? now : null})
-    const isSpare = (left.get(row.zone) ?? 0) > config.min
+    const isSpare = (left.get(zoneOf(row)) ?? 0) > config.min
     if (isIdle && isSpare && now - (row.idle_since ?? now) >= config.idle * 1000) {
-      left.set(row.zone, (left.get(row.zone) ?? 0) - 1)
+      left.set(zoneOf(row), (left.get(zoneOf(row)) ?? 0) - 1)
       if (gate.drained_at === null) {
         // First, so that whoever finds it drained knows by whom.
         await noteMachine(db, row.id, {reason: SPARE})
@@ -50,11 +49,14 @@ async function retireIdle({context, config, self}: Making): Promise<void> {
 async function keepMinimum({context, config, self}: Making): Promise<void> {
   const {db, clock, log} = context
   if (config.min === 0) return
+  // A minimum is of the zones, whomever its gates serve.
+  const limits = {...config, perProject: Number.POSITIVE_INFINITY}
   for (const zone of config.zones ?? [null]) {
-    const isThere = (row: MachineRow) => row.zone === zone && !['failed', 'deleting'].includes(row.state)
+    const isThere = (row: MachineRow) =>
+      (zone === null || row.zone === zone) && !['failed', 'deleting'].includes(row.state)
     const isMissing = (rows: readonly MachineRow[]) =>
       rows.filter(isThere).length < config.min &&
-      'deploy' in verdict(rows, {zone, serves: null}, config, clock())
+      'deploy' in verdict(rows, {zone, serves: null}, limits, clock())
     if (!isMissing(await allMachines(db))) continue
     const id = randomUUID()
     const wanted = {

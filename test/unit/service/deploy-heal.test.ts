@@ -90,12 +90,17 @@ describe('is replaced by one like it', () => {
 
   it('when its port is gone, which no server gets back', async () => {
     cloud.ports.splice(0)
+    // As long as it answers there is another one.
+    await look()
+    expect(await states()).toEqual(UNTOUCHED)
+    await gateDown(db, id, 'no answer')
     await look()
     await isReplaced('its port is gone')
   })
 
   it('when its port is at another server', async () => {
     Object.assign(cloud.ports[0] ?? {}, {device_id: 'another'})
+    await gateDown(db, id, 'no answer')
     await look()
     await isReplaced('its port is gone')
   })
@@ -184,8 +189,13 @@ describe('nothing is replaced', () => {
   })
 })
 
+const SECOND = '5ec0d000-0000-4000-8000-000000000000'
+
 describe('silent', () => {
-  const goesDown = () => gateDown(db, id, 'no answer')
+  const goesDown = () => {
+    for (const host of cloud.hosts.values()) host.isSilent = true
+    return gateDown(db, id, 'no answer')
+  }
 
   it('for two minutes: rebooted once, and replaced when it stays so and another one answers', async () => {
     await goesDown()
@@ -203,15 +213,35 @@ describe('silent', () => {
     const why =
       'it does not answer, nor does any other gate: is the way out of the service open? os-ssh gate delete replaces it'
     expect(await states()).toEqual([['running', why]])
-    await gateRow(db, {id: 'other', server_id: 'other', name: 'other', state: 'down'})
+    const other = await wanted(cloud, db, {id: SECOND, serves: 't1'})
+    await tend(replica(cloud, db), other, isOurs)
+    const is = (state: 'down' | 'ready') =>
+      db.updateTable('gates').set({state}).where('id', '=', other).execute()
+    await is('down')
     await look()
-    expect(await states()).toEqual([['running', why]])
-    await db.updateTable('gates').set({state: 'ready'}).where('id', '=', 'other').execute()
+    expect((await states())[0]).toEqual(['running', why])
+    // Whoever says that it is ready may be another replica, with another way out.
+    await is('ready')
+    const [, host] = [...cloud.hosts.values()]
+    Object.assign(host ?? {}, {isSilent: true})
+    await look()
+    expect((await states())[0]).toEqual(['running', why])
+    Object.assign(host ?? {}, {isSilent: false})
     await look()
     expect(asked('rebootServer')).toBe(1)
     expect(await rowOf(db, id)).toMatchObject({
       ...{state: 'deleting', reason: 'it does not answer, not even after a reboot'},
     })
+  })
+
+  it('to another replica, and not to this one: nothing is done to it', async () => {
+    await db.updateTable('machines').set({silent_since: 1}).execute()
+    await gateDown(db, id, 'no answer')
+    await look()
+    expect(asked('rebootServer')).toBe(0)
+    await db.updateTable('machines').set({rebooted_at: 2}).execute()
+    await look()
+    expect((await rowOf(db, id)).state).toBe('running')
   })
 
   it('its own answer is no other’s', async () => {

@@ -98,7 +98,7 @@ describe('where no gate will do', () => {
       error: {
         code: 'NO_GATE',
         message:
-          'no gate serves the project of this VM; none is made: the last one failed (Nova says: No valid host was found); the next try is in 30 s',
+          'no gate serves the project of this VM; none is made: the last one could not be made; the next try is in 30 s',
       },
     })
   })

@@ -113,11 +113,11 @@ describe('after failures', () => {
     expect(pauses).toEqual([30, 60, 120, 240, 480, 900, 900, 900])
   })
 
-  it('says why, of the last one', () => {
+  it('counts from the last one', () => {
     expect(
       verdict([lost(9000, {reason: 'first'}), lost(4500, {reason: 'second'})], need, limits, NOW),
     ).toEqual({
-      no: 'the last one failed (second); the next try is in 56 s',
+      no: 'the last one could not be made; the next try is in 56 s',
     })
   })
 

@@ -84,7 +84,7 @@ const context = () => ({
   clock: () => now,
   log: pino({level: 'silent'}),
   events: new PathEvents(),
-  fleet: {ask: async () => undefined},
+  fleet: {ask: async () => undefined, zoneFor: (zone?: string) => zone ?? null},
   gates: {sessions: async () => busy, wakeFor: () => undefined, check: async () => undefined},
 })
 const release = async (rested: number) =>
@@ -139,8 +139,9 @@ describe.each(dialects)('on $name', ({open}) => {
     it('waits for a gate that is being made, with what its user saw', async () => {
       await db.deleteFrom('gates').execute()
       const fleet = {
+        ...context().fleet,
         ask: async () => {
-          throw new GateIsComing('a gate is being booted, 3 s')
+          throw new GateIsComing('a gate is being booted, 3 s', true)
         },
       }
       const {path} = await grantPath(
