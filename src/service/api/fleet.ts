@@ -4,7 +4,8 @@ import {actor} from '../caller.ts'
 import {isRange} from '../deploy/ranges.ts'
 import {gateViews} from '../store/gate-views.ts'
 import {drainGate, gate as gateById} from '../store/gates.ts'
-import {allowed} from '../store/machines.ts'
+import {allowed, machine as machineById} from '../store/machines.ts'
+import type {MachineRow} from '../store/schema.ts'
 import * as answers from './answers.ts'
 import {operator} from './auth.ts'
 import type {Api, Deps} from './deps.ts'
@@ -32,11 +33,13 @@ export function fleetRoutes(api: Api, deps: Deps): void {
   const drained = {params: IdParams, body: DrainBody, response: {200: answers.Gate, ...answers.problems}}
   api.post('/v1/gates/:id/drain', {schema: drained}, async request => {
     const caller = await operator(deps, request)
-    const gate = await gateById(db, request.params.id)
+    const {id} = request.params
+    const [gate, machine] = await Promise.all([gateById(db, id), machineById(db, id)])
+    if (machine !== undefined) mayDrain(machine)
     if (gate !== undefined) await drainGate(db, gate, request.body.drain, actor(caller), clock())
     const view = (await gateViews(db)).find(one => one.id === gate?.id)
     if (view === undefined)
-      throw new OsSshError('NOT_FOUND', `there is no gate ${request.params.id}`, {
+      throw new OsSshError('NOT_FOUND', `there is no gate ${id}`, {
         hint: 'see os-ssh gate list',
       })
     return view
@@ -57,4 +60,20 @@ export function fleetRoutes(api: Api, deps: Deps): void {
     await fleet.allow(allow, actor(caller))
     return {allow}
   })
+}
+
+/** Only what is a gate takes paths, or takes none. @throws OsSshError BUSY, USAGE with its state */
+function mayDrain({id, name, state}: Pick<MachineRow, 'id' | 'name' | 'state'>): void {
+  if (state === 'deleting')
+    throw new OsSshError('BUSY', `${name} is being deleted: it takes no paths any more`, {
+      hint: 'see os-ssh gate list',
+    })
+  if (state === 'failed')
+    throw new OsSshError('USAGE', `${name} could not be made: it takes no paths`, {
+      hint: `os-ssh gate show ${id} says why, os-ssh gate delete ${id} forgets it`,
+    })
+  if (state !== 'running')
+    throw new OsSshError('BUSY', `${name} is ${state}: it takes no paths yet`, {
+      hint: `os-ssh gate list says when it is ready; if it is not meant to be: os-ssh gate delete ${id}`,
+    })
 }

@@ -1,5 +1,6 @@
 import {describe, expect, it} from '@jest/globals'
 
+import {gate as gateById} from '../../../src/service/store/gates.ts'
 import {bootMachine, machines, runMachine} from '../../../src/service/store/machines.ts'
 import {ask, db, GATE, hostKey, id, NOW, problemOf, type Who} from '../../support/api.ts'
 
@@ -113,12 +114,35 @@ describe('drain', () => {
     expect(await drain(GATE, {drain: true})).toMatchObject({body: {state: 'down'}})
   })
 
-  it('not what is no gate, or none yet', async () => {
+  it('not what is no gate', async () => {
+    expect(await drain(id(99), {drain: true})).toMatchObject(
+      problemOf(404, 'NOT_FOUND', `there is no gate ${id(99)}`),
+    )
+  })
+
+  it.each([
+    ['wanted', 503, 'BUSY', 'is wanted: it takes no paths yet'],
+    ['booting', 503, 'BUSY', 'is booting: it takes no paths yet'],
+    ['failed', 400, 'USAGE', 'could not be made: it takes no paths'],
+  ] as const)('not one that is %s, which is said', async (state, status, code, words) => {
     const {body} = await deploy({scope: 'shared'})
-    for (const one of [id(99), body.gates[0].id])
-      expect(await drain(one, {drain: true})).toMatchObject(
-        problemOf(404, 'NOT_FOUND', `there is no gate ${one}`),
-      )
+    const [{id: one, name}] = body.gates
+    await db.updateTable('machines').set({state}).execute()
+    for (const word of [true, false])
+      expect(await drain(one, {drain: word})).toMatchObject(problemOf(status, code, `${name} ${words}`))
+    expect(await audit('gate-drain')).toEqual([])
+  })
+
+  it('nor one that is being deleted, and it stays drained', async () => {
+    const one = await made()
+    await ask('operator', 'DELETE', `/v1/gates/${one}`)
+    for (const word of [true, false])
+      expect(await drain(one, {drain: word})).toMatchObject({
+        status: 503,
+        body: {code: 'BUSY', detail: expect.stringContaining('is being deleted')},
+      })
+    const {drained_at} = (await gateById(db, one)) ?? {}
+    expect([drained_at, await audit('gate-drain')]).toEqual([NOW, []])
   })
 
   it.each([{}, {drain: 'perhaps'}, {drain: true, more: 1}])('takes no %j', async body => {
