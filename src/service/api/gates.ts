@@ -11,7 +11,7 @@ import {attachmentViews} from '../store/attachments.ts'
 import {auditPage} from '../store/audit.ts'
 import {gateViews} from '../store/gate-views.ts'
 import {addGate, gate as gateById, type NewGate, removeGate as removeRow} from '../store/gates.ts'
-import {machine as machineById} from '../store/machines.ts'
+import {forgetMachine, machine as machineById} from '../store/machines.ts'
 import {pathsOfGate} from '../store/paths.ts'
 import * as answers from './answers.ts'
 import {isOperator, operator} from './auth.ts'
@@ -52,10 +52,11 @@ async function consoleKey(cloud: Deps['context']['cloud'], serverId: string): Pr
   return hostKeysFromConsole(log).find(key => key.startsWith('ssh-ed25519 '))
 }
 
-/** Ends a gate's paths and lets its networks go; the row goes when nothing is plugged in any more. One that we have made is deleted. */
+/** Ends a gate's paths and lets its networks go; the row goes when nothing is plugged in any more. One that we have made is deleted, one that failed forgotten. @returns whether it is gone */
 async function removeGate({context, gates, fleet}: Deps, caller: Caller, id: string): Promise<boolean> {
   const {db, clock} = context
   const machine = await machineById(db, id)
+  if (machine?.state === 'failed') return forgetMachine(db, machine, actor(caller), clock())
   if (machine !== undefined) {
     await fleet.delete(machine, actor(caller))
     return false

@@ -1,7 +1,14 @@
 import {describe, expect, it} from '@jest/globals'
 
 import {gate as gateById} from '../../../src/service/store/gates.ts'
-import {bootMachine, machines, runMachine} from '../../../src/service/store/machines.ts'
+import {
+  bootMachine,
+  clearMachine,
+  failMachine,
+  forgetMachines,
+  machines,
+  runMachine,
+} from '../../../src/service/store/machines.ts'
 import {ask, db, GATE, hostKey, id, NOW, problemOf, type Who} from '../../support/api.ts'
 
 /* The routes by which operators have gates made, drained and deleted, and say who may reach them. */
@@ -207,6 +214,30 @@ describe('a gate that was deployed', () => {
     const {body} = await deploy({scope: 'shared'})
     expect((await ask('operator', 'DELETE', `/v1/gates/${body.gates[0].id}`)).status).toBe(202)
     expect(await machines(db)).toMatchObject([{state: 'deleting'}])
+  })
+
+  it('that failed is forgotten at once when nothing of it is left', async () => {
+    const {body} = await deploy({scope: 'shared'})
+    const [gate] = body.gates
+    await failMachine(db, gate.id, 'why', NOW)
+    await clearMachine(db, gate.id, NOW)
+    expect((await ask('operator', 'DELETE', `/v1/gates/${gate.id}`)).status).toBe(204)
+    expect(await names('operator')).toEqual(['gate1'])
+    expect(await audit('gate-delete')).toEqual([['gate-delete', 'op', '127.0.0.1']])
+    expect((await ask('operator', 'DELETE', `/v1/gates/${gate.id}`)).status).toBe(404)
+  })
+
+  it('that failed is forgotten as soon as nothing of it is left', async () => {
+    const {body} = await deploy({scope: 'shared', count: 2})
+    const [gate, other] = body.gates
+    for (const one of [gate, other]) await failMachine(db, one.id, 'why', NOW)
+    for (const _ of [1, 2]) expect((await ask('operator', 'DELETE', `/v1/gates/${gate.id}`)).status).toBe(202)
+    expect(await audit('gate-delete')).toHaveLength(1)
+    await forgetMachines(db, NOW - 1)
+    expect((await machines(db)).map(row => row.state)).toEqual(['failed', 'failed'])
+    for (const one of [gate, other]) await clearMachine(db, one.id, NOW)
+    await forgetMachines(db, NOW - 1)
+    expect((await machines(db)).map(row => row.id)).toEqual([other.id])
   })
 
   it('is shown with what it was made of, and what keeps it', async () => {
