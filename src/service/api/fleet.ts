@@ -1,7 +1,9 @@
 import {OsSshError} from '../../errors.ts'
 import {plain} from '../../names/plain.ts'
+import {OpenStackError} from '../../openstack/index.ts'
 import {actor} from '../caller.ts'
 import {isRange} from '../deploy/ranges.ts'
+import {cloudFault} from '../faults.ts'
 import {gateViews} from '../store/gate-views.ts'
 import {drainGate, gate as gateById} from '../store/gates.ts'
 import {allowed, machine as machineById} from '../store/machines.ts'
@@ -24,8 +26,9 @@ export function fleetRoutes(api: Api, deps: Deps): void {
     const caller = await operator(deps, request)
     const {scope, project_id, dry_run = false, ...wish} = request.body
     const wanted = {wish, scope, project: project_id}
-    if (dry_run) return reply.code(200).send({plan: await fleet.preview(wish), gates: []})
-    const {ids, plan} = await fleet.deploy(wanted, actor(caller))
+    const refused = told('what the gates would be made of cannot be looked up')
+    if (dry_run) return reply.code(200).send({plan: await fleet.preview(wish).catch(refused), gates: []})
+    const {ids, plan} = await fleet.deploy(wanted, actor(caller)).catch(refused)
     const gates = (await gateViews(db)).filter(gate => ids.includes(gate.id))
     return reply.code(202).send({plan, gates})
   })
@@ -45,6 +48,8 @@ export function fleetRoutes(api: Api, deps: Deps): void {
     return view
   })
 
+  // They are written down, and put into the group when a gate is next made or mended; who asks again has it at once.
+  const unchanged = told('the security group of the gates could not be changed')
   const access = {response: {200: answers.GateAccess, ...answers.problems}}
   api.get('/v1/gates/access', {schema: access}, async request => {
     await operator(deps, request)
@@ -57,9 +62,14 @@ export function fleetRoutes(api: Api, deps: Deps): void {
     const wrong = allow.find(prefix => !isRange(prefix))
     if (wrong !== undefined)
       throw new OsSshError('USAGE', `${plain(wrong)} is not an address range such as 192.0.2.0/24`)
-    await fleet.allow(allow, actor(caller))
+    await fleet.allow(allow, actor(caller)).catch(unchanged)
     return {allow}
   })
+}
+
+/** Faults of the cloud as they are told to whoever asked; others stay as they are. */
+const told = (what: string) => (error: unknown) => {
+  throw error instanceof OpenStackError ? cloudFault(error, what) : error
 }
 
 /** Only what is a gate takes paths, or takes none. @throws OsSshError BUSY, USAGE with its state */

@@ -1,5 +1,6 @@
 import {describe, expect, it} from '@jest/globals'
 
+import {OpenStackError} from '../../../src/openstack/index.ts'
 import {gate as gateById} from '../../../src/service/store/gates.ts'
 import {
   bootMachine,
@@ -9,7 +10,7 @@ import {
   machines,
   runMachine,
 } from '../../../src/service/store/machines.ts'
-import {ask, db, GATE, hostKey, id, NOW, problemOf, type Who} from '../../support/api.ts'
+import {ask, db, GATE, hostKey, id, NOW, problemOf, refusal, type Who} from '../../support/api.ts'
 
 /* The routes by which operators have gates made, drained and deleted, and say who may reach them. */
 
@@ -98,6 +99,35 @@ describe('deploy', () => {
       problemOf(400, 'USAGE', 'this service makes 4 gates at most'),
     )
     expect(await machines(db)).toEqual([])
+  })
+})
+
+describe('a fault of the cloud is told', () => {
+  it.each([
+    ['unreachable', 'CLOUD_DOWN'],
+    ['server', 'CLOUD_DOWN'],
+    ['forbidden', 'CLOUD_REFUSED'],
+    ['quota', 'QUOTA'],
+  ] as const)('%s', async (fault, code) => {
+    const there = await made()
+    refusal.fault = new OpenStackError(fault, 'the cloud has said this')
+    for (const dry_run of [true, false]) {
+      const {body} = await deploy({scope: 'shared', dry_run})
+      const detail = 'what the gates would be made of cannot be looked up: the cloud has said this'
+      expect(body).toMatchObject({code, detail})
+    }
+    const {body} = await ask('operator', 'PUT', '/v1/gates/access', {allow: ['192.0.2.0/24']})
+    const detail = 'the security group of the gates could not be changed: the cloud has said this'
+    expect(body).toMatchObject({code, detail})
+    expect((await machines(db)).map(row => row.id)).toEqual([there])
+  })
+
+  it('but none of ours', async () => {
+    refusal.fault = new TypeError('secret') as OpenStackError
+    expect(await deploy({scope: 'shared'})).toMatchObject({
+      status: 500,
+      body: {code: 'BUG', detail: expect.not.stringContaining('secret')},
+    })
   })
 })
 
