@@ -37,6 +37,7 @@ const people = {
   alice: {user: {id: 'alice', name: 'alice'}, project: {id: 't1', name: 'tenant1'}, roles: ['member']},
   reader: {user: {id: 'rita', name: 'rita'}, project: {id: 't1', name: 'tenant1'}, roles: ['reader']},
   bob: {user: {id: 'bob', name: 'bob'}, project: {id: 't2', name: 'tenant2'}, roles: ['member']},
+  unscoped: {user: {id: 'una', name: 'una'}, roles: []},
   operator: {user: {id: 'op', name: 'op'}, project: {id: 'infra', name: 'infra'}, roles: ['member']},
 }
 export type Who = keyof typeof people

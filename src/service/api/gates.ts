@@ -9,7 +9,7 @@ import {userFault} from '../faults.ts'
 import {retireAll} from '../store/attachment-steps.ts'
 import {attachmentViews} from '../store/attachments.ts'
 import {auditPage} from '../store/audit.ts'
-import {gateViews} from '../store/gate-views.ts'
+import {gatesFor, gateViews} from '../store/gate-views.ts'
 import {addGate, gate as gateById, type NewGate, removeGate as removeRow} from '../store/gates.ts'
 import {forgetMachine, machine as machineById} from '../store/machines.ts'
 import {pathsOfGate} from '../store/paths.ts'
@@ -88,7 +88,7 @@ export function gateRoutes(api: Api, deps: Deps): void {
   api.get('/v1/gates', {schema: listed}, async request => {
     const caller = await authenticate(request)
     const all = await isOperator(caller, context.cloud)
-    return {gates: await gateViews(db, all ? undefined : (caller.token.project?.id ?? ''))}
+    return {gates: await (all ? gateViews(db) : gatesFor(db, caller.token.project?.id))}
   })
 
   const added = {body: GateBodySchema, response: {201: answers.Gate, ...answers.problems}}

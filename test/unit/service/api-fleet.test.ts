@@ -1,7 +1,7 @@
 import {describe, expect, it} from '@jest/globals'
 
 import {OpenStackError} from '../../../src/openstack/index.ts'
-import {gate as gateById} from '../../../src/service/store/gates.ts'
+import {gate as gateById, type NewGate} from '../../../src/service/store/gates.ts'
 import {
   bootMachine,
   clearMachine,
@@ -30,15 +30,20 @@ const usage = problemOf(400, 'USAGE')
 async function made(): Promise<string> {
   const {body} = await deploy({scope: 'shared'})
   const [gate] = body.gates
-  await bootMachine(db, gate.id, {server_id: id(50), host: '203.0.113.9'}, NOW)
+  return run(gate.id, {name: gate.name, scope: 'shared'})
+}
+
+/** A machine boots, and is a gate. */
+async function run(gate: string, what: Pick<NewGate, 'name' | 'scope' | 'serves'>): Promise<string> {
+  await bootMachine(db, gate, {server_id: id(50), host: '203.0.113.9'}, NOW)
   const address = {host: '203.0.113.9', port: 22, login: 'root', host_key: hostKey}
-  const row = {id: gate.id, name: gate.name, server_id: id(50), project_id: 'infra', scope: 'shared' as const}
+  const row = {...what, id: gate, server_id: id(50), project_id: 'infra'}
   await runMachine(
     db,
     {...row, ...address, keep_nics: [], created_at: NOW},
     {id: 's', name: 's', project_id: ''},
   )
-  return gate.id
+  return gate
 }
 
 describe('deploy', () => {
@@ -64,16 +69,16 @@ describe('deploy', () => {
     expect([await machines(db), await audit('gate-deploy')]).toEqual([[], []])
   })
 
-  it('for a project: its members see that gate, and others do not', async () => {
+  it('for a project: its members see that gate as soon as it is one, and others do not', async () => {
     const {body} = await deploy({scope: 'project', project_id: 't2'})
-    const [{name, serves}] = body.gates
+    const [{id: one, name, serves}] = body.gates
     expect(serves).toBe('t2')
     await db.updateTable('gates').set({scope: 'project', project_id: 'infra'}).execute()
-    expect([await names('bob'), await names('alice'), await names('operator')]).toEqual([
-      [name],
-      [],
-      [name, 'gate1'].sort(),
-    ])
+    const seen = async () => [await names('bob'), await names('alice'), await names('operator')]
+    const all = [name, 'gate1'].sort()
+    expect(await seen()).toEqual([[], [], all])
+    await run(one, {name, scope: 'project', serves: 't2'})
+    expect(await seen()).toEqual([[name], [], all])
   })
 
   it.each([
@@ -282,5 +287,40 @@ describe('a gate that was deployed', () => {
       deployed: false,
       state: 'ready',
     })
+  })
+})
+
+describe('who is no operator', () => {
+  const gates = async (who: Who) => (await ask(who, 'GET', '/v1/gates')).body.gates
+
+  it('sees gates, not what they are made of nor what the cloud has said', async () => {
+    const one = await made()
+    await db.updateTable('machines').set({reason: 'Nova says: compute-7 is full'}).execute()
+    await db.updateTable('gates').set({reason: 'root@10.0.0.5: no route'}).execute()
+    const view = (all: {id: string}[]) => all.find(gate => gate.id === one)
+    expect(view(await gates('operator'))).toMatchObject({reason: expect.anything(), plan: expect.anything()})
+    const seen = view(await gates('alice'))
+    expect(seen).toMatchObject({state: 'new', deployed: true})
+    expect([seen].flatMap(gate => Object.keys(gate ?? {}))).not.toEqual(
+      expect.arrayContaining([expect.stringMatching(/^(plan|reason)$/)]),
+    )
+    await db.updateTable('gates').set({state: 'down'}).execute()
+    for (const gate of await gates('alice'))
+      expect(gate).toMatchObject({state: 'down', reason: 'it does not answer'})
+  })
+
+  it('sees none that is none yet, or never was', async () => {
+    await deploy({scope: 'shared', count: 2})
+    const [first] = await machines(db)
+    await failMachine(db, first?.id ?? '', 'why', NOW)
+    expect([await names('alice'), (await names('operator')).length]).toEqual([['gate1'], 3])
+  })
+
+  it('and whose token has no project sees the shared ones only', async () => {
+    const one = await made()
+    await db.updateTable('gates').set({scope: 'project'}).where('id', '=', one).execute()
+    expect(await names('unscoped')).toEqual(['gate1'])
+    await db.updateTable('gates').set({scope: 'project', project_id: ''}).execute()
+    expect(await names('unscoped')).toEqual([])
   })
 })
