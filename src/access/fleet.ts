@@ -112,6 +112,11 @@ export async function gateAccess(session: Session): Promise<readonly string[]> {
   return (await (await session.service()).request<GateAccess>('GET', '/v1/gates/access')).allow
 }
 
+/** From now on those may that the service's configuration says. @throws OsSshError DENIED */
+export async function usualAccess(session: Session): Promise<readonly string[]> {
+  return (await (await session.service()).request<GateAccess>('DELETE', '/v1/gates/access')).allow
+}
+
 /** From now on these address ranges may, and no others. @throws OsSshError USAGE, DENIED */
 export async function allowAccess(session: Session, allow: readonly string[]): Promise<readonly string[]> {
   return (await (await session.service()).request<GateAccess>('PUT', '/v1/gates/access', {allow})).allow

@@ -2,11 +2,12 @@ import {OsSshError} from '../../errors.ts'
 import {plain} from '../../names/plain.ts'
 import {OpenStackError} from '../../openstack/index.ts'
 import {actor} from '../caller.ts'
+import {ensureGroup} from '../deploy/objects.ts'
 import {isRange} from '../deploy/ranges.ts'
 import {cloudFault} from '../faults.ts'
 import {gateViews} from '../store/gate-views.ts'
 import {drainGate, gate as gateById} from '../store/gates.ts'
-import {allowed, machine as machineById} from '../store/machines.ts'
+import {allowed, allowThese, machine as machineById, machines} from '../store/machines.ts'
 import type {MachineRow} from '../store/schema.ts'
 import * as answers from './answers.ts'
 import {operator} from './auth.ts'
@@ -63,6 +64,15 @@ export function fleetRoutes(api: Api, deps: Deps): void {
     if (wrong !== undefined)
       throw new OsSshError('USAGE', `${plain(wrong)} is not an address range such as 192.0.2.0/24`)
     await fleet.allow(allow, actor(caller)).catch(unchanged)
+    return {allow}
+  })
+
+  api.delete('/v1/gates/access', {schema: access}, async request => {
+    const caller = await operator(deps, request)
+    const allow = fleet.usualAccess
+    await allowThese(db, undefined, actor(caller), clock())
+    const rows = await machines(db)
+    if (rows.some(row => row.cleared_at === null)) await ensureGroup(context, allow).catch(unchanged)
     return {allow}
   })
 }

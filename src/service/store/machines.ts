@@ -251,18 +251,18 @@ export async function allowed(db: Store): Promise<readonly string[] | undefined>
   return allow === null ? undefined : (JSON.parse(allow) as string[])
 }
 
-/** From now on these may. */
+/** From now on these may; undefined: as it is configured. */
 export async function allowThese(
   db: Store,
-  prefixes: readonly string[],
+  prefixes: readonly string[] | undefined,
   who: Actor,
   at: number,
 ): Promise<void> {
   await atomically(db, async tx => {
     await tx
       .updateTable('service')
-      .set({allow: JSON.stringify(prefixes)})
+      .set({allow: prefixes === undefined ? null : JSON.stringify(prefixes)})
       .execute()
-    await auditAct(tx, 'gate-allow', who, {at, detail: prefixes.join(' ')})
+    await auditAct(tx, 'gate-allow', who, {at, detail: prefixes?.join(' ') ?? 'as it is configured'})
   })
 }

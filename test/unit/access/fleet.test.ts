@@ -4,7 +4,7 @@ import type {Session} from '../../../src/access/session.ts'
 import type {Gate, GateCondition} from '../../../src/protocol/index.ts'
 import {clockOf} from '../../support/virtual-time.ts'
 
-const {allowAccess, deleteGate, deployGates, drainGate, findGate, gateAccess} = await import(
+const {allowAccess, deleteGate, deployGates, drainGate, findGate, gateAccess, usualAccess} = await import(
   '../../../src/access/fleet.ts'
 )
 
@@ -254,5 +254,10 @@ describe('delete', () => {
 it('who may reach port 22 is shown and said', async () => {
   expect(await gateAccess(session)).toEqual(['::/0'])
   expect(await allowAccess(session, ['192.0.2.0/24'])).toEqual(['192.0.2.0/24'])
-  expect(requests).toEqual(['GET /v1/gates/access', 'PUT /v1/gates/access {"allow":["192.0.2.0/24"]}'])
+  expect(await usualAccess(session)).toEqual(['::/0'])
+  expect(requests).toEqual([
+    'GET /v1/gates/access',
+    'PUT /v1/gates/access {"allow":["192.0.2.0/24"]}',
+    'DELETE /v1/gates/access',
+  ])
 })

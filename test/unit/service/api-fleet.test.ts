@@ -10,7 +10,7 @@ import {
   machines,
   runMachine,
 } from '../../../src/service/store/machines.ts'
-import {ask, db, GATE, hostKey, id, NOW, problemOf, refusal, type Who} from '../../support/api.ts'
+import {admitted, ask, db, GATE, hostKey, id, NOW, problemOf, refusal, type Who} from '../../support/api.ts'
 
 /* The routes by which operators have gates made, drained and deleted, and say who may reach them. */
 
@@ -204,6 +204,20 @@ describe('access', () => {
     expect(await allow(...mine)).toMatchObject({status: 200, body: {allow: mine}})
     expect(await allowed()).toEqual({allow: mine})
     expect(await audit('gate-allow')).toEqual([['gate-allow', 'op', '127.0.0.1']])
+  })
+
+  it('is again what is configured, whatever that is by then', async () => {
+    await allow('192.0.2.0/24')
+    await made()
+    expect(await ask('operator', 'DELETE', '/v1/gates/access')).toMatchObject({
+      status: 200,
+      body: {allow: usual},
+    })
+    expect([await allowed(), admitted]).toEqual([{allow: usual}, usual])
+    expect((await db.selectFrom('service').select('allow').executeTakeFirst())?.allow).toBeNull()
+    expect(await audit('gate-allow')).toHaveLength(2)
+    refusal.fault = new OpenStackError('unreachable', 'gone')
+    expect(await ask('operator', 'DELETE', '/v1/gates/access')).toMatchObject(problemOf(502, 'CLOUD_DOWN'))
   })
 
   it.each([
