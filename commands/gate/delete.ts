@@ -1,6 +1,7 @@
 import {Args, Flags} from '@oclif/core'
 
 import {deleteGate} from '../../src/access/fleet.ts'
+import {plain} from '../../src/names/plain.ts'
 import {CloudCommand} from '../base.ts'
 
 export default class GateDelete extends CloudCommand {
@@ -16,6 +17,6 @@ export default class GateDelete extends CloudCommand {
   async run(): Promise<void> {
     const {args, flags} = await this.parse(GateDelete)
     const gate = await this.inSession(flags, session => deleteGate(session, args.gate, {sure: flags.yes}))
-    this.logToStderr(`gate ${gate.name} is gone`)
+    this.logToStderr(`gate ${plain(gate.name)} is gone`)
   }
 }

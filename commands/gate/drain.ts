@@ -1,6 +1,7 @@
 import {Args, Flags} from '@oclif/core'
 
 import {drainGate} from '../../src/access/fleet.ts'
+import {plain} from '../../src/names/plain.ts'
 import {CloudCommand} from '../base.ts'
 
 export default class GateDrain extends CloudCommand {
@@ -14,8 +15,8 @@ export default class GateDrain extends CloudCommand {
     const gate = await this.inSession(flags, session => drainGate(session, args.gate, !flags.undo))
     this.logToStderr(
       flags.undo
-        ? `gate ${gate.name} takes new paths`
-        : `gate ${gate.name} takes no new paths; it has ${gate.paths}`,
+        ? `gate ${plain(gate.name)} takes new paths`
+        : `gate ${plain(gate.name)} takes no new paths; it has ${gate.paths}`,
     )
   }
 }

@@ -1,6 +1,7 @@
 import {Args, Flags} from '@oclif/core'
 
 import {removeGate} from '../../src/access/gates.ts'
+import {plain} from '../../src/names/plain.ts'
 import {CloudCommand} from '../base.ts'
 
 export default class GateRemove extends CloudCommand {
@@ -15,6 +16,6 @@ export default class GateRemove extends CloudCommand {
   async run(): Promise<void> {
     const {args, flags} = await this.parse(GateRemove)
     const gate = await this.inSession(flags, session => removeGate(session, args.gate, {sure: flags.yes}))
-    this.logToStderr(`gate ${gate.name} is gone`)
+    this.logToStderr(`gate ${plain(gate.name)} is gone`)
   }
 }

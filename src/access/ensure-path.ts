@@ -15,7 +15,7 @@ import {writePath} from './write-path.ts'
 
 /** How long the service may take to make a path, ms. */
 const PATIENCE = 120_000
-/** What it says to be waiting for, a gate that boots, may take longer, ms. */
+/** How long what it says to be waiting for, a gate that boots, may take before that, ms. */
 const LONG = 480_000
 /** How long the service keeps a request that it cannot answer yet, s. */
 const POLL = 10
@@ -27,16 +27,19 @@ const LAST_MOMENT = 30
 /**
  * A usable path to a VM: the one there is while it is young, else a renewed or new one from the service. Ten callers at
  * once ask the service once. When the service is away, an older path serves until it expires.
+ *
+ * @param patience how long the caller waits at most, whatever the service is waiting for, ms
  * @param failed when the file of the path that does not work was written, epoch ms: one that was written since is another try
- * @throws OsSshError whatever the service says, NOT_LOGGED_IN, HOST_KEY, NO_KEYCHAIN
+ * @throws OsSshError whatever the service says, BUSY when it takes too long, NOT_LOGGED_IN, HOST_KEY, NO_KEYCHAIN
  */
 export async function ensurePath(
   session: Session,
   serverId: string,
   wanted: Pick<PathRequest, 'network_id' | 'life'> = {},
-  {failed, patience = PATIENCE}: {failed?: number | undefined; patience?: number | undefined} = {},
+  {failed, patience = LONG + PATIENCE}: {failed?: number | undefined; patience?: number | undefined} = {},
 ): Promise<PathFile> {
-  return withLock(pathFiles(session.directory, serverId).lock, async () => {
+  const deadline = Date.now() + patience
+  const make = async () => {
     const there = await freshPath(session.directory, serverId)
     // One that failed is of no use, unless another process has got it anew meanwhile.
     const works = failed === undefined || failed !== there?.written
@@ -45,7 +48,7 @@ export async function ensurePath(
     try {
       const asked = {server_id: serverId, public_key: identity.publicKey, ...wanted}
       const body = failed === undefined ? asked : {...asked, failed: true}
-      const grant = await ask(session, body, patience)
+      const grant = await ask(session, body, deadline)
       await pinGranted(session, grant)
       const path = await writePath(session.directory, grant, identity)
       await trust(session, grant, path)
@@ -61,12 +64,17 @@ export async function ensurePath(
       )
       return old
     }
-  })
+  }
+  // Who has the lock may be waiting for a gate.
+  const held = () => session.progress(`another os-ssh makes the path to VM ${serverId} …`)
+  return withLock(pathFiles(session.directory, serverId).lock, make, patience, held)
 }
 
-async function ask(session: Session, body: PathRequest, patience: number): Promise<PathGrant> {
+/** @param deadline of the caller, epoch ms */
+async function ask(session: Session, body: PathRequest, deadline: number): Promise<PathGrant> {
   const service = await session.service()
   const since = Date.now()
+  let until = Math.min(since + PATIENCE, deadline)
   // What it is doing is asked for after a second: by then a user wonders.
   for (let wait = 1, isFirst = true; ; isFirst = false) {
     const path = await service.request<Path>('POST', `/v1/paths?wait=${wait}`, body)
@@ -76,14 +84,17 @@ async function ask(session: Session, body: PathRequest, patience: number): Promi
     }
     if (path?.state === 'active') return checkGrant(path, body.server_id)
     const {progress} = path ?? {}
-    if (Date.now() > since + (progress === undefined ? patience : Math.max(patience, LONG)))
+    const at = Date.now()
+    // Once its gate is there, the path has the time of any other.
+    if (progress !== undefined) until = Math.min(at + PATIENCE, deadline)
+    if (at >= until || (progress !== undefined && at >= since + LONG))
       throw new OsSshError(
         'BUSY',
-        `the path to VM ${body.server_id} is still being made, after ${patience / 1000} s`,
+        `the path to VM ${body.server_id} is still being made, after ${Math.round((at - since) / 1000)} s`,
       )
     if (progress !== undefined) session.progress(`${plain(progress)} …`)
     else if (isFirst) session.progress(`making a path to ${path?.server_name}${steps[path?.route] ?? ''} …`)
-    wait = progress === undefined ? Math.min(POLL, Math.ceil(patience / 1000)) : TELL
+    wait = Math.min(progress === undefined ? POLL : TELL, Math.ceil((until - at) / 1000))
     await sleep(500)
   }
 }

@@ -3,12 +3,14 @@ import {setTimeout as sleep} from 'node:timers/promises'
 import {OsSshError} from '../errors.ts'
 import {find, type Naming} from '../names/find.ts'
 import {plain} from '../names/plain.ts'
+import {isUuid} from '../names/uuid.ts'
 import type {Deployed, DeployRequest, Gate, GateAccess, GateScope} from '../protocol/index.ts'
 import {gateNaming, listGates} from './gates.ts'
+import {made} from './made-gates.ts'
 import type {Session} from './session.ts'
 
-/** How long is waited for gates to be ready, and how often they are looked at, ms. */
-const [READY_MS, LOOK_MS] = [900_000, 1000]
+/** How often a gate is looked at, ms. */
+const LOOK_MS = 1000
 /** How long a gate may take to be gone, ms. */
 const GONE_MS = 180_000
 
@@ -26,7 +28,8 @@ export type DeployWish = {
  * Has the service make gates, or say what it would make.
  *
  * @returns what was chosen, and the gates as they are when they are ready
- * @throws OsSshError with what does not fit; CLOUD_REFUSED when a gate could not be made, BUSY when it takes too long
+ * @throws OsSshError with what does not fit; USAGE for a project that is not known; CLOUD_REFUSED when a gate could not be made, NOT_FOUND
+ *   when somebody has deleted it, BUSY when it takes too long or does not answer
  */
 export async function deployGates(session: Session, {project, wait, ...wish}: DeployWish): Promise<Deployed> {
   const service = await session.service()
@@ -36,42 +39,20 @@ export async function deployGates(session: Session, {project, wait, ...wish}: De
   if (wish.dry_run || !wait) return answer
   return {
     ...answer,
-    gates: await ready(
-      session,
-      answer.gates.map(gate => gate.id),
-    ),
+    gates: await made(session, answer.gates),
   }
 }
 
-/** A project that the user is in may be named; any other is said by its id. */
+/** A project that the user is in may be named; any other is said by its id. @throws OsSshError AMBIGUOUS, USAGE */
 async function projectId(session: Session, word: string): Promise<string> {
   const projects = await session.cloud.identity.projects()
   const fits = projects.filter(one => one.id === word || one.name === word)
   if (fits.length > 1) throw new OsSshError('AMBIGUOUS', `${fits.length} projects are called ${plain(word)}`)
-  return fits[0]?.id ?? word
-}
-
-/** Waits until all of them take paths. */
-async function ready(session: Session, ids: readonly string[]): Promise<Gate[]> {
-  const since = Date.now()
-  for (;;) {
-    const gates = (await listGates(session)).filter(gate => ids.includes(gate.id))
-    const lost = gates.find(gate => gate.state === 'failed' || gate.state === 'deleting')
-    if (lost !== undefined || gates.length < ids.length)
-      throw new OsSshError(
-        'CLOUD_REFUSED',
-        `${lost?.name ?? 'the gate'} could not be made: ${plain(lost?.reason ?? 'it was deleted')}`,
-        {hint: 'what there was of it is deleted; os-ssh gate list shows it for an hour'},
-      )
-    const waiting = gates.filter(gate => gate.state !== 'ready')
-    if (waiting.length === 0) return gates
-    const seconds = Math.round((Date.now() - since) / 1000)
-    const said = waiting.map(({name, state}) => `${plain(name)} is ${state}`).join(', ')
-    if (Date.now() - since > READY_MS)
-      throw new OsSshError('BUSY', `after ${seconds} s ${said}`, {hint: 'see os-ssh gate list'})
-    session.progress(`${said}, ${seconds} s …`)
-    await sleep(LOOK_MS)
-  }
+  const id = fits[0]?.id ?? (isUuid(word) ? word : undefined)
+  if (id !== undefined) return id
+  throw new OsSshError('USAGE', `you are in no project that is called ${plain(word)}`, {
+    hint: 'a project that you are not in is said by its id: openstack project list',
+  })
 }
 
 /** A gate by its name, its UUID or a unique start of that. @throws OsSshError NOT_FOUND, AMBIGUOUS */
@@ -129,6 +110,11 @@ export async function deleteGate(
 /** Who may reach port 22 of the gates that the service makes. @throws OsSshError DENIED */
 export async function gateAccess(session: Session): Promise<readonly string[]> {
   return (await (await session.service()).request<GateAccess>('GET', '/v1/gates/access')).allow
+}
+
+/** From now on those may that the service's configuration says. @throws OsSshError DENIED */
+export async function usualAccess(session: Session): Promise<readonly string[]> {
+  return (await (await session.service()).request<GateAccess>('DELETE', '/v1/gates/access')).allow
 }
 
 /** From now on these address ranges may, and no others. @throws OsSshError USAGE, DENIED */

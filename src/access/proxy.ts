@@ -19,9 +19,11 @@ export interface ProxyArguments {
   readonly again?: {readonly seconds: number; readonly written: number} | undefined
 }
 
-/** All of it takes no longer than this, s: ssh's user waits. */
-const PATIENCE = 60
-/** Until another ssh's user has typed a password, ms: ssh itself waits no longer than 60 s (ConnectTimeout of the VM's Host). */
+/** After a path that failed all of it takes no longer than this, s: ssh gives up then, and says not why (ConnectTimeout of the VM's Host). */
+const PATIENCE = 180
+/** Until the service has answered a request after a path that failed, ms: the user has waited already. */
+const ANSWER = 45_000
+/** Until another ssh's user has typed a password, ms; what is left of ssh's time is for the path. */
 const LOGIN = 45_000
 /** What the hop itself may take of it, s (ConnectTimeout of the gate's Host). */
 const HOP = 10
@@ -64,12 +66,14 @@ async function renewed(
     import('./session.ts'),
     import('./ensure-path.ts'),
   ])
-  const patience = again === undefined ? undefined : Math.max(HOP, PATIENCE - HOP - again.seconds) * 1000
-  const options = {cloud, keychain, needsKey: true, ...talk, timeout: patience}
+  const end = again && Date.now() + Math.max(HOP, PATIENCE - HOP - again.seconds) * 1000
+  const timeout = again && ANSWER
   const renew = (more: Pick<Conversation, 'ask'>) =>
-    withSession({...options, ...more}, session =>
-      ensurePath(session, serverId, {}, {failed: again?.written, patience}),
-    )
+    withSession({cloud, keychain, needsKey: true, ...talk, timeout, ...more}, session => {
+      // Of the time that a password has taken nothing is left.
+      const patience = end && Math.max(0, end - Date.now())
+      return ensurePath(session, serverId, {}, {failed: again?.written, patience})
+    })
   return renew({}).catch(async error => {
     if (ask === undefined || !(error instanceof OsSshError) || error.code !== 'NOT_LOGGED_IN') throw error
     // What is configured is wrong: there is nothing to ask for.

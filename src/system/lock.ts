@@ -7,15 +7,34 @@ import {OsSshError} from '../errors.ts'
 import {readIfThere} from './files.ts'
 import {isAlive, startTime} from './process.ts'
 
+/** After this who waits is told, ms: most locks are free in a moment. */
+const TELL = 1000
+
 /**
  * Runs `work` while no other process runs work under the same lock file; waits for up to `patience` ms.
- * A lock whose process is gone is taken over. @throws OsSshError BUSY
+ * A lock whose process is gone is taken over.
+ *
+ * @param held is called once, when it takes longer than a moment
+ * @throws OsSshError BUSY
  */
-export async function withLock<T>(file: string, work: () => Promise<T>, patience = 90_000): Promise<T> {
-  const deadline = Date.now() + patience
+export async function withLock<T>(
+  file: string,
+  work: () => Promise<T>,
+  patience = 90_000,
+  held: () => void = () => {},
+): Promise<T> {
+  const since = Date.now()
+  let isTold = false
   while (!(await take(file))) {
-    if (Date.now() > deadline) throw new OsSshError('BUSY', `another os-ssh holds ${file}`)
-    await sleep(20 + Math.random() * 30)
+    const waited = Date.now() - since
+    if (waited > patience)
+      throw new OsSshError('BUSY', `another os-ssh holds ${file}, after ${Math.round(waited / 1000)} s`)
+    if (!isTold && waited > TELL) {
+      isTold = true
+      held()
+    }
+    // Whose holder takes long is not looked at all the time.
+    await sleep((isTold ? 200 : 20) + Math.random() * 30)
   }
   try {
     return await work()

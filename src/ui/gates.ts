@@ -29,27 +29,33 @@ export const gateColumns: readonly Column<Gate>[] = [
   {name: 'reason', title: 'Reason', drop: 2.5, shrink: true},
 ]
 
-const planned = (name: string, title: string, get: (plan: GatePlan) => unknown): Column<GatePlan> => ({
+type Planned = Column<GatePlan> & {readonly get: (plan: GatePlan) => unknown}
+
+/** Programs get the plan's own data, people words. */
+const planned = (name: keyof GatePlan, title: string, text?: (plan: GatePlan) => string): Planned => ({
   name,
   title,
-  get,
+  get: plan => plan[name],
+  ...(text && {text}),
 })
 
 /** Of a plan. */
-export const planColumns: readonly Column<GatePlan>[] = [
+export const planColumns: readonly Planned[] = [
   planned('image', 'Image', plan => plan.image.name),
   planned('flavor', 'Flavor', plan => plan.flavor.name),
-  planned('volume', 'Volume', plan => (plan.volume === undefined ? null : `${plan.volume} GB`)),
+  planned('volume', 'Volume', plan => (plan.volume === undefined ? '' : `${plan.volume} GB`)),
   planned('network', 'Network', plan => plan.network.name),
   planned('address', 'Address', ({address: {kind, network}}) =>
     network === undefined ? kind : `${kind} of ${network.name}`,
   ),
-  planned('zone', 'Zone', plan => plan.zone ?? null),
-  planned('count', 'Count', plan => plan.count),
+  planned('zone', 'Zone'),
+  planned('count', 'Count'),
   planned('quota', 'Quota', plan =>
-    plan.quota.map(({resource, needs, used, limit}) =>
-      limit < 0 ? `${needs} ${resource}` : `${needs} ${resource} (${used} of ${limit} used)`,
-    ),
+    plan.quota
+      .map(({resource, needs, used, limit}) =>
+        limit < 0 ? `${needs} ${resource}` : `${needs} ${resource} (${used} of ${limit} used)`,
+      )
+      .join(', '),
   ),
 ]
 
@@ -64,9 +70,10 @@ export const gateDetails: readonly Column<Gate>[] = [
   ...['attachments', 'paths', 'deployed', 'created_at'].map(name => ({name, title: name})),
   ...planColumns
     .filter(({name}) => ['image', 'flavor', 'volume', 'network', 'address'].includes(name))
-    .map(({name, title, get}) => ({
+    .map(({name, title, get, text}) => ({
       name,
       title,
-      get: (gate: Gate) => (gate.plan === undefined ? null : (get?.(gate.plan) ?? null)),
+      get: ({plan}: Gate) => plan && get(plan),
+      text: ({plan}: Gate) => (plan && text?.(plan)) ?? '',
     })),
 ]

@@ -17,6 +17,8 @@ export interface Column<Row> {
   readonly colour?: (row: Row) => Colour | undefined
   /** How people read it in a listing; a program, and who asks for the column by -c, gets the value. */
   readonly brief?: (row: Row) => string
+  /** How a table tells a value that is an object; a program gets the value. */
+  readonly text?: (row: Row) => string
   readonly drop?: Head['drop']
   readonly shrink?: Head['shrink']
 }
@@ -58,7 +60,7 @@ export async function render<Row>(
   const {table} = await import('./table.ts')
   const asked = (flags.column ?? []).length > 0
   const text = (row: Row, column: Column<Row>) =>
-    column.brief && !asked ? plain(column.brief(row)) : cell(value(row, column))
+    column.brief && !asked ? plain(column.brief(row)) : shown(row, column)
   const cells = rows.map(row =>
     chosen.map(column => ({text: text(row, column), colour: column.colour?.(row)})),
   )
@@ -82,7 +84,7 @@ export async function renderOne<Row>(
     return write(screen, chosen.map(column => `${cell(value(row, column))}\n`).join(''))
   const fields = chosen.map(column => ({
     name: column.name,
-    text: cell(value(row, column)),
+    text: shown(row, column),
     colour: column.colour?.(row),
   }))
   const {lines, table} = await import('./table.ts')
@@ -117,6 +119,10 @@ function value<Row>(row: Row, column: Column<Row>): unknown {
   const found = column.get ? column.get(row) : (row as Record<string, unknown>)[column.name]
   return found instanceof Date ? found.toISOString() : (found ?? null)
 }
+
+/** As people read it, whole. */
+const shown = <Row>(row: Row, column: Column<Row>) =>
+  column.text ? plain(column.text(row)) : cell(value(row, column))
 
 function cell(found: unknown): string {
   if (found === null) return ''

@@ -6,7 +6,7 @@ import {OsSshError} from '../errors.ts'
 import {plain} from '../names/plain.ts'
 import {inForeground} from '../system/process.ts'
 
-/** After this nobody is there, ms; in ssh's ProxyCommand sooner than ssh gives up (60 s, ConnectTimeout of the VM's Host). */
+/** After this nobody is there, ms; in ssh's ProxyCommand sooner than ssh gives up (180 s, ConnectTimeout of the VM's Host). */
 const PATIENCE = 120_000
 const PROXY_PATIENCE = 45_000
 

@@ -43,7 +43,10 @@ describe('an operator', () => {
   it('is told what would be made, and nothing is', async () => {
     const {stdout, stderr, status} = await gate('deploy', '--dry-run', '-f', 'json')
     expect([status, stderr]).toEqual([0, ''])
-    expect(JSON.parse(stdout)).toMatchObject({network: 'gates', address: 'floating of public', count: 1})
+    expect(JSON.parse(stdout)).toMatchObject({
+      ...{network: {name: 'gates'}, count: 1},
+      address: {kind: 'floating', network: {name: 'public'}},
+    })
     expect(await gates()).toEqual([])
     expect(await inventory(await world.cloud('service'))).toEqual(before)
   })

@@ -37,6 +37,7 @@ const people = {
   alice: {user: {id: 'alice', name: 'alice'}, project: {id: 't1', name: 'tenant1'}, roles: ['member']},
   reader: {user: {id: 'rita', name: 'rita'}, project: {id: 't1', name: 'tenant1'}, roles: ['reader']},
   bob: {user: {id: 'bob', name: 'bob'}, project: {id: 't2', name: 'tenant2'}, roles: ['member']},
+  unscoped: {user: {id: 'una', name: 'una'}, roles: []},
   operator: {user: {id: 'op', name: 'op'}, project: {id: 'infra', name: 'infra'}, roles: ['member']},
 }
 export type Who = keyof typeof people
@@ -50,6 +51,10 @@ export const gate = {
   provision: async (_: string): Promise<void> => undefined,
   answers: true,
 }
+/** What the cloud says instead of its images and security groups, if anything. */
+export const refusal: {fault?: OpenStackError | undefined} = {}
+/** Prefixes that the gates' group was told to admit. */
+export const admitted: string[] = []
 const home = mkdtempSync(join(tmpdir(), 'os-ssh-api-'))
 const cloud = openStack({name: 'c', auth: {auth_url: 'http://127.0.0.1:1'}} as unknown as CloudConfig)
 
@@ -86,7 +91,12 @@ function fakes() {
       limits: async () => facts.limits,
       availabilityZones: async () => facts.zones,
     },
-    image: {images: async () => facts.images},
+    image: {
+      async images() {
+        if (refusal.fault !== undefined) throw refusal.fault
+        return facts.images
+      },
+    },
     network: {
       ports: async (filter: {device_owner?: unknown; project_id?: string}) => {
         if (filter.device_owner === undefined) return [port]
@@ -104,6 +114,13 @@ function fakes() {
           ? facts.subnets
           : [{id: id(8), network_id: NETWORK, cidr: '10.0.0.0/24', ip_version: 4}],
       quotas: async () => facts.quotas,
+      async securityGroups() {
+        if (refusal.fault !== undefined) throw refusal.fault
+        return [{id: id(20), name: 'gates', security_group_rules: []}]
+      },
+      async createSecurityGroupRule({remote_ip_prefix}: {remote_ip_prefix: string}) {
+        admitted.push(remote_ip_prefix)
+      },
     },
   }
 }
@@ -118,6 +135,8 @@ beforeEach(async () => {
   db = await openStore(':memory:')
   await gateRow(db, {id: GATE, server_id: GATE_SERVER, host: '192.0.2.1'})
   gate.answers = true
+  refusal.fault = undefined
+  admitted.length = 0
   gate.provision = path => activatePaths(db, [path])
   const context = {
     ...{db, ca, cloud: cloud as OpenStack, clock: () => NOW, log: pino({level: 'silent'})},

@@ -1,10 +1,14 @@
 import {OsSshError} from '../../errors.ts'
 import {plain} from '../../names/plain.ts'
+import {OpenStackError} from '../../openstack/index.ts'
 import {actor} from '../caller.ts'
+import {ensureGroup} from '../deploy/objects.ts'
 import {isRange} from '../deploy/ranges.ts'
+import {cloudFault} from '../faults.ts'
 import {gateViews} from '../store/gate-views.ts'
 import {drainGate, gate as gateById} from '../store/gates.ts'
-import {allowed} from '../store/machines.ts'
+import {allowed, allowThese, machine as machineById, machines} from '../store/machines.ts'
+import type {MachineRow} from '../store/schema.ts'
 import * as answers from './answers.ts'
 import {operator} from './auth.ts'
 import type {Api, Deps} from './deps.ts'
@@ -23,8 +27,9 @@ export function fleetRoutes(api: Api, deps: Deps): void {
     const caller = await operator(deps, request)
     const {scope, project_id, dry_run = false, ...wish} = request.body
     const wanted = {wish, scope, project: project_id}
-    if (dry_run) return reply.code(200).send({plan: await fleet.preview(wish), gates: []})
-    const {ids, plan} = await fleet.deploy(wanted, actor(caller))
+    const refused = told('what the gates would be made of cannot be looked up')
+    if (dry_run) return reply.code(200).send({plan: await fleet.preview(wish).catch(refused), gates: []})
+    const {ids, plan} = await fleet.deploy(wanted, actor(caller)).catch(refused)
     const gates = (await gateViews(db)).filter(gate => ids.includes(gate.id))
     return reply.code(202).send({plan, gates})
   })
@@ -32,16 +37,20 @@ export function fleetRoutes(api: Api, deps: Deps): void {
   const drained = {params: IdParams, body: DrainBody, response: {200: answers.Gate, ...answers.problems}}
   api.post('/v1/gates/:id/drain', {schema: drained}, async request => {
     const caller = await operator(deps, request)
-    const gate = await gateById(db, request.params.id)
+    const {id} = request.params
+    const [gate, machine] = await Promise.all([gateById(db, id), machineById(db, id)])
+    if (machine !== undefined) mayDrain(machine)
     if (gate !== undefined) await drainGate(db, gate, request.body.drain, actor(caller), clock())
     const view = (await gateViews(db)).find(one => one.id === gate?.id)
     if (view === undefined)
-      throw new OsSshError('NOT_FOUND', `there is no gate ${request.params.id}`, {
+      throw new OsSshError('NOT_FOUND', `there is no gate ${id}`, {
         hint: 'see os-ssh gate list',
       })
     return view
   })
 
+  // They are written down, and put into the group when a gate is next made or mended; who asks again has it at once.
+  const unchanged = told('the security group of the gates could not be changed')
   const access = {response: {200: answers.GateAccess, ...answers.problems}}
   api.get('/v1/gates/access', {schema: access}, async request => {
     await operator(deps, request)
@@ -54,7 +63,37 @@ export function fleetRoutes(api: Api, deps: Deps): void {
     const wrong = allow.find(prefix => !isRange(prefix))
     if (wrong !== undefined)
       throw new OsSshError('USAGE', `${plain(wrong)} is not an address range such as 192.0.2.0/24`)
-    await fleet.allow(allow, actor(caller))
+    await fleet.allow(allow, actor(caller)).catch(unchanged)
     return {allow}
   })
+
+  api.delete('/v1/gates/access', {schema: access}, async request => {
+    const caller = await operator(deps, request)
+    const allow = fleet.usualAccess
+    await allowThese(db, undefined, actor(caller), clock())
+    const rows = await machines(db)
+    if (rows.some(row => row.cleared_at === null)) await ensureGroup(context, allow).catch(unchanged)
+    return {allow}
+  })
+}
+
+/** Faults of the cloud as they are told to whoever asked; others stay as they are. */
+const told = (what: string) => (error: unknown) => {
+  throw error instanceof OpenStackError ? cloudFault(error, what) : error
+}
+
+/** Only what is a gate takes paths, or takes none. @throws OsSshError BUSY, USAGE with its state */
+function mayDrain({id, name, state}: Pick<MachineRow, 'id' | 'name' | 'state'>): void {
+  if (state === 'deleting')
+    throw new OsSshError('BUSY', `${name} is being deleted: it takes no paths any more`, {
+      hint: 'see os-ssh gate list',
+    })
+  if (state === 'failed')
+    throw new OsSshError('USAGE', `${name} could not be made: it takes no paths`, {
+      hint: `os-ssh gate show ${id} says why, os-ssh gate delete ${id} forgets it`,
+    })
+  if (state !== 'running')
+    throw new OsSshError('BUSY', `${name} is ${state}: it takes no paths yet`, {
+      hint: `os-ssh gate list says when it is ready; if it is not meant to be: os-ssh gate delete ${id}`,
+    })
 }

@@ -9,9 +9,9 @@ import {userFault} from '../faults.ts'
 import {retireAll} from '../store/attachment-steps.ts'
 import {attachmentViews} from '../store/attachments.ts'
 import {auditPage} from '../store/audit.ts'
-import {gateViews} from '../store/gate-views.ts'
+import {gatesFor, gateViews} from '../store/gate-views.ts'
 import {addGate, gate as gateById, type NewGate, removeGate as removeRow} from '../store/gates.ts'
-import {machine as machineById} from '../store/machines.ts'
+import {forgetMachine, machine as machineById} from '../store/machines.ts'
 import {pathsOfGate} from '../store/paths.ts'
 import * as answers from './answers.ts'
 import {isOperator, operator} from './auth.ts'
@@ -52,10 +52,11 @@ async function consoleKey(cloud: Deps['context']['cloud'], serverId: string): Pr
   return hostKeysFromConsole(log).find(key => key.startsWith('ssh-ed25519 '))
 }
 
-/** Ends a gate's paths and lets its networks go; the row goes when nothing is plugged in any more. One that we have made is deleted. */
+/** Ends a gate's paths and lets its networks go; the row goes when nothing is plugged in any more. One that we have made is deleted, one that failed forgotten. @returns whether it is gone */
 async function removeGate({context, gates, fleet}: Deps, caller: Caller, id: string): Promise<boolean> {
   const {db, clock} = context
   const machine = await machineById(db, id)
+  if (machine?.state === 'failed') return forgetMachine(db, machine, actor(caller), clock())
   if (machine !== undefined) {
     await fleet.delete(machine, actor(caller))
     return false
@@ -87,7 +88,7 @@ export function gateRoutes(api: Api, deps: Deps): void {
   api.get('/v1/gates', {schema: listed}, async request => {
     const caller = await authenticate(request)
     const all = await isOperator(caller, context.cloud)
-    return {gates: await gateViews(db, all ? undefined : (caller.token.project?.id ?? ''))}
+    return {gates: await (all ? gateViews(db) : gatesFor(db, caller.token.project?.id))}
   })
 
   const added = {body: GateBodySchema, response: {201: answers.Gate, ...answers.problems}}

@@ -4,8 +4,8 @@ import {machines} from './machines.ts'
 import type {Store} from './open.ts'
 import type {GateRow, MachineRow} from './schema.ts'
 
-/** Gates as the API shows them, those that are on their way among them: those that may serve `projectId`, or all. By name. */
-export async function gateViews(db: Store, projectId?: string): Promise<Gate[]> {
+/** Gates as the API shows them to operators: all, and those that are on their way. By name. */
+export async function gateViews(db: Store): Promise<Gate[]> {
   const [rows, made, choices] = await Promise.all([gates(db), machines(db), gateChoices(db)])
   const machineOf = new Map(made.map(machine => [machine.id, machine]))
   const here = new Set(rows.map(row => row.id))
@@ -17,12 +17,27 @@ export async function gateViews(db: Store, projectId?: string): Promise<Gate[]> 
     }),
     ...made.filter(({id}) => !here.has(id)).map(ofMachine),
   ]
-  return views
+  return views.sort((a, b) => (a.name < b.name ? -1 : 1))
+}
+
+/**
+ * Gates as the API shows them to users: those that may serve their project. What they are made of, and what the cloud or the gate
+ * has said, is the operators'.
+ *
+ * @param projectId undefined for a token without a project, to which only shared gates are shown
+ */
+export async function gatesFor(db: Store, projectId: string | undefined): Promise<Gate[]> {
+  const registered = new Set((await gates(db)).map(row => row.id))
+  return (await gateViews(db))
+    .filter(({id}) => registered.has(id))
     .filter(
       ({scope, serves, project_id}) =>
-        projectId === undefined || scope === 'shared' || (serves ?? project_id) === projectId,
+        scope === 'shared' || (projectId !== undefined && (serves ?? project_id) === projectId),
     )
-    .sort((a, b) => (a.name < b.name ? -1 : 1))
+    .map(({plan: _plan, reason: _reason, ...gate}) => ({
+      ...gate,
+      ...(gate.state === 'down' && {reason: 'it does not answer'}),
+    }))
 }
 
 const common = (row: Pick<GateRow, 'id' | 'name' | 'scope' | 'zone' | 'serves'>) => ({

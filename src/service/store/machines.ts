@@ -201,6 +201,40 @@ export async function clearMachine(db: Store, id: string, now: number): Promise<
     .execute()
 }
 
+/**
+ * Nobody needs to be told any more why it failed: it goes, or as soon as nothing of it is left.
+ *
+ * @returns whether it is gone
+ */
+export async function forgetMachine(
+  db: Store,
+  {id, name: detail}: Pick<MachineRow, 'id' | 'name'>,
+  who: Actor,
+  at: number,
+): Promise<boolean> {
+  return atomically(db, async tx => {
+    const {numDeletedRows} = await tx
+      .deleteFrom('machines')
+      .where('id', '=', id)
+      .where('state', 'in', steps.forget.from)
+      .where('cleared_at', 'is not', null)
+      .executeTakeFirst()
+    const isGone = numDeletedRows > 0n
+    // As if it had failed long ago: forgetMachines takes it when it is cleared.
+    const {numUpdatedRows} = isGone
+      ? {numUpdatedRows: 0n}
+      : await tx
+          .updateTable('machines')
+          .set({since: 0})
+          .where('id', '=', id)
+          .where('state', 'in', steps.forget.from)
+          .where('since', '>', 0)
+          .executeTakeFirst()
+    if (isGone || numUpdatedRows > 0n) await auditAct(tx, 'gate-delete', who, {at, detail})
+    return isGone
+  })
+}
+
 /** Failed ones of which nothing is left, and that failed before then: nobody asks any more. */
 export async function forgetMachines(db: Store, before: number): Promise<void> {
   await db
@@ -217,18 +251,18 @@ export async function allowed(db: Store): Promise<readonly string[] | undefined>
   return allow === null ? undefined : (JSON.parse(allow) as string[])
 }
 
-/** From now on these may. */
+/** From now on these may; undefined: as it is configured. */
 export async function allowThese(
   db: Store,
-  prefixes: readonly string[],
+  prefixes: readonly string[] | undefined,
   who: Actor,
   at: number,
 ): Promise<void> {
   await atomically(db, async tx => {
     await tx
       .updateTable('service')
-      .set({allow: JSON.stringify(prefixes)})
+      .set({allow: prefixes === undefined ? null : JSON.stringify(prefixes)})
       .execute()
-    await auditAct(tx, 'gate-allow', who, {at, detail: prefixes.join(' ')})
+    await auditAct(tx, 'gate-allow', who, {at, detail: prefixes?.join(' ') ?? 'as it is configured'})
   })
 }

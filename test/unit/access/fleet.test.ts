@@ -4,7 +4,7 @@ import type {Session} from '../../../src/access/session.ts'
 import type {Gate, GateCondition} from '../../../src/protocol/index.ts'
 import {clockOf} from '../../support/virtual-time.ts'
 
-const {allowAccess, deleteGate, deployGates, drainGate, findGate, gateAccess} = await import(
+const {allowAccess, deleteGate, deployGates, drainGate, findGate, gateAccess, usualAccess} = await import(
   '../../../src/access/fleet.ts'
 )
 
@@ -84,10 +84,20 @@ describe('deploy', () => {
   it.each([
     ['one', 'p1'],
     ['p2', 'p2'],
-    ['ffff', 'ffff'],
+    ['0123456789abcdef0123456789abcdef', '0123456789abcdef0123456789abcdef'],
+    [A, A],
   ])('names the project %s by its id', async (word, id) => {
     await deployGates(session, {scope: 'project', project: word, wait: false} as never)
     expect(asked('POST')[0]).toContain(`"project_id":"${id}"`)
+  })
+
+  it.each(['three', 'ffff', 'p1 ', ''])('knows no project %j', async word => {
+    const wished = deployGates(session, {scope: 'project', project: word, wait: true} as never)
+    await expect(wished).rejects.toMatchObject({
+      ...{code: 'USAGE', message: `you are in no project that is called ${word}`},
+      suggestions: [expect.stringContaining('is said by its id')],
+    })
+    expect(requests).toEqual([])
   })
 
   it('does not guess which project is meant', async () => {
@@ -109,7 +119,8 @@ describe('deploy', () => {
       [B, 'ready'],
     ])
     expect(plan.image.id).toBe('i')
-    expect(told).toEqual(['gate-3f is booting, 0 s …', 'gate-3f is new, 1 s …'])
+    const why = '(no \\u001b[31mhost)'
+    expect(told).toEqual([`gate-3f is booting ${why}, 0 s …`, `gate-3f is new ${why}, 1 s …`])
   })
 
   it.each([
@@ -121,27 +132,54 @@ describe('deploy', () => {
     expect(asked('GET')).toEqual([])
   })
 
-  it.each(['failed', 'deleting'] as const)('tells why one is %s, harmlessly', async state => {
+  it('names the one that failed, harmlessly, and how the others are', async () => {
     there = inState('wanted', 'wanted')
-    course = [inState('ready', state)]
+    course = [inState('booting', 'failed')]
     await expect(deployGates(session, wish)).rejects.toMatchObject({
-      ...{code: 'CLOUD_REFUSED', message: 'gate-4f could not be made: no \\u001b[31mhost'},
+      code: 'CLOUD_REFUSED',
+      message: 'gate-4f could not be made: no \\u001b[31mhost; gate-3f is booting (no \\u001b[31mhost)',
+      suggestions: [expect.stringContaining('shows it for an hour')],
     })
   })
 
-  it('tells when one has gone', async () => {
-    there = inState('wanted', 'wanted')
-    course = [inState('ready')]
+  it.each([
+    [
+      'goes',
+      inState('ready', 'deleting'),
+      'was deleted meanwhile: no \\u001b[31mhost; gate-3f is ready (no \\u001b[31mhost)',
+    ],
+    ['has gone', [gate(A)], 'was deleted meanwhile; gate-3f is ready'],
+  ])('tells when one %s by somebody’s word', async (_, last, message) => {
+    there = [gate(A, {state: 'wanted'}), gate(B, {state: 'wanted'})]
+    course = [last]
     await expect(deployGates(session, wish)).rejects.toMatchObject({
-      ...{code: 'CLOUD_REFUSED', message: 'the gate could not be made: it was deleted'},
+      code: 'NOT_FOUND',
+      message: `gate-4f ${message}`,
+      suggestions: [expect.not.stringContaining('for an hour')],
     })
+  })
+
+  it('one that somebody drains meanwhile is made', async () => {
+    there = inState('wanted')
+    course = [inState('booting'), inState('draining')]
+    expect((await deployGates(session, wish)).gates).toMatchObject([{id: A, state: 'draining'}])
+  })
+
+  it('one that is down has two minutes to come back', async () => {
+    there = inState('wanted')
+    course = [...Array.from({length: 100}, () => inState('down')), inState('new'), inState('down')]
+    await expect(deployGates(session, wish)).rejects.toMatchObject({
+      ...{code: 'BUSY', message: 'gate-3f is down for 121 s: no \\u001b[31mhost'},
+    })
+    expect(told).toContain('gate-3f is down (no \\u001b[31mhost), 99 s …')
+    expect(clock.now - EPOCH).toBe((101 + 121) * 1000)
   })
 
   it('does not wait for ever', async () => {
     there = inState('wanted')
-    course = [inState('down')]
+    course = [[gate(A, {state: 'booting'})]]
     await expect(deployGates(session, wish)).rejects.toMatchObject({
-      ...{code: 'BUSY', message: 'after 901 s gate-3f is down'},
+      ...{code: 'BUSY', message: 'after 901 s gate-3f is booting'},
     })
   })
 })
@@ -216,5 +254,10 @@ describe('delete', () => {
 it('who may reach port 22 is shown and said', async () => {
   expect(await gateAccess(session)).toEqual(['::/0'])
   expect(await allowAccess(session, ['192.0.2.0/24'])).toEqual(['192.0.2.0/24'])
-  expect(requests).toEqual(['GET /v1/gates/access', 'PUT /v1/gates/access {"allow":["192.0.2.0/24"]}'])
+  expect(await usualAccess(session)).toEqual(['::/0'])
+  expect(requests).toEqual([
+    'GET /v1/gates/access',
+    'PUT /v1/gates/access {"allow":["192.0.2.0/24"]}',
+    'DELETE /v1/gates/access',
+  ])
 })

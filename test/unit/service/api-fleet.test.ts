@@ -1,7 +1,16 @@
 import {describe, expect, it} from '@jest/globals'
 
-import {bootMachine, machines, runMachine} from '../../../src/service/store/machines.ts'
-import {ask, db, GATE, hostKey, id, NOW, problemOf, type Who} from '../../support/api.ts'
+import {OpenStackError} from '../../../src/openstack/index.ts'
+import {gate as gateById, type NewGate} from '../../../src/service/store/gates.ts'
+import {
+  bootMachine,
+  clearMachine,
+  failMachine,
+  forgetMachines,
+  machines,
+  runMachine,
+} from '../../../src/service/store/machines.ts'
+import {admitted, ask, db, GATE, hostKey, id, NOW, problemOf, refusal, type Who} from '../../support/api.ts'
 
 /* The routes by which operators have gates made, drained and deleted, and say who may reach them. */
 
@@ -21,15 +30,20 @@ const usage = problemOf(400, 'USAGE')
 async function made(): Promise<string> {
   const {body} = await deploy({scope: 'shared'})
   const [gate] = body.gates
-  await bootMachine(db, gate.id, {server_id: id(50), host: '203.0.113.9'}, NOW)
+  return run(gate.id, {name: gate.name, scope: 'shared'})
+}
+
+/** A machine boots, and is a gate. */
+async function run(gate: string, what: Pick<NewGate, 'name' | 'scope' | 'serves'>): Promise<string> {
+  await bootMachine(db, gate, {server_id: id(50), host: '203.0.113.9'}, NOW)
   const address = {host: '203.0.113.9', port: 22, login: 'root', host_key: hostKey}
-  const row = {id: gate.id, name: gate.name, server_id: id(50), project_id: 'infra', scope: 'shared' as const}
+  const row = {...what, id: gate, server_id: id(50), project_id: 'infra'}
   await runMachine(
     db,
     {...row, ...address, keep_nics: [], created_at: NOW},
     {id: 's', name: 's', project_id: ''},
   )
-  return gate.id
+  return gate
 }
 
 describe('deploy', () => {
@@ -55,16 +69,16 @@ describe('deploy', () => {
     expect([await machines(db), await audit('gate-deploy')]).toEqual([[], []])
   })
 
-  it('for a project: its members see that gate, and others do not', async () => {
+  it('for a project: its members see that gate as soon as it is one, and others do not', async () => {
     const {body} = await deploy({scope: 'project', project_id: 't2'})
-    const [{name, serves}] = body.gates
+    const [{id: one, name, serves}] = body.gates
     expect(serves).toBe('t2')
     await db.updateTable('gates').set({scope: 'project', project_id: 'infra'}).execute()
-    expect([await names('bob'), await names('alice'), await names('operator')]).toEqual([
-      [name],
-      [],
-      [name, 'gate1'].sort(),
-    ])
+    const seen = async () => [await names('bob'), await names('alice'), await names('operator')]
+    const all = [name, 'gate1'].sort()
+    expect(await seen()).toEqual([[], [], all])
+    await run(one, {name, scope: 'project', serves: 't2'})
+    expect(await seen()).toEqual([[name], [], all])
   })
 
   it.each([
@@ -93,6 +107,35 @@ describe('deploy', () => {
   })
 })
 
+describe('a fault of the cloud is told', () => {
+  it.each([
+    ['unreachable', 'CLOUD_DOWN'],
+    ['server', 'CLOUD_DOWN'],
+    ['forbidden', 'CLOUD_REFUSED'],
+    ['quota', 'QUOTA'],
+  ] as const)('%s', async (fault, code) => {
+    const there = await made()
+    refusal.fault = new OpenStackError(fault, 'the cloud has said this')
+    for (const dry_run of [true, false]) {
+      const {body} = await deploy({scope: 'shared', dry_run})
+      const detail = 'what the gates would be made of cannot be looked up: the cloud has said this'
+      expect(body).toMatchObject({code, detail})
+    }
+    const {body} = await ask('operator', 'PUT', '/v1/gates/access', {allow: ['192.0.2.0/24']})
+    const detail = 'the security group of the gates could not be changed: the cloud has said this'
+    expect(body).toMatchObject({code, detail})
+    expect((await machines(db)).map(row => row.id)).toEqual([there])
+  })
+
+  it('but none of ours', async () => {
+    refusal.fault = new TypeError('secret') as OpenStackError
+    expect(await deploy({scope: 'shared'})).toMatchObject({
+      status: 500,
+      body: {code: 'BUG', detail: expect.not.stringContaining('secret')},
+    })
+  })
+})
+
 describe('drain', () => {
   const drain = (gate: string, body: object) => ask('operator', 'POST', `/v1/gates/${gate}/drain`, body)
 
@@ -113,12 +156,35 @@ describe('drain', () => {
     expect(await drain(GATE, {drain: true})).toMatchObject({body: {state: 'down'}})
   })
 
-  it('not what is no gate, or none yet', async () => {
+  it('not what is no gate', async () => {
+    expect(await drain(id(99), {drain: true})).toMatchObject(
+      problemOf(404, 'NOT_FOUND', `there is no gate ${id(99)}`),
+    )
+  })
+
+  it.each([
+    ['wanted', 503, 'BUSY', 'is wanted: it takes no paths yet'],
+    ['booting', 503, 'BUSY', 'is booting: it takes no paths yet'],
+    ['failed', 400, 'USAGE', 'could not be made: it takes no paths'],
+  ] as const)('not one that is %s, which is said', async (state, status, code, words) => {
     const {body} = await deploy({scope: 'shared'})
-    for (const one of [id(99), body.gates[0].id])
-      expect(await drain(one, {drain: true})).toMatchObject(
-        problemOf(404, 'NOT_FOUND', `there is no gate ${one}`),
-      )
+    const [{id: one, name}] = body.gates
+    await db.updateTable('machines').set({state}).execute()
+    for (const word of [true, false])
+      expect(await drain(one, {drain: word})).toMatchObject(problemOf(status, code, `${name} ${words}`))
+    expect(await audit('gate-drain')).toEqual([])
+  })
+
+  it('nor one that is being deleted, and it stays drained', async () => {
+    const one = await made()
+    await ask('operator', 'DELETE', `/v1/gates/${one}`)
+    for (const word of [true, false])
+      expect(await drain(one, {drain: word})).toMatchObject({
+        status: 503,
+        body: {code: 'BUSY', detail: expect.stringContaining('is being deleted')},
+      })
+    const {drained_at} = (await gateById(db, one)) ?? {}
+    expect([drained_at, await audit('gate-drain')]).toEqual([NOW, []])
   })
 
   it.each([{}, {drain: 'perhaps'}, {drain: true, more: 1}])('takes no %j', async body => {
@@ -138,6 +204,20 @@ describe('access', () => {
     expect(await allow(...mine)).toMatchObject({status: 200, body: {allow: mine}})
     expect(await allowed()).toEqual({allow: mine})
     expect(await audit('gate-allow')).toEqual([['gate-allow', 'op', '127.0.0.1']])
+  })
+
+  it('is again what is configured, whatever that is by then', async () => {
+    await allow('192.0.2.0/24')
+    await made()
+    expect(await ask('operator', 'DELETE', '/v1/gates/access')).toMatchObject({
+      status: 200,
+      body: {allow: usual},
+    })
+    expect([await allowed(), admitted]).toEqual([{allow: usual}, usual])
+    expect((await db.selectFrom('service').select('allow').executeTakeFirst())?.allow).toBeNull()
+    expect(await audit('gate-allow')).toHaveLength(2)
+    refusal.fault = new OpenStackError('unreachable', 'gone')
+    expect(await ask('operator', 'DELETE', '/v1/gates/access')).toMatchObject(problemOf(502, 'CLOUD_DOWN'))
   })
 
   it.each([
@@ -185,6 +265,30 @@ describe('a gate that was deployed', () => {
     expect(await machines(db)).toMatchObject([{state: 'deleting'}])
   })
 
+  it('that failed is forgotten at once when nothing of it is left', async () => {
+    const {body} = await deploy({scope: 'shared'})
+    const [gate] = body.gates
+    await failMachine(db, gate.id, 'why', NOW)
+    await clearMachine(db, gate.id, NOW)
+    expect((await ask('operator', 'DELETE', `/v1/gates/${gate.id}`)).status).toBe(204)
+    expect(await names('operator')).toEqual(['gate1'])
+    expect(await audit('gate-delete')).toEqual([['gate-delete', 'op', '127.0.0.1']])
+    expect((await ask('operator', 'DELETE', `/v1/gates/${gate.id}`)).status).toBe(404)
+  })
+
+  it('that failed is forgotten as soon as nothing of it is left', async () => {
+    const {body} = await deploy({scope: 'shared', count: 2})
+    const [gate, other] = body.gates
+    for (const one of [gate, other]) await failMachine(db, one.id, 'why', NOW)
+    for (const _ of [1, 2]) expect((await ask('operator', 'DELETE', `/v1/gates/${gate.id}`)).status).toBe(202)
+    expect(await audit('gate-delete')).toHaveLength(1)
+    await forgetMachines(db, NOW - 1)
+    expect((await machines(db)).map(row => row.state)).toEqual(['failed', 'failed'])
+    for (const one of [gate, other]) await clearMachine(db, one.id, NOW)
+    await forgetMachines(db, NOW - 1)
+    expect((await machines(db)).map(row => row.id)).toEqual([other.id])
+  })
+
   it('is shown with what it was made of, and what keeps it', async () => {
     const gate = await made()
     await db.updateTable('machines').set({reason: 'why'}).execute()
@@ -197,5 +301,40 @@ describe('a gate that was deployed', () => {
       deployed: false,
       state: 'ready',
     })
+  })
+})
+
+describe('who is no operator', () => {
+  const gates = async (who: Who) => (await ask(who, 'GET', '/v1/gates')).body.gates
+
+  it('sees gates, not what they are made of nor what the cloud has said', async () => {
+    const one = await made()
+    await db.updateTable('machines').set({reason: 'Nova says: compute-7 is full'}).execute()
+    await db.updateTable('gates').set({reason: 'root@10.0.0.5: no route'}).execute()
+    const view = (all: {id: string}[]) => all.find(gate => gate.id === one)
+    expect(view(await gates('operator'))).toMatchObject({reason: expect.anything(), plan: expect.anything()})
+    const seen = view(await gates('alice'))
+    expect(seen).toMatchObject({state: 'new', deployed: true})
+    expect([seen].flatMap(gate => Object.keys(gate ?? {}))).not.toEqual(
+      expect.arrayContaining([expect.stringMatching(/^(plan|reason)$/)]),
+    )
+    await db.updateTable('gates').set({state: 'down'}).execute()
+    for (const gate of await gates('alice'))
+      expect(gate).toMatchObject({state: 'down', reason: 'it does not answer'})
+  })
+
+  it('sees none that is none yet, or never was', async () => {
+    await deploy({scope: 'shared', count: 2})
+    const [first] = await machines(db)
+    await failMachine(db, first?.id ?? '', 'why', NOW)
+    expect([await names('alice'), (await names('operator')).length]).toEqual([['gate1'], 3])
+  })
+
+  it('and whose token has no project sees the shared ones only', async () => {
+    const one = await made()
+    await db.updateTable('gates').set({scope: 'project'}).where('id', '=', one).execute()
+    expect(await names('unscoped')).toEqual(['gate1'])
+    await db.updateTable('gates').set({scope: 'project', project_id: ''}).execute()
+    expect(await names('unscoped')).toEqual([])
   })
 })

@@ -63,6 +63,7 @@ const routes: [Method, string][] = [
   ['POST', `/v1/gates/${GATE}/drain`],
   ['GET', '/v1/gates/access'],
   ['PUT', '/v1/gates/access'],
+  ['DELETE', '/v1/gates/access'],
   ['GET', '/v1/attachments'],
   ['GET', '/v1/audit'],
 ]
@@ -107,6 +108,7 @@ describe('whoever they are', () => {
     ['POST', `/v1/gates/${GATE}/drain`],
     ['GET', '/v1/gates/access'],
     ['PUT', '/v1/gates/access'],
+    ['DELETE', '/v1/gates/access'],
     ['GET', '/v1/paths?all=true'],
     ['GET', '/v1/paths?user_id=alice'],
     ['DELETE', '/v1/paths?project_id=t1'],

@@ -2,6 +2,7 @@ import {PassThrough} from 'node:stream'
 import {text} from 'node:stream/consumers'
 
 import {expect, it} from '@jest/globals'
+import {parse} from 'yaml'
 
 import type {Gate, GatePlan} from '../../../src/protocol/index.ts'
 import {gateColumns, gateDetails, planColumns} from '../../../src/ui/gates.ts'
@@ -45,15 +46,27 @@ async function shown<T>(
   return text(stream)
 }
 
-it('a plan is told in words, what is not limited without its limit', async () => {
-  expect(JSON.parse(await shown(plan, planColumns))).toEqual({
-    ...{image: plan.image.name, flavor: 'small', volume: null, network: 'net', zone: null, count: 2},
-    ...{address: 'floating of public', quota: ['2 instances (3 of 10 used)', '2048 ram']},
-  })
-  const other = {...plan, volume: 4, zone: 'az1', address: {kind: 'direct'}} as GatePlan
+const other = {...plan, volume: 4, zone: 'az1', address: {kind: 'direct'}} as GatePlan
+
+it('a plan is data for programs', async () => {
+  const {image, flavor, network, address, quota, count} = plan
+  const data = {image, flavor, volume: null, network, address, zone: null, count, quota}
+  expect(JSON.parse(await shown(plan, planColumns))).toEqual(data)
+  expect(parse(await shown(plan, planColumns, 'yaml'))).toEqual(data)
   expect(JSON.parse(await shown(other, planColumns))).toMatchObject({
-    ...{volume: '4 GB', zone: 'az1', address: 'direct'},
+    ...{volume: 4, zone: 'az1', address: {kind: 'direct'}},
   })
+})
+
+it('a plan is told in words to people, what is not limited without its limit', async () => {
+  const table = await shown(plan, planColumns, 'table')
+  expect(table).toMatch(/flavor +\| small +\|/)
+  expect(table).toMatch(/address +\| floating of public +\|/)
+  expect(table).toMatch(/quota +\| 2 instances \(3 of 10 used\), 2048 ram +\|/)
+  expect(table).toMatch(/volume +\| +\|/)
+  const others = await shown(other, planColumns, 'table')
+  expect(others).toMatch(/volume +\| 4 GB +\|/)
+  expect(others).toMatch(/address +\| direct +\|/)
 })
 
 it('what the cloud calls things is harmless on a terminal', async () => {
@@ -65,11 +78,13 @@ it('what the cloud calls things is harmless on a terminal', async () => {
 
 it('a gate is shown with what it is made of, one that was registered without', async () => {
   expect(JSON.parse(await shown(gate, gateDetails))).toMatchObject({
-    ...{name: 'gate1', state: 'failed', serves: null, flavor: 'small', address: 'floating of public'},
+    ...{name: 'gate1', state: 'failed', serves: null, flavor: named('small'), address: plan.address},
   })
   const {plan: _, ...registered} = gate
   expect(JSON.parse(await shown(registered as Gate, gateDetails))).toMatchObject({
     flavor: null,
     address: null,
   })
+  expect(await shown(gate, gateDetails, 'table')).toMatch(/address +\| floating of public +\|/)
+  expect(await shown(registered as Gate, gateDetails, 'table')).toMatch(/address +\| +\|/)
 })
