@@ -9,6 +9,13 @@ import {publicKeyOf} from './user-data.ts'
 
 type Context = Pick<ServiceContext, 'db' | 'cloud' | 'connect' | 'log'>
 
+/** By its own console this is not what was booted. */
+export class AnotherHost extends OsSshError {
+  constructor() {
+    super('HOST_KEY', 'the console of the gate shows another host key than it was booted with')
+  }
+}
+
 /** Of the console, what a boot says at its end. */
 const CONSOLE_LINES = 400
 
@@ -33,8 +40,11 @@ export async function firstContact(context: Context, row: MachineRow, host: stri
   const link = context.connect({host, port: 22, login: LOGIN, hostKey: publicKeyOf(first_key)}, () => {})
   try {
     // Who has the key of the boot data is let in; whether it is our server is asked before anything is done there.
-    await link.run(':')
-    await confirmByConsole(context, row)
+    const met = await link.run(':').catch((error: unknown) => error)
+    const isWrong = met instanceof OsSshError && met.code === 'HOST_KEY'
+    // Whoever it is that answers: the console may know better.
+    if (isWrong || !(met instanceof Error)) await confirmByConsole(context, row)
+    if (met instanceof Error) throw met
     const made = await link.run(newHostKey({}))
     const key = made.status === 0 ? ed25519(made.stdout) : undefined
     if (key === undefined)
@@ -89,6 +99,5 @@ async function confirmByConsole({cloud, log}: Context, row: MachineRow): Promise
     return ''
   })
   const shown = hostKeysFromConsole(text).filter(key => key.startsWith('ssh-ed25519 '))
-  if (shown.length > 0 && !shown.includes(publicKeyOf(row.first_key)))
-    throw new OsSshError('HOST_KEY', 'the console of the gate shows another host key than it was booted with')
+  if (shown.length > 0 && !shown.includes(publicKeyOf(row.first_key))) throw new AnotherHost()
 }

@@ -25,7 +25,7 @@ import type {MachineRow} from '../store/schema.ts'
 import {choose} from './choice/choose.ts'
 import {look} from './choice/look.ts'
 import type {GatesConfig} from './config.ts'
-import {firstContact, LOGIN} from './first-contact.ts'
+import {AnotherHost, firstContact, LOGIN} from './first-contact.ts'
 import {
   ensureAddress,
   ensureGroup,
@@ -110,7 +110,7 @@ async function failed({context, config}: Making, row: MachineRow, error: unknown
   }
   // Another replica, which took this one for dead, has moved it on: what was tried here was of before.
   if ((await machineById(db, row.id))?.next_key !== row.next_key) return POLL_MS
-  const passes = await mayPass(context, row, error)
+  const passes = await mayPass(context, row, error, config.boot)
   const late = clock() - row.since > config.bootTimeout * 1000
   if (passes && !late) {
     if (row.reason !== fault.message) await noteMachine(db, row.id, {reason: plain(fault.message)})
@@ -133,11 +133,14 @@ async function mayPass(
   {db}: ServiceContext,
   row: MachineRow,
   error: OsSshError | OpenStackError,
+  boot: GatesConfig['boot'],
 ): Promise<boolean> {
   // What goes gives back what there is too little of.
   const isScarce = error instanceof OsSshError ? error.code === 'QUOTA' : error.fault === 'quota'
   if (isScarce) return (await allMachines(db)).some(one => one.state === 'deleting')
   if (error instanceof OpenStackError) return PASSING.has(error.fault)
+  // cloud-init says its keys before it runs a script, and after it has taken those of its own words.
+  if (error instanceof AnotherHost) return boot === 'script'
   // Until cloud-init has run, sshd may have the image's own key; and who has had this address may be there yet.
   if (error.code === 'HOST_KEY') return row.next_key === null
   return ['GATE_DOWN', 'BUSY'].includes(error.code)

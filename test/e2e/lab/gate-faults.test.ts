@@ -186,7 +186,7 @@ describe('what was made goes', () => {
     const wall = Wall.divert([world.site.external_cidr], stranger)
     try {
       const sentence = expect.stringMatching(
-        /^could not be made: the host key of the gate at 172\.24\.[\d.]+ is not the pinned one$/,
+        /^could not be made: it was not ready within 60 s: the host key of the gate at 172\.24\.[\d.]+ is not the pinned one; its console ends with: /,
       )
       expect(await answer()).toEqual([75, sentence])
     } finally {
