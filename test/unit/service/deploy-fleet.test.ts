@@ -246,7 +246,7 @@ describe('a path whose gate is down', () => {
   })
 
   it('has one made when that is an operator’s own VM, which nobody heals', async () => {
-    expect(await said(fleet().ask(need, look, GATE_DOWN))).toBeInstanceOf(GateIsComing)
+    expect(await said(fleet(AUTOMATIC, false).ask(need, look, GATE_DOWN))).toBeInstanceOf(GateIsComing)
     expect(await states()).toEqual(['wanted'])
   })
 })
