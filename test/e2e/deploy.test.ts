@@ -2,7 +2,8 @@ import {writeFileSync} from 'node:fs'
 
 import {afterAll, beforeAll, describe, expect, it, jest} from '@jest/globals'
 
-import type {Gate} from '../../src/protocol/index.ts'
+import type {Gate, Path} from '../../src/protocol/index.ts'
+import {generateKeyPair} from '../../src/ssh/keys.ts'
 import {inventory} from '../support/inventory.ts'
 import {eventually, run} from '../support/run.ts'
 import {World} from '../support/world.ts'
@@ -17,6 +18,7 @@ const PATIENCE_MS = 240_000
 let world: World
 let before: readonly string[]
 let config: string
+const key = generateKeyPair('bob').publicKey
 beforeAll(async () => {
   const gates = {automatic: true, scope: 'shared', silence: 30, per_zone: 1}
   world = await World.open('e2e-deploy', {gate: 'none', gates})
@@ -31,6 +33,13 @@ const gate = (...words: string[]) => world.cli('service', ['gate', ...words], {t
 const gates = async () => (await world.api<{gates: Gate[]}>('service', 'GET', '/v1/gates')).gates
 const ssh = (name: string) =>
   run('ssh', ['-F', config, name, 'uname', '-n'], {env: world.env, timeout: PATIENCE_MS})
+
+/** What becomes of a path that tenant2 asks for, within so many s. */
+const asked = (name: string, wait = 0) =>
+  world.api<Partial<Path> & {code?: string}>('tenant2', 'POST', `/v1/paths?wait=${wait}`, {
+    server_id: world.server(name),
+    public_key: key,
+  })
 
 /** @throws when there is not exactly one */
 async function theGate(): Promise<Gate> {
@@ -80,6 +89,15 @@ describe('a gate that is', () => {
     expect(await gate('drain', name)).toMatchObject({status: 0})
     expect(await theGate()).toMatchObject({state: 'draining'})
     expect(await ssh('t1-web')).toMatchObject({stdout: 't1-web\n', status: 0})
+    // Another path waits for another gate, or is told that there is none.
+    const [first, later] = [await asked('t2-web'), await asked('t2-web', 2)]
+    for (const path of [first, later]) {
+      expect(path.state ?? path.code).toMatch(/^(pending|NO_GATE)$/)
+      expect(path.gate?.name).not.toBe(name)
+    }
+    await world.endPaths('tenant2')
+    for (const other of (await gates()).filter(one => one.name !== name))
+      expect(await gate('delete', other.id, '--yes')).toMatchObject({status: 0})
     expect(await gate('drain', name, '--undo')).toMatchObject({stderr: `gate ${name} takes new paths\n`})
     expect(await theGate()).toMatchObject({state: 'ready'})
   })
