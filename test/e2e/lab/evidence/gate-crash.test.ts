@@ -1,13 +1,13 @@
 import {afterAll, beforeAll, describe, expect, it, jest} from '@jest/globals'
 
-import type {Gate, Path} from '../../../src/protocol/index.ts'
-import {generateKeyPair} from '../../../src/ssh/keys.ts'
-import {FleetView, PATIENCE_MS} from '../../support/fleet-view.ts'
-import {LabFaults} from '../../support/lab-faults.ts'
-import {type Postgres, startPostgres} from '../../support/postgres.ts'
-import {eventually} from '../../support/run.ts'
-import type {ServiceProcess} from '../../support/service.ts'
-import {World} from '../../support/world.ts'
+import type {Gate, Path} from '../../../../src/protocol/index.ts'
+import {generateKeyPair} from '../../../../src/ssh/keys.ts'
+import {FleetView, PATIENCE_MS} from '../../../support/fleet-view.ts'
+import {LabFaults} from '../../../support/lab-faults.ts'
+import {type Postgres, startPostgres} from '../../../support/postgres.ts'
+import {eventually} from '../../../support/run.ts'
+import type {ServiceProcess} from '../../../support/service.ts'
+import {World} from '../../../support/world.ts'
 
 /* kill -9 of the service while it makes a gate or deletes it, and two of them at once: there is one gate, then none. */
 

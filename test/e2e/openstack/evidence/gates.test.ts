@@ -2,16 +2,16 @@ import {writeFileSync} from 'node:fs'
 
 import {afterAll, beforeAll, describe, expect, it, jest} from '@jest/globals'
 
-import type {OpenStack, Port} from '../../../src/openstack/index.ts'
-import type {Gate} from '../../../src/protocol/index.ts'
-import {isOfMachine} from '../../../src/service/deploy/names.ts'
-import {Asked, documented} from '../../openstack/asked.ts'
-import {login} from '../../openstack/identity.ts'
-import type {Rest} from '../../openstack/rest.ts'
-import {inventory} from '../../support/inventory.ts'
-import {act} from '../../support/nova.ts'
-import {eventually, run} from '../../support/run.ts'
-import {World} from '../../support/world.ts'
+import type {OpenStack, Port} from '../../../../src/openstack/index.ts'
+import type {Gate} from '../../../../src/protocol/index.ts'
+import {isOfMachine} from '../../../../src/service/deploy/names.ts'
+import {Asked, documented} from '../../../openstack/asked.ts'
+import {login} from '../../../openstack/identity.ts'
+import type {Rest} from '../../../openstack/rest.ts'
+import {inventory} from '../../../support/inventory.ts'
+import {act} from '../../../support/nova.ts'
+import {eventually, run} from '../../../support/run.ts'
+import {World} from '../../../support/world.ts'
 
 /* What becomes of the gates that the service makes when the real Nova and Neutron, or their users, take something from them. */
 
