@@ -4,10 +4,8 @@ import {afterAll, beforeAll, describe, expect, it, jest} from '@jest/globals'
 
 import type {Gate} from '../../../src/protocol/index.ts'
 import {FleetView, PATIENCE_MS} from '../../support/fleet-view.ts'
-import {GateClient} from '../../support/gate-client.ts'
 import {act} from '../../support/nova.ts'
 import {eventually, run} from '../../support/run.ts'
-import {Wall} from '../../support/wall.ts'
 import {World} from '../../support/world.ts'
 
 /* What becomes of a gate that the service has made when somebody does something to it: it is mended, or another one takes its place. */
@@ -149,54 +147,6 @@ describe('a gate that does not answer', () => {
     await world.onGate('umount /etc/os-ssh/principals', gate.host)
     expect(await becomes(gate, 'ready')).toMatchObject({server_id: gate.server_id})
     expect(await ssh()).toBe(WORKS)
-  })
-
-  it('alone: nothing is destroyed, and gate list says why', async () => {
-    const gate = await fleet.one()
-    const wall = Wall.block(world.site.external_cidr)
-    try {
-      const why =
-        'it does not answer, nor does any other gate: is the way out of the service open? os-ssh gate delete replaces it'
-      expect(await fleet.until(({reason}) => reason === why)).toMatchObject({
-        ...{id: gate.id, server_id: gate.server_id, state: 'down'},
-      })
-      expect((await fleet.cli('list', '-f', 'json')).stdout).toContain(why)
-    } finally {
-      wall.open()
-    }
-    expect(await becomes(gate, 'ready')).toMatchObject({server_id: gate.server_id})
-    expect(await ssh()).toBe(WORKS)
-    expect(
-      await eventually(
-        () => fleet.one(),
-        ({reason}) => reason === undefined,
-      ),
-    ).not.toHaveProperty('reason')
-  })
-
-  it('beside one that does: replaced, and sessions through the other one live on', async () => {
-    const healthy = await fleet.one()
-    const client = new GateClient(world, await world.grant('tenant1', 't1-web'))
-    expect(client.grant.gate.id).toBe(healthy.id)
-    const lives = ssh('sleep 100 && echo lived')
-    const dead = await fleet.deploy()
-    const wall = Wall.block(dead.host)
-    try {
-      await eventually(
-        () => fleet.live(),
-        gates => !gates.some(({id}) => id === dead.id),
-        PATIENCE_MS,
-      )
-      expect((await fleet.live()).map(({id}) => id)).toContain(healthy.id)
-      expect((await fleet.live()).map(({id}) => id)).not.toContain(dead.id)
-    } finally {
-      wall.open()
-    }
-    expect(await fleet.until(({id, state}) => id !== healthy.id && state === 'ready')).toMatchObject({
-      state: 'ready',
-    })
-    expect(await lives).toBe('lived\n')
-    expect(await fleet.all()).toHaveLength(2)
   })
 })
 
