@@ -1,6 +1,6 @@
 import {type ErrorCode, OsSshError} from '../errors.ts'
 import {OpenStackError} from '../openstack/index.ts'
-import {GateIsComing} from './deploy/fleet.ts'
+import {GateIsComing} from './deploy/coming.ts'
 import {withdraw} from './endings.ts'
 import {askerOf, type GrantContext, makeRoom, spare} from './fairness.ts'
 import {cloudFault} from './faults.ts'

@@ -21,6 +21,7 @@ import type {MachineRow} from '../store/schema.ts'
 import {choose} from './choice/choose.ts'
 import {look as lookAround} from './choice/look.ts'
 import type {DeployPlan, Wish} from './choice/plan.ts'
+import {booting, GateIsComing, zoneOf} from './coming.ts'
 import {heal} from './heal.ts'
 import {type Making, machineJob, needsWork, tend} from './machine.ts'
 import {newName} from './names.ts'
@@ -36,21 +37,6 @@ const MEND_MS = 30_000
 const JUST_NOW_MS = 5000
 /** So long a failed machine is shown, ms. */
 const FAILED_MS = 3_600_000
-
-/** A path waits for a gate that is on its way, or is being healed: it has its place as soon as there is one, or is told why not. */
-export class GateIsComing extends OsSshError {
-  /** Whether another one than before is on its way. */
-  readonly isAnother: boolean
-
-  constructor(message: string, isAnother: boolean) {
-    super('BUSY', message, {retryAfter: 5})
-    this.isAnother = isAnother
-  }
-}
-
-/** @param since, now epoch ms */
-const booting = (since: number, now: number) =>
-  `a gate is being booted, ${Math.max(0, Math.round((now - since) / 1000))} s`
 
 /** What an operator asks for. */
 export interface DeployRequest {
@@ -301,10 +287,4 @@ export class Fleet {
     await retireMachine(context.db, row, 'gate-delete', who, context.clock())
     if (await this.#isOurs()) this.#tend(row.id)
   }
-}
-
-/** The zone that a gate for this is made in; null: Nova's choice. */
-function zoneOf(zone: string | null, zones: readonly string[] | undefined): string | null {
-  if (zones === undefined) return zone
-  return zone !== null && zones.includes(zone) ? zone : (zones[0] ?? null)
 }

@@ -47,12 +47,13 @@ const common = (row: Pick<GateRow, 'id' | 'name' | 'scope' | 'zone' | 'serves'>)
 })
 
 function ofGate(row: GateRow, machine: MachineRow | undefined): Omit<Gate, 'attachments' | 'paths'> {
-  const reason = machine?.reason ?? row.reason
+  // What is done about it, and what the gate itself has last said.
+  const reasons = [machine?.reason, row.reason].filter(Boolean)
   return {
     ...common(row),
     ...{server_id: row.server_id, project_id: row.project_id, host: row.host, port: row.port},
     state: conditionOf(row, machine),
-    ...(reason === null ? {} : {reason}),
+    ...(reasons.length === 0 ? {} : {reason: [...new Set(reasons)].join('; ')}),
     deployed: machine !== undefined,
     created_at: new Date(machine?.created_at ?? row.created_at).toISOString(),
     ...(machine?.plan && {plan: machine.plan}),

@@ -11,7 +11,8 @@ import {quota} from '../../support/seen.ts'
 import {dialects} from '../../support/stores.ts'
 
 const {tend} = await import('../../../src/service/deploy/machine.ts')
-const {Fleet, GateIsComing} = await import('../../../src/service/deploy/fleet.ts')
+const {Fleet} = await import('../../../src/service/deploy/fleet.ts')
+const {GateIsComing} = await import('../../../src/service/deploy/coming.ts')
 
 /* Who gets a gate, and who is told why not. */
 

@@ -9,7 +9,7 @@ import {
   type Token,
 } from '../../../src/openstack/index.ts'
 import type {Caller} from '../../../src/service/caller.ts'
-import {GateIsComing} from '../../../src/service/deploy/fleet.ts'
+import {GateIsComing} from '../../../src/service/deploy/coming.ts'
 import {revokeBarred} from '../../../src/service/endings.ts'
 import {PathEvents} from '../../../src/service/events.ts'
 import {grantPath} from '../../../src/service/grant.ts'
