@@ -163,7 +163,7 @@ export async function ensureAddress(
   const description = machineDescription(serviceId, machine)
   const filter = {floating_network_id: address.network.id, project_id: await ownProject(context)}
   const ours = (await cloud.network.floatingIps(filter)).filter(one => one.description === description)
-  const there = ours.find(one => one.port_id === port.id) ?? ours[0]
+  const there = ours.find(one => one.port_id === port.id) ?? ours.find(one => one.port_id === null)
   const floating =
     there === undefined
       ? // Port and address in one call: a floating IP that is nobody's is what others leak.

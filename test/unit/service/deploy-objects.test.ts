@@ -1,5 +1,7 @@
 import {afterAll, beforeAll, beforeEach, describe, expect, it} from '@jest/globals'
 
+import type {Port} from '../../../src/openstack/index.ts'
+import {ensureAddress} from '../../../src/service/deploy/objects.ts'
 import {gates as allGates} from '../../../src/service/store/gates.ts'
 import {openStore, type Store} from '../../../src/service/store/open.ts'
 import {FakeCloud, PUBLIC} from '../../support/fake-cloud.ts'
@@ -94,4 +96,18 @@ describe('what Nova is asked for', () => {
     ])
     expect(cloud.ports[0]?.security_groups).toEqual([cloud.groups[0]?.id])
   })
+})
+
+it('the address of one replica’s port is not taken by another’s', async () => {
+  const {context} = replica(cloud, db)
+  const machine = {id: 'm', name: 'gate-1'}
+  const address = {kind: 'floating', network: {id: PUBLIC, name: PUBLIC}} as const
+  const [first, second] = [1, 2].map(() => cloud.makePort({network_id: 'net'}))
+  const addressOf = (port: Port | undefined) => ensureAddress(context, machine, {address}, port as Port)
+  const host = await addressOf(first)
+  expect(await addressOf(second)).not.toBe(host)
+  expect(cloud.floating.map(one => one.port_id)).toEqual([first?.id, second?.id])
+  // What is nobody's any more is taken back.
+  Object.assign(cloud.floating[0] ?? {}, {port_id: null})
+  expect(await addressOf(first)).toBe(host)
 })
