@@ -1,3 +1,4 @@
+import {OF_GATE} from '../marks.ts'
 import type {MachineRow} from '../store/schema.ts'
 
 /* What is made in the cloud is found again by what it is called: the id of the service is in it, so that two of them in one project do not meet. */
@@ -13,14 +14,9 @@ export const anyMachine = (serviceId: string) => `^${of(serviceId)}-`
 /** Of the security group, and the server group, that the machines of a service share. */
 export const groupName = (serviceId: string) => `${of(serviceId)}-gates`
 
-const DESCRIPTION = 'os-ssh gate '
 /** Of a machine's port and floating IP. */
 export const machineDescription = (serviceId: string, {name}: Called) =>
-  `${DESCRIPTION}${name} of service ${serviceId}`
-/** Is it a port by which a gate that some service has made is reached? */
-export const isOfMachine = ({description}: {readonly description?: string}) =>
-  description?.startsWith(DESCRIPTION) === true
-
+  `${OF_GATE}${name} of service ${serviceId}`
 /** Metadata of a server: ours is what says so. */
 export const machineMetadata = (serviceId: string, {id}: Called) => ({
   'os-ssh': serviceId,

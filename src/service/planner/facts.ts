@@ -2,7 +2,7 @@ import {isIP} from 'node:net'
 
 import {OsSshError} from '../../errors.ts'
 import type {Network, OpenStack, Port, Server} from '../../openstack/index.ts'
-import {isOfMachine} from '../deploy/names.ts'
+import {isOfGate} from '../marks.ts'
 import type {Reach} from '../store/schema.ts'
 import {isOwn, reachFrom, wayTo} from './reach.ts'
 
@@ -128,7 +128,7 @@ export async function outsideOf(
 ): Promise<ReadonlySet<string>> {
   const ports = await cloud.network.ports({device_id: gate.server_id})
   const own = ports.filter(
-    port => !plugged.has(port.id) && (isOfMachine(port) || !port.name.startsWith('os-ssh-')),
+    port => !plugged.has(port.id) && (isOfGate(port) || !port.name.startsWith('os-ssh-')),
   )
   const near = own.map(port => port.network_id)
   if (near.length === 0) return new Set()

@@ -4,7 +4,7 @@ import {afterAll, beforeAll, describe, expect, it, jest} from '@jest/globals'
 
 import type {OpenStack, Port} from '../../../../src/openstack/index.ts'
 import type {Gate} from '../../../../src/protocol/index.ts'
-import {isOfMachine} from '../../../../src/service/deploy/names.ts'
+import {isOfGate} from '../../../../src/service/marks.ts'
 import {Asked, documented} from '../../../openstack/asked.ts'
 import {login} from '../../../openstack/identity.ts'
 import type {Rest} from '../../../openstack/rest.ts'
@@ -70,7 +70,7 @@ async function works(): Promise<void> {
 
 /** The port by which a gate of ours is reached, as soon as there is one. */
 async function thePort(): Promise<Port> {
-  const ports = async () => (await cloud.network.ports({project_id: infra})).filter(isOfMachine)
+  const ports = async () => (await cloud.network.ports({project_id: infra})).filter(isOfGate)
   const [port] = await eventually(ports, found => found.length > 0, 60_000)
   if (port === undefined) throw new Error('there is no port of a gate')
   return port
