@@ -82,9 +82,14 @@ export class GateWorker {
     this.#prober.forget()
   }
 
-  /** Does it still answer? One that does not is down from now on. */
-  check(): Promise<void> {
-    return this.management.check().catch(error => this.#down(error))
+  /** Does it still answer? One that does not is down from now on; one that answers a new connection has its whole state first. */
+  async check(): Promise<void> {
+    try {
+      await this.management.check()
+    } catch (error) {
+      return this.#down(error)
+    }
+    if (this.#doubtful) await this.wake()
   }
 
   /** The gate was removed: another service may have it. */

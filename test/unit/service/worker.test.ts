@@ -370,3 +370,13 @@ it('a gate that another service runs is not touched, and that is said by its id'
     reason: `the gate is run by the SSH service ${STRANGER}`,
   })
 })
+
+it('a gate that answers a new connection is believed when it has its whole state', async () => {
+  await round()
+  sent = []
+  await worker.check()
+  expect(sent).not.toContain('state base')
+  lost()
+  await worker.check()
+  expect(sent).toContain('state base')
+})
