@@ -224,7 +224,7 @@ describe('what a deployment of one’s own needs', () => {
 
   test('rebuilt, it has another host key and the same addresses', () => {
     const key = () =>
-      openstack('tenant1', 'console', 'log', 'show', 'osc-gate').stdout.match(/ssh-ed25519 \S+/)?.[0]
+      openstack('tenant1', 'console', 'log', 'show', 'osc-gate').stdout.match(/ssh-ed25519 AAAA\S+/)?.[0]
     const before = key()
     expect(openstack('tenant1', 'server', 'rebuild', '--wait', 'osc-gate').status).toBe(0)
     expect(key()).not.toBe(before)
