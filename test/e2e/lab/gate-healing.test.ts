@@ -3,6 +3,7 @@ import {writeFileSync} from 'node:fs'
 import {afterAll, beforeAll, describe, expect, it, jest} from '@jest/globals'
 
 import type {Gate} from '../../../src/protocol/index.ts'
+import {later} from '../../support/evidence.ts'
 import {FleetView, PATIENCE_MS} from '../../support/fleet-view.ts'
 import {act} from '../../support/nova.ts'
 import {eventually, run} from '../../support/run.ts'
@@ -110,11 +111,13 @@ describe('the same gate comes back', () => {
 })
 
 describe('another one takes its place', () => {
-  it('its port deleted', async () => {
-    const gate = await fleet.one()
-    await (await service()).network.deletePort(await portOf(gate))
-    expect(await ssh()).toBe(WORKS)
-    await replaced(gate)
+  later(() => {
+    it('its port deleted', async () => {
+      const gate = await fleet.one()
+      await (await service()).network.deletePort(await portOf(gate))
+      expect(await ssh()).toBe(WORKS)
+      await replaced(gate)
+    })
   })
 
   it('in ERROR', async () => {
@@ -125,13 +128,15 @@ describe('another one takes its place', () => {
     expect(fresh.reason).toBeUndefined()
   })
 
-  it('rebuilt by somebody: it is no gate any more', async () => {
-    const gate = await fleet.one()
-    const cloud = await service()
-    const {image} = await cloud.compute.server(gate.server_id)
-    await act(world, 'service', gate.server_id, {rebuild: {imageRef: (image as {id: string}).id}})
-    await replaced(gate)
-    expect(await ssh()).toBe(WORKS)
+  later(() => {
+    it('rebuilt by somebody: it is no gate any more', async () => {
+      const gate = await fleet.one()
+      const cloud = await service()
+      const {image} = await cloud.compute.server(gate.server_id)
+      await act(world, 'service', gate.server_id, {rebuild: {imageRef: (image as {id: string}).id}})
+      await replaced(gate)
+      expect(await ssh()).toBe(WORKS)
+    })
   })
 })
 
