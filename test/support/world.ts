@@ -122,7 +122,7 @@ export class World {
     const gate = this.site.gates[index]
     if (gate === undefined) throw new Error(`the cloud has no gate ${index}`)
     // On a cloud that files share it is still an earlier file's, whose service is no more.
-    await this.onGate('rm -f /etc/os-ssh/holder', gate.host)
+    await this.onGate('rm -f /etc/os-ssh/holder; : >/var/log/sshd.log', gate.host)
     const body = {server_id: gate.server_id, name: gate.name, host: gate.host, scope}
     await this.api(account, 'POST', '/v1/gates', body, 201)
   }
