@@ -51,11 +51,11 @@ async function placesOf(
   {network}: OpenStack,
   project_id: string,
 ): Promise<Pick<Seen, 'networks' | 'subnets'>> {
-  const fields = ['id', 'name', 'project_id', 'shared', 'router:external']
+  // Whole: asked for by fields, Neutron leaves `router:external` out.
   const lists: readonly (readonly SeenNetwork[])[] = await Promise.all([
-    network.networks({project_id, fields}),
-    network.networks({shared: true, fields}),
-    network.networks({'router:external': true, fields}),
+    network.networks({project_id}),
+    network.networks({shared: true}),
+    network.networks({'router:external': true}),
   ])
   const networks = unique(lists.flat())
   if (networks.length === 0) return {networks, subnets: []}
