@@ -77,8 +77,7 @@ async function provablyGone(
   const ids = [...new Set(missing.map(path => path.network_id))]
   const [ports, networks] = await Promise.all([
     cloud.network.ports({network_id: ids, fields: ['id', 'network_id', 'project_id']}),
-    // Whole: asked for by fields, Neutron leaves `router:external` out.
-    cloud.network.networks({id: ids}),
+    cloud.network.networks({id: ids, fields: ['id', 'shared', 'router:external']}),
   ])
   const proven = new Set([
     ...ports.filter(port => port.project_id !== own).map(port => port.network_id),

@@ -51,11 +51,13 @@ async function placesOf(
   {network}: OpenStack,
   project_id: string,
 ): Promise<Pick<Seen, 'networks' | 'subnets'>> {
-  // Whole: asked for by fields, Neutron leaves `router:external` out.
   const lists: readonly (readonly SeenNetwork[])[] = await Promise.all([
     network.networks({project_id}),
     network.networks({shared: true}),
-    network.networks({'router:external': true}),
+    // Members may ask for them, and do not see that they are (policy get_network:router:external).
+    network
+      .networks({'router:external': true})
+      .then(all => all.map(one => ({...one, 'router:external': true}))),
   ])
   const networks = unique(lists.flat())
   if (networks.length === 0) return {networks, subnets: []}
