@@ -49,7 +49,12 @@ it('asks for what is the project’s own or meant for it', async () => {
   const net = {id: 'n', name: 'net', project_id: project, shared: true, 'router:external': false}
   fake.on('GET', '/v2.0/networks', {body: {networks: [net]}})
   const seen = await look(cloud)
-  expect(seen).toMatchObject({project, limits: {maxTotalCores: 20}, networks: [net], volumes: false})
+  expect(seen).toMatchObject({
+    project,
+    limits: {maxTotalCores: 20},
+    networks: [{...net, 'router:external': true}],
+    volumes: false,
+  })
   expect(seen.traits.map(({name}) => name)).toEqual(['public'])
   expect(queries('/v2.0/networks')).toEqual([
     expect.objectContaining({project_id: project}),
