@@ -28,3 +28,8 @@ export class Account {
     }
   }
 }
+
+/** Id of the project that the service's account is in, where its gates are; an empty text when it is in none. @throws OpenStackError */
+export async function ownProject({identity}: Pick<OpenStack, 'identity'>): Promise<string> {
+  return (await identity.token()).project?.id ?? ''
+}

@@ -28,3 +28,9 @@ export function userFault(error: unknown, what: string): OsSshError {
   }
   return cloudFault(error, what)
 }
+
+/** For `catch`: what is not there any more is undefined; whatever else is thrown stays thrown. */
+export function gone(error: unknown): undefined {
+  if (error instanceof OpenStackError && error.fault === 'not-found') return undefined
+  throw error
+}

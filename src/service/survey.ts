@@ -1,4 +1,5 @@
 import type {Port} from '../openstack/index.ts'
+import {ownProject} from './account.ts'
 import type {ServiceContext} from './context.ts'
 import {loseAttachment} from './store/attachment-steps.ts'
 import {staying} from './store/attachments.ts'
@@ -30,7 +31,7 @@ export interface Survey {
  * @throws OpenStackError
  */
 export async function survey(context: Context): Promise<Survey> {
-  const own = (await context.cloud.identity.token()).project?.id ?? ''
+  const own = await ownProject(context.cloud)
   const attachments = await staying(context.db)
   const ours = await ourPorts(context, attachments)
   const portless = new Set(attachments.filter(row => !ours.has(row.port_id ?? '')).map(row => row.id))

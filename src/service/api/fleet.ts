@@ -2,12 +2,11 @@ import {OsSshError} from '../../errors.ts'
 import {plain} from '../../names/plain.ts'
 import {OpenStackError} from '../../openstack/index.ts'
 import {actor} from '../caller.ts'
-import {ensureGroup} from '../deploy/objects.ts'
 import {isRange} from '../deploy/ranges.ts'
 import {cloudFault} from '../faults.ts'
 import {gateViews} from '../store/gate-views.ts'
 import {drainGate, gate as gateById} from '../store/gates.ts'
-import {allowed, allowThese, machine as machineById, machines} from '../store/machines.ts'
+import {machine as machineById} from '../store/machines.ts'
 import type {MachineRow} from '../store/schema.ts'
 import * as answers from './answers.ts'
 import {operator} from './auth.ts'
@@ -49,12 +48,12 @@ export function fleetRoutes(api: Api, deps: Deps): void {
     return view
   })
 
-  // They are written down, and put into the group when a gate is next made or mended; who asks again has it at once.
+  // They are written down first, and put into the group by the next ticks; who asks again has it at once.
   const unchanged = told('the security group of the gates could not be changed')
   const access = {response: {200: answers.GateAccess, ...answers.problems}}
   api.get('/v1/gates/access', {schema: access}, async request => {
     await operator(deps, request)
-    return {allow: (await allowed(db)) ?? fleet.usualAccess}
+    return {allow: await fleet.access()}
   })
 
   api.put('/v1/gates/access', {schema: {body: AccessBody, ...access}}, async request => {
@@ -69,11 +68,8 @@ export function fleetRoutes(api: Api, deps: Deps): void {
 
   api.delete('/v1/gates/access', {schema: access}, async request => {
     const caller = await operator(deps, request)
-    const allow = fleet.usualAccess
-    await allowThese(db, undefined, actor(caller), clock())
-    const rows = await machines(db)
-    if (rows.some(row => row.cleared_at === null)) await ensureGroup(context, allow).catch(unchanged)
-    return {allow}
+    await fleet.allow(undefined, actor(caller)).catch(unchanged)
+    return {allow: await fleet.access()}
   })
 }
 

@@ -1,7 +1,6 @@
-import {randomUUID} from 'node:crypto'
-
 import {OsSshError} from '../../errors.ts'
 import type {GateScope} from '../../protocol/index.ts'
+import {ownProject} from '../account.ts'
 import {cloudFault} from '../faults.ts'
 import {MACHINES} from '../leases.ts'
 import type {Way} from '../planner/facts.ts'
@@ -9,7 +8,6 @@ import type {Actor} from '../store/audit.ts'
 import {gates as allGates, drainGate, gate as gateById} from '../store/gates.ts'
 import {
   machines as allMachines,
-  allowed,
   allowThese,
   forgetMachines,
   type NewMachine,
@@ -23,9 +21,8 @@ import {look as lookAround} from './choice/look.ts'
 import type {DeployPlan, Wish} from './choice/plan.ts'
 import {booting, GateIsComing, zoneOf} from './coming.ts'
 import {heal} from './heal.ts'
-import {type Making, machineJob, needsWork, tend} from './machine.ts'
-import {newName} from './names.ts'
-import {ensureGroup} from './objects.ts'
+import {accessOf, groupOf, type Making, machineJob, needsWork, tend} from './machine.ts'
+import {newIdentity} from './names.ts'
 import {isExpected, type Need, room, SPARE, verdict, wishOf} from './policy.ts'
 import {resize} from './resize.ts'
 
@@ -45,6 +42,9 @@ export interface DeployRequest {
   /** The one project that it serves; undefined: the service's own. */
   readonly project?: string | undefined
 }
+
+/** A machine, and how its gate is: whether it takes no new paths, and does not answer. */
+type Counted = MachineRow & {readonly isDrained: boolean; readonly isDown: boolean}
 
 /** The gates that this service makes itself: who needs one, who goes, and that each is moved on. */
 export class Fleet {
@@ -105,18 +105,18 @@ export class Fleet {
     const {context, config, self} = this.#making
     const {db, clock, log} = context
     if (!config.automatic) return
-    const own = (await context.cloud.identity.token()).project?.id ?? ''
+    const own = await ownProject(context.cloud)
     const serves = config.scope === 'shared' || need.project_id === own ? null : need.project_id
     const zone = zoneOf(need.zone, config.zones)
     const rows = await this.#counted()
     // One of ours that is down may be back in a moment; whether it is to be replaced is not a path's to say.
-    const isOursDown = why.code === 'GATE_DOWN' && (await this.#beingHealed(rows))
+    const isOursDown = why.code === 'GATE_DOWN' && this.#beingHealed(rows)
     const said = verdict(rows, {zone, serves}, config, clock())
     if ('booting' in said) throw new GateIsComing(booting(said.booting, clock()), true)
     if (isOursDown) return
     await this.#takeBack(rows, {zone, serves})
     if ('no' in said) {
-      if (await this.#cameJustNow(rows)) throw new GateIsComing('another gate came meanwhile', true)
+      if (this.#cameJustNow(rows)) throw new GateIsComing('another gate came meanwhile', true)
       throw new OsSshError(why.code as 'NO_GATE', `${why.message}; none is made: ${said.no}`)
     }
     const way = await look()
@@ -145,11 +145,18 @@ export class Fleet {
     return automatic ? zoneOf(zone ?? null, zones) : (zone ?? null)
   }
 
-  /** All machines, and which of them take no new paths. */
-  async #counted(): Promise<(MachineRow & {readonly isDrained: boolean})[]> {
+  /** All machines, and how their gates are. */
+  async #counted(): Promise<Counted[]> {
     const {db} = this.#making.context
-    const drained = new Set((await allGates(db)).flatMap(gate => (gate.drained_at === null ? [] : gate.id)))
-    return (await allMachines(db)).map(row => ({...row, isDrained: drained.has(row.id)}))
+    const gates = new Map((await allGates(db)).map(gate => [gate.id, gate]))
+    return (await allMachines(db)).map(row => {
+      const gate = gates.get(row.id)
+      return {
+        ...row,
+        isDrained: gate !== undefined && gate.drained_at !== null,
+        isDown: gate?.state === 'down',
+      }
+    })
   }
 
   /** @throws GateIsComing when one that fits was about to go because nobody needed it */
@@ -170,7 +177,7 @@ export class Fleet {
   }
 
   /** Has a gate come since the planner looked? */
-  async #cameJustNow(rows: readonly MachineRow[]): Promise<boolean> {
+  #cameJustNow(rows: readonly MachineRow[]): boolean {
     const now = this.#making.context.clock()
     return rows.some(row => row.state === 'running' && now - row.since < JUST_NOW_MS)
   }
@@ -179,12 +186,11 @@ export class Fleet {
    * @returns whether a gate of ours is down
    * @throws GateIsComing while one is expected back, or nobody has looked what has become of it
    */
-  async #beingHealed(rows: readonly MachineRow[]): Promise<boolean> {
-    const {db, clock} = this.#making.context
-    const down = new Set((await allGates(db)).flatMap(({id, state}) => (state === 'down' ? id : [])))
-    const ours = rows.filter(row => row.state === 'running' && down.has(row.id))
+  #beingHealed(rows: readonly Counted[]): boolean {
+    const now = this.#making.context.clock()
+    const ours = rows.filter(row => row.state === 'running' && row.isDown)
     if (ours.some(row => row.silent_since === null)) this.hurry()
-    if (ours.some(row => isExpected(row, clock())))
+    if (ours.some(row => isExpected(row, now)))
       throw new GateIsComing('the gate does not answer; it is looked after', false)
     return ours.length > 0
   }
@@ -238,7 +244,7 @@ export class Fleet {
     const {context} = this.#making
     const whole = this.#whole(wish)
     const plan = await this.#plan(whole)
-    const own = (await context.cloud.identity.token()).project?.id
+    const own = await ownProject(context.cloud)
     const serves = project === undefined || project === own || scope === 'shared' ? null : project
     const one = {wish: whole, plan, zone: whole.zone ?? null, serves, scope, automatic: false}
     const wanted = Array.from({length: plan.count}, () => this.#newMachine(one))
@@ -248,17 +254,16 @@ export class Fleet {
   }
 
   #newMachine(what: Omit<NewMachine, 'id' | 'name' | 'created_at'>): NewMachine {
-    const id = randomUUID()
-    return {...what, id, name: newName(id), created_at: this.#making.context.clock()}
+    return {...what, ...newIdentity(), created_at: this.#making.context.clock()}
   }
 
-  /** Who may reach the gates where nobody has said otherwise. */
-  get usualAccess(): readonly string[] {
-    return this.#making.config.allow
+  /** Prefixes that may reach port 22 of the gates. */
+  access(): Promise<readonly string[]> {
+    return accessOf(this.#making)
   }
 
-  /** From now on these prefixes may reach port 22 of the gates. @throws OpenStackError */
-  async allow(prefixes: readonly string[], who: Actor): Promise<void> {
+  /** From now on these may; undefined: those that are configured. @throws OpenStackError */
+  async allow(prefixes: readonly string[] | undefined, who: Actor): Promise<void> {
     const {context} = this.#making
     await allowThese(context.db, prefixes, who, context.clock())
     this.#isGroupDue = true
@@ -267,10 +272,8 @@ export class Fleet {
 
   /** The group admits whom it shall; where the cloud does not do it now, the next tick tries again. */
   async #group(): Promise<void> {
-    const {context, config} = this.#making
-    const rows = await allMachines(context.db)
-    if (rows.some(row => row.cleared_at === null))
-      await ensureGroup(context, (await allowed(context.db)) ?? config.allow)
+    const rows = await allMachines(this.#making.context.db)
+    if (rows.some(row => row.cleared_at === null)) await groupOf(this.#making)
     this.#isGroupDue = false
   }
 

@@ -1,23 +1,21 @@
-import {randomUUID} from 'node:crypto'
-
 import {OsSshError} from '../../errors.ts'
 import {plain} from '../../names/plain.ts'
-import {OpenStackError, type Server} from '../../openstack/index.ts'
+import type {Server} from '../../openstack/index.ts'
+import {ownProject} from '../account.ts'
 import type {ServiceContext} from '../context.ts'
-import {cloudFault} from '../faults.ts'
+import {cloudFault, gone} from '../faults.ts'
 import {gates as allGates, gateDown, moveGate} from '../store/gates.ts'
 import {
   machines as allMachines,
-  allowed,
   machine as machineById,
   noteMachine,
   replaceMachine,
 } from '../store/machines.ts'
 import type {GateRow, MachineRow} from '../store/schema.ts'
 import {letsIn} from './first-contact.ts'
-import {type Making, machineJob} from './machine.ts'
-import {anyMachine, newName} from './names.ts'
-import {ensureAddress, ensureGroup, ensurePort, findPort, isOurs} from './objects.ts'
+import {groupOf, type Making, machineJob} from './machine.ts'
+import {anyMachine, newIdentity} from './names.ts'
+import {ensureAddress, findPort, inGroup, isOurs} from './objects.ts'
 import {type Care, care, MUTE, SPARE} from './policy.ts'
 
 /** A running machine and the gate that it is. */
@@ -35,7 +33,7 @@ interface Pair {
 export async function heal(making: Making, whole: boolean): Promise<void> {
   const {context} = making
   const {db, cloud, serviceId, log} = context
-  const own = (await cloud.identity.token()).project?.id ?? ''
+  const own = await ownProject(cloud)
   const gates = new Map((await allGates(db)).map(gate => [gate.id, gate]))
   await noteSilence(context, gates)
   const pairs = (await allMachines(db)).flatMap((machine): Pair[] => {
@@ -45,7 +43,7 @@ export async function heal(making: Making, whole: boolean): Promise<void> {
   })
   if (pairs.length === 0) return
   const servers = await cloud.compute.servers({name: anyMachine(serviceId)})
-  const group = once(async () => ensureGroup(context, (await allowed(db)) ?? making.config.allow))
+  const group = once(() => groupOf(making))
   for (const pair of pairs) {
     const server = servers.find(one => isOurs(one, serviceId, pair.machine))
     const others = [...gates.values()].filter(gate => gate.id !== pair.gate.id && gate.state === 'ready')
@@ -78,7 +76,7 @@ async function healOne(
   const {db, cloud, clock, log} = context
   const now = clock()
   // What a listing has missed is asked for by itself, before anything is replaced for it.
-  const server = listed ?? (await serverOf(making, gate))
+  const server = listed ?? (await cloud.compute.server(gate.server_id).catch(gone))
   const isDown = gate.state === 'down'
   const isRebuilt = isDown && server?.status === 'ACTIVE' && (await wasRebuilt(making, gate))
   const seen = {machine, isDown, status: server?.status, isRebuilt}
@@ -135,13 +133,6 @@ async function answers(
   return false
 }
 
-async function serverOf({context: {cloud}}: Making, {server_id}: GateRow): Promise<Server | undefined> {
-  return cloud.compute.server(server_id).catch(error => {
-    if (error instanceof OpenStackError && error.fault === 'not-found') return undefined
-    throw error
-  })
-}
-
 /** Actions that give a server another disk (nova/compute/instance_actions.py). */
 const NEW_DISK: readonly string[] = ['rebuild', 'evacuate']
 
@@ -163,10 +154,9 @@ async function wasRebuilt({context}: Making, {server_id, name, host, host_key}: 
 async function replace({context, self}: Making, {machine, gate}: Pair, why: string): Promise<void> {
   const {db, clock, log} = context
   log.warn({gate: gate.name, why}, 'a gate is replaced')
-  const id = randomUUID()
   // Nobody waits for its answer any more.
   await gateDown(db, gate.id, why)
-  await replaceMachine(db, machine, {id, name: newName(id)}, self, clock(), why)
+  await replaceMachine(db, machine, newIdentity(), self, clock(), why)
 }
 
 /** No server gets another one by itself. */
@@ -182,7 +172,7 @@ async function mend(
   try {
     const there = await findPort(context, machine)
     if (there === undefined || there.device_id !== gate.server_id) return PORT_IS_GONE
-    const port = await ensurePort(context, machine, machine.plan, await group())
+    const port = await inGroup(context, there, await group())
     const host = await ensureAddress(context, machine, machine.plan, port)
     if (host === gate.host) return undefined
     context.log.warn({gate: gate.name, host}, 'a gate has another address')

@@ -80,6 +80,14 @@ export async function tend(making: Making, id: string, isOurs: () => Promise<boo
   }
 }
 
+/** Who may reach port 22 of the machines: what an operator has said last, else what is configured. */
+export const accessOf = async ({context, config}: Making): Promise<readonly string[]> =>
+  (await allowed(context.db)) ?? config.allow
+
+/** The group of all machines, which admits those. @returns its id @throws OpenStackError */
+export const groupOf = async (making: Making): Promise<string> =>
+  ensureGroup(making.context, await accessOf(making))
+
 /** A machine is made, healed or deleted, and one of these at a time. */
 export const machineJob = ({id}: Pick<MachineRow, 'id'>) => `machine ${id}`
 
@@ -168,7 +176,7 @@ async function make(making: Making, row: MachineRow): Promise<number> {
   const hostKey = row.first_key ?? (await keyMachine(db, row.id, generateKeyPair(row.name).privateKey))
   // It was retired meanwhile.
   if (hostKey === undefined) return 0
-  const group = await ensureGroup(context, (await allowed(db)) ?? config.allow)
+  const group = await groupOf(making)
   const port = await ensurePort(context, row, plan, group)
   const host = await ensureAddress(context, row, plan, port)
   const together = (row.wish.count ?? 1) > 1 || (row.automatic && config.perZone > 1)

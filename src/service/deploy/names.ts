@@ -1,3 +1,5 @@
+import {randomUUID} from 'node:crypto'
+
 import {OF_GATE} from '../marks.ts'
 import type {MachineRow} from '../store/schema.ts'
 
@@ -23,5 +25,8 @@ export const machineMetadata = (serviceId: string, {id}: Called) => ({
   'os-ssh-gate': id,
 })
 
-/** A name that nobody has. @param random hexadecimal digits */
-export const newName = (random: string) => `gate-${random.slice(0, 6)}`
+/** Id and name that nobody has. */
+export function newIdentity(): {readonly id: string; readonly name: string} {
+  const id = randomUUID()
+  return {id, name: `gate-${id.slice(0, 6)}`}
+}

@@ -8,7 +8,9 @@ import {
   type Server,
   type ServerCreate,
 } from '../../openstack/index.ts'
+import {ownProject} from '../account.ts'
 import type {ServiceContext} from '../context.ts'
+import {gone} from '../faults.ts'
 import {normalized} from '../planner/prefix.ts'
 import type {MachineRow} from '../store/schema.ts'
 import type {DeployPlan} from './choice/plan.ts'
@@ -24,10 +26,8 @@ type Machine = Pick<MachineRow, 'id' | 'name'>
 /** Its server may have been given another name. */
 type Known = Machine & Partial<Pick<MachineRow, 'server_id'>>
 
-/** The service account's own project: what is called like ours in another one is not. */
-async function ownProject({cloud}: Cloud): Promise<string> {
-  return (await cloud.identity.token()).project?.id ?? ''
-}
+/** What is called like ours in another project is not. */
+const own = async ({cloud}: Cloud) => ({project_id: await ownProject(cloud)})
 
 const familyOf = (prefix: string) => (prefix.includes(':') ? 'IPv6' : 'IPv4')
 
@@ -65,7 +65,7 @@ export function ensureGroup(context: Cloud, allow: readonly string[]): Promise<s
 async function groupThatAllows(context: Cloud, allow: readonly string[]): Promise<string> {
   const {cloud, serviceId} = context
   const name = groupName(serviceId)
-  const [found] = await cloud.network.securityGroups({name, project_id: await ownProject(context)})
+  const [found] = await cloud.network.securityGroups({name, ...(await own(context))})
   const group = found ?? (await cloud.network.createSecurityGroup({name, description: 'gates of os-ssh'}))
   // Neutron may show another spelling than it was told.
   const wanted = new Set(allow.map(normalized))
@@ -87,12 +87,6 @@ async function groupThatAllows(context: Cloud, allow: readonly string[]): Promis
   return group.id
 }
 
-/** Not there is what we want. */
-function gone(error: unknown): undefined {
-  if (error instanceof OpenStackError && error.fault === 'not-found') return undefined
-  throw error
-}
-
 function conflict(error: unknown): undefined {
   if (error instanceof OpenStackError && error.fault === 'conflict') return undefined
   throw error
@@ -111,7 +105,7 @@ export function ensureServerGroup(context: Cloud): Promise<string> {
 /** By what they are described: a name is changed in Horizon with a click. */
 async function portsOf(context: Cloud, machine: Machine): Promise<readonly Port[]> {
   const description = machineDescription(context.serviceId, machine)
-  return context.cloud.network.ports({description, project_id: await ownProject(context)})
+  return context.cloud.network.ports({description, ...(await own(context))})
 }
 
 /** The machine's port, by which it is reached. @throws OpenStackError */
@@ -119,6 +113,12 @@ export async function findPort(context: Cloud, machine: Machine): Promise<Port |
   const ports = await portsOf(context, machine)
   // One that is in use before one that a lost answer has left.
   return [...ports].sort((a, b) => b.device_id.localeCompare(a.device_id) || a.id.localeCompare(b.id))[0]
+}
+
+/** The port, in this group. @throws OpenStackError */
+export async function inGroup({cloud}: Cloud, port: Port, group: string): Promise<Port> {
+  if (port.security_groups.includes(group)) return port
+  return cloud.network.updatePort(port.id, {security_groups: [group]})
 }
 
 /** The machine's port is there, in this group. @throws OpenStackError */
@@ -130,10 +130,7 @@ export async function ensurePort(
 ): Promise<Port> {
   const {cloud, serviceId} = context
   const there = await findPort(context, machine)
-  if (there !== undefined) {
-    if (there.security_groups.includes(group)) return there
-    return cloud.network.updatePort(there.id, {security_groups: [group]})
-  }
+  if (there !== undefined) return inGroup(context, there, group)
   return cloud.network.createPort({
     ...{network_id: network.id, name: machineName(serviceId, machine)},
     ...{description: machineDescription(serviceId, machine), security_groups: [group]},
@@ -161,7 +158,7 @@ export async function ensureAddress(
   }
   const {cloud, serviceId} = context
   const description = machineDescription(serviceId, machine)
-  const filter = {floating_network_id: address.network.id, project_id: await ownProject(context)}
+  const filter = {floating_network_id: address.network.id, ...(await own(context))}
   const ours = (await cloud.network.floatingIps(filter)).filter(one => one.description === description)
   const there = ours.find(one => one.port_id === port.id) ?? ours.find(one => one.port_id === null)
   const floating =
@@ -256,7 +253,7 @@ export async function removeObjects(context: Cloud, machine: Known): Promise<boo
     return false
   }
   const description = machineDescription(serviceId, machine)
-  const floating = await cloud.network.floatingIps({project_id: await ownProject(context)})
+  const floating = await cloud.network.floatingIps(await own(context))
   for (const one of floating)
     if (one.description === description) await cloud.network.deleteFloatingIp(one.id).catch(gone)
   const ports = await portsOf(context, machine)
@@ -274,7 +271,7 @@ async function groupsAreGone(context: Cloud): Promise<boolean> {
   const name = groupName(serviceId)
   for (const group of await cloud.compute.serverGroups())
     if (group.name === name) await cloud.compute.deleteServerGroup(group.id).catch(gone)
-  const filter = {name, project_id: await ownProject(context)}
+  const filter = {name, ...(await own(context))}
   for (const group of await cloud.network.securityGroups(filter))
     await cloud.network.deleteSecurityGroup(group.id).catch(gone).catch(conflict)
   return (await cloud.network.securityGroups(filter)).length === 0

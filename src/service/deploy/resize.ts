@@ -1,12 +1,10 @@
-import {randomUUID} from 'node:crypto'
-
 import {OsSshError} from '../../errors.ts'
 import {gates as allGates, drainGate} from '../store/gates.ts'
 import {holdings} from '../store/holdings.ts'
 import {machines as allMachines, noteMachine, retireMachine, wantMachines} from '../store/machines.ts'
 import type {MachineRow} from '../store/schema.ts'
 import type {Making} from './machine.ts'
-import {newName} from './names.ts'
+import {newIdentity} from './names.ts'
 import {SPARE, verdict, wishOf} from './policy.ts'
 
 /** As many gates as there shall be: idle ones above the minimum go, and what is missing comes. */
@@ -58,9 +56,8 @@ async function keepMinimum({context, config, self}: Making): Promise<void> {
       rows.filter(isThere).length < config.min &&
       'deploy' in verdict(rows, {zone, serves: null}, limits, clock())
     if (!isMissing(await allMachines(db))) continue
-    const id = randomUUID()
     const wanted = {
-      ...{id, name: newName(id), scope: config.scope, serves: null, zone, automatic: true},
+      ...{...newIdentity(), scope: config.scope, serves: null, zone, automatic: true},
       ...{wish: wishOf(config, zone), created_at: clock()},
     }
     log.info({zone, gate: wanted.name}, 'a gate is missing')

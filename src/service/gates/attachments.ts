@@ -2,8 +2,10 @@ import {isIPv4} from 'node:net'
 import {setTimeout as sleep} from 'node:timers/promises'
 
 import {OsSshError} from '../../errors.ts'
-import {OpenStackError, type Port} from '../../openstack/index.ts'
+import type {Port} from '../../openstack/index.ts'
+import {ownProject} from '../account.ts'
 import type {ServiceContext} from '../context.ts'
+import {gone} from '../faults.ts'
 import {contains} from '../planner/prefix.ts'
 import {leaveGroups, plugAttachment, removeAttachment, writePort} from '../store/attachment-steps.ts'
 import {addressesOnLink, type PortGroups, portGroups} from '../store/attachments.ts'
@@ -27,12 +29,6 @@ async function findPort({cloud}: Plugging, row: AttachmentRow, gate: GateRow): P
     return (await cloud.network.ports({name: portName(row), network_id, project_id: gate.project_id}))[0]
   }
   return cloud.network.port(row.port_id).catch(gone)
-}
-
-/** Not there is what we want. */
-function gone(error: unknown): undefined {
-  if (error instanceof OpenStackError && error.fault === 'not-found') return undefined
-  throw error
 }
 
 /** The gate project's own groups, for the port's way out. */
@@ -177,7 +173,7 @@ async function createPort(
   const perFamily = Object.values(Object.groupBy(links, link => String(link.cidr.includes(':'))))
   // Neutron takes one subnet a family by itself; only where there are more it must be told which.
   const subnets = perFamily.some(some => (some?.length ?? 0) > 1) ? missingSubnets(row, [], onLink) : []
-  const own = (await cloud.identity.token()).project?.id === gate.project_id
+  const own = (await ownProject(cloud)) === gate.project_id
   const port = await cloud.network.createPort({
     network_id: row.network_id,
     name: portName(row),

@@ -135,7 +135,7 @@ describe('delete', () => {
 describe('who may reach port 22', () => {
   it('is what is configured until somebody says otherwise, and holds for gates to come', async () => {
     const config = {allow: ['198.51.100.0/24']}
-    expect(fleet(config).usualAccess).toEqual(['198.51.100.0/24'])
+    expect(await fleet(config).access()).toEqual(['198.51.100.0/24'])
     await running()
     await fleet(config).allow(['192.0.2.0/24', '2001:db8::/32'], operator)
     expect(prefixes()).toEqual(['192.0.2.0/24', '2001:db8::/32'])
