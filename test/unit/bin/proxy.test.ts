@@ -181,6 +181,17 @@ test('it works through symlinks, and finds the Node that was remembered', () => 
   )
 })
 
+test('the Node that a package brings comes before the one that was remembered', () => {
+  path(1)
+  mkdirSync(join(dir, 'own/bin'), {recursive: true})
+  mkdirSync(join(dir, 'own/runtime'))
+  spawnSync('cp', [`${root}bin/proxy`, join(dir, 'own/bin/proxy')])
+  writeFileSync(join(dir, 'own/runtime/node'), '#!/bin/sh\necho packaged "$@"\n', {mode: 0o755})
+  expect(start(join(dir, 'own/bin/proxy'), ['lab', id], {OS_SSH_NODE: ''})).toBe(
+    `packaged ${dir}/own/bin/run.js proxy lab ${id}\n`,
+  )
+})
+
 test('an odd cloud name goes to Node as it is', () => {
   expect(start(`${root}bin/proxy`, ['my cloud; $(id)', id])).toBe(
     `node ${root}bin/run.js proxy my cloud; $(id) ${id}\n`,
