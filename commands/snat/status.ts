@@ -7,8 +7,8 @@ import {
   hasProblem,
   prometheus,
   readStatus,
-  STATUS_DATA,
   STATUS_TABLE,
+  statusData,
 } from '../../src/snat/index.ts'
 import {MODES} from '../../src/snat/modes.ts'
 import {outputFlags, render} from '../../src/ui/output.ts'
@@ -50,9 +50,12 @@ export default class SnatStatus extends SnatCommand {
     const {answer, partial} = await this.answer(flags, cloud => readStatus(cloud, argv.map(String), filter))
     if (format === 'prometheus') this.log(prometheus(answer).trimEnd())
     else
-      await render(answer.rows, columnsFor(format, flags.column, STATUS_TABLE, STATUS_DATA), flags, {
-        empty: 'No router.',
-      })
+      await render(
+        answer.rows,
+        columnsFor(format, flags.column, STATUS_TABLE, statusData(answer.rows, flags.column)),
+        flags,
+        {empty: 'No router.'},
+      )
     if (format === 'table' && !flags.column && answer.hosts.length > 0)
       await render(answer.hosts, HOST_TABLE, {format})
     for (const note of answer.notes) this.logToStderr(`note: ${plain(note)}`)

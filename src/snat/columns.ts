@@ -55,6 +55,15 @@ export const STATUS_DATA: readonly ColumnOf<StatusRow>[] = (
   ] as const satisfies readonly (keyof StatusRow)[]
 ).map(name => ({name, title: name.toUpperCase().replaceAll('_', '-')}))
 
+/** As above, and the nodes of local gateways where there are any, or who asks for them by name. */
+export function statusData(
+  rows: readonly StatusRow[],
+  named: readonly string[] = [],
+): readonly ColumnOf<StatusRow>[] {
+  const isWanted = named.length > 0 || rows.some(row => row.local_nodes.length > 0)
+  return isWanted ? [...STATUS_DATA, {name: 'local_nodes', title: 'LOCAL-NODES'}] : STATUS_DATA
+}
+
 /** The footer: gateway hosts. */
 export const HOST_TABLE: readonly ColumnOf<HostRow>[] = [
   {name: 'host', title: 'GATEWAY HOST', get: row => shortened(row.host, 40)},

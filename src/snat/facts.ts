@@ -13,6 +13,7 @@ import {
   type Subnet,
   type SubnetPool,
 } from '../openstack/index.ts'
+import {readHeartbeat} from './heartbeat.ts'
 
 /*
  * The facts: nine listings at most, whatever the number of routers. `fields=` keeps an answer of
@@ -34,8 +35,9 @@ export const FIELDS = {
     'ha',
     'flavor_id',
     'routes',
+    'conntrack_helpers',
   ],
-  ports: ['id', 'device_id', 'device_owner', 'fixed_ips', 'status', 'binding:host_id'],
+  ports: ['id', 'device_id', 'device_owner', 'fixed_ips', 'status', 'binding:host_id', 'description'],
   agents: ['id', 'agent_type', 'host', 'alive', 'admin_state_up', 'configurations'],
   floatingIps: [
     'id',
@@ -48,7 +50,7 @@ export const FIELDS = {
     'port_forwardings',
   ],
   networks: ['id', 'name', 'router:external', 'provider:network_type', 'provider:physical_network'],
-  subnets: ['id', 'name', 'network_id', 'ip_version', 'cidr', 'gateway_ip', 'subnetpool_id'],
+  subnets: ['id', 'name', 'network_id', 'ip_version', 'cidr', 'gateway_ip', 'subnetpool_id', 'service_types'],
   availabilities: ['network_id', 'network_name', 'subnet_ip_availability'],
   subnetPools: ['id', 'address_scope_id'],
 } as const
@@ -83,6 +85,8 @@ export interface Gap {
 
 /** All that is known of a cloud; every other function of this room is a pure function of it. */
 export interface Facts {
+  /** When it was asked, ms since 1970: heartbeats have their age by this. */
+  readonly at: number
   readonly extensions: readonly Pick<Extension, 'alias'>[]
   readonly routers: readonly RouterFact[]
   readonly ports: readonly PortFact[]
@@ -97,6 +101,7 @@ export interface Facts {
 
 /** No facts at all; tests and callers spread over it. */
 export const NO_FACTS: Facts = {
+  at: 0,
   extensions: [],
   routers: [],
   ports: [],
@@ -125,11 +130,15 @@ export interface SnatCloud {
     | 'routerAgents'
   >
   readonly compute: Pick<Compute, 'servers'>
+  /** When a recording was made, ms since 1970; a cloud answers as of now. */
+  readonly at?: number
 }
 
 /** What a question needs beside the rest: the free addresses cost Neutron a count over all allocations. */
 export interface Wants {
   readonly availabilities?: boolean
+  /** The time of these facts, ms since 1970; now by default. */
+  readonly at?: number | undefined
 }
 
 /**
@@ -176,9 +185,10 @@ export async function gather(network: SnatCloud['network'], wants: Wants = {}): 
   ])
   gaps.sort((a, b) => (a.listing < b.listing ? -1 : 1))
   return {
+    at: wants.at ?? Date.now(),
     routers: routerRows,
     extensions,
-    ports,
+    ports: withHeartbeats(ports),
     agents,
     floatingIps,
     networks,
@@ -187,6 +197,18 @@ export async function gather(network: SnatCloud['network'], wants: Wants = {}): 
     subnetPools,
     gaps,
   }
+}
+
+/** `device_owner` of the legs of local gateways: ours. */
+export const LOCAL_SNAT = 'network:local_snat'
+
+/** Of all descriptions of ports heartbeats alone: what people write of theirs is nothing that we need to hold, or to record. */
+export function withHeartbeats(ports: readonly PortFact[]): readonly PortFact[] {
+  return ports.map(port => {
+    if (port.description === undefined) return port
+    const {description, ...rest} = port
+    return port.device_owner === LOCAL_SNAT && readHeartbeat(description) ? port : rest
+  })
 }
 
 async function freeAddresses(

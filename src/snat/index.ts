@@ -1,5 +1,5 @@
 /** Where, and how, is a router's SNAT done? Facts of Neutron in, rows and pictures out. */
-export {type ColumnOf, columnsFor, HOST_TABLE, STATUS_DATA, STATUS_TABLE} from './columns.ts'
+export {type ColumnOf, columnsFor, HOST_TABLE, STATUS_DATA, STATUS_TABLE, statusData} from './columns.ts'
 export {type AlternativeRow, compare, DEFAULT_PORTS_PER_VM} from './compare.ts'
 export {compareSvg} from './compare-svg.ts'
 export {type Facts, type Gap, gather, isPartial, NO_FACTS, type SnatCloud} from './facts.ts'

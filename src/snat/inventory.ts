@@ -1,12 +1,14 @@
-import type {
-  AgentFact,
-  Facts,
-  FloatingIpFact,
-  NetworkFact,
-  PortFact,
-  RouterFact,
-  SubnetFact,
+import {
+  type AgentFact,
+  type Facts,
+  type FloatingIpFact,
+  LOCAL_SNAT,
+  type NetworkFact,
+  type PortFact,
+  type RouterFact,
+  type SubnetFact,
 } from './facts.ts'
+import {joinLegs, type Legs, legsOf} from './legs.ts'
 
 /** A router with its ports sorted by what they are for. */
 export interface RouterView {
@@ -19,7 +21,7 @@ export interface RouterView {
   readonly csnat: PortFact[]
   /** `network:router_ha_interface`: one a VRRP replica. */
   readonly ha: PortFact[]
-  /** `network:local_snat`: ours, one a node where a local gateway of this router is. */
+  /** `network:local_snat`: legs of local gateways, its own and those that it shares. That one is there does not say that it is in use. */
   readonly local: PortFact[]
   /** Ports of VMs whose default gateway this router is. */
   readonly vms: PortFact[]
@@ -41,6 +43,7 @@ export interface Inventory {
   readonly chassis: ReadonlyMap<string, AgentFact>
   /** `network:floatingip_agent_gateway`: one external address of DVR's a node and external network. */
   readonly fipGateways: readonly PortFact[]
+  readonly legs: Legs
   /** subnet pool -> address scope; only pools that have one. */
   readonly scopes: ReadonlyMap<string, string>
   readonly aliases: ReadonlySet<string>
@@ -50,14 +53,13 @@ export interface Inventory {
   readonly orphans: number
 }
 
-const KINDS: Readonly<Record<string, 'gateways' | 'interfaces' | 'csnat' | 'ha' | 'local'>> = {
+const KINDS: Readonly<Record<string, 'gateways' | 'interfaces' | 'csnat' | 'ha'>> = {
   'network:router_gateway': 'gateways',
   'network:router_interface': 'interfaces',
   'network:router_interface_distributed': 'interfaces',
   'network:ha_router_replicated_interface': 'interfaces',
   'network:router_centralized_snat': 'csnat',
   'network:router_ha_interface': 'ha',
-  'network:local_snat': 'local',
 }
 
 /** Whether a port belongs to a VM (or a bare-metal server). */
@@ -71,11 +73,14 @@ export function inventory(facts: Facts): Inventory {
   const routers = new Map<string, RouterView>()
   for (const router of facts.routers) routers.set(router.id, emptyView(router))
   const fipGateways: PortFact[] = []
+  const networks = new Map(facts.networks.map(n => [n.id, n]))
   let orphans = 0
   let seesHosts = facts.agents.length > 0
   for (const port of facts.ports) {
     if (port['binding:host_id'] !== undefined) seesHosts = true
     if (port.device_owner === 'network:floatingip_agent_gateway') fipGateways.push(port)
+    if (port.device_owner === LOCAL_SNAT && !routers.has(port.device_id) && !networks.has(port.device_id))
+      orphans++
     const kind = Object.hasOwn(KINDS, port.device_owner) ? KINDS[port.device_owner] : undefined
     if (kind === undefined) continue
     const view = routers.get(port.device_id)
@@ -87,6 +92,7 @@ export function inventory(facts: Facts): Inventory {
   for (const port of facts.ports) {
     if (isVmPort(port)) routersOf(port, defaultRouter).forEach(view => void view.vms.push(port))
   }
+  const legs = giveLegs(facts, routers, subnets)
   return {
     facts,
     routers,
@@ -95,7 +101,8 @@ export function inventory(facts: Facts): Inventory {
     seesHosts,
     orphans,
     fipGateways,
-    networks: new Map(facts.networks.map(n => [n.id, n])),
+    legs,
+    networks,
     floatingIpsOf: joinFloatingIps(facts, routers),
     l3Agents: new Map(facts.agents.filter(a => a.agent_type === 'L3 agent').map(a => [a.host, a])),
     chassis: new Map(facts.agents.filter(isChassis).map(a => [a.host, a])),
@@ -111,6 +118,23 @@ export function isChassis(agent: AgentFact): boolean {
 
 function emptyView(router: RouterFact): RouterView {
   return {router, gateways: [], interfaces: [], csnat: [], ha: [], local: [], vms: [], floatingIps: []}
+}
+
+/** Each router its legs: of those that are shared, a distributed router has the ones on its VMs' nodes. */
+function giveLegs(
+  facts: Facts,
+  routers: ReadonlyMap<string, RouterView>,
+  subnets: ReadonlyMap<string, SubnetFact>,
+): Legs {
+  const outside = ({router}: RouterView) => router.external_gateway_info?.network_id
+  const external = new Set([...routers.values()].flatMap(view => outside(view) ?? []))
+  const legs = joinLegs(facts.ports, subnets, external)
+  if (legs.of.size === 0) return legs
+  for (const view of routers.values()) {
+    const hosts = new Set(view.vms.flatMap(port => port['binding:host_id'] || []))
+    view.local.push(...legsOf(legs, view.router, hosts))
+  }
+  return legs
 }
 
 /** A subnet may hang on several routers; the VMs' packets go to the one that has the subnet's gateway address. */

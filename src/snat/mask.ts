@@ -3,6 +3,7 @@ import {createHmac, randomBytes} from 'node:crypto'
 import ipaddr from 'ipaddr.js'
 
 import {FIELDS} from './facts.ts'
+import {readHeartbeat} from './heartbeat.ts'
 import type {Recording} from './recording.ts'
 
 /*
@@ -11,8 +12,10 @@ import type {Recording} from './recording.ts'
  * the router again by them.
  */
 
+type Listing = Exclude<keyof Recording, 'at'>
+
 /** Fields of each listing's rows that the answers rest on; no others get through. */
-const KEPT: Readonly<Record<keyof Recording, readonly string[]>> = {
+const KEPT: Readonly<Record<Listing, readonly string[]>> = {
   ...FIELDS,
   extensions: ['alias'],
   servers: ['id', 'name'],
@@ -23,7 +26,7 @@ const KEPT: Readonly<Record<keyof Recording, readonly string[]>> = {
 /** The same of objects within a row. */
 const INNER = new Set(
   `network_id enable_snat external_fixed_ips subnet_id ip_address internal_ip_address internal_port external_port protocol
-  subnet_name cidr ip_version total_ips used_ips destination nexthop agent_mode bridge_mappings bridge-mappings`.split(
+  subnet_name cidr ip_version total_ips used_ips destination nexthop qos_policy_id agent_mode bridge_mappings bridge-mappings`.split(
     /\s+/,
   ),
 )
@@ -37,7 +40,7 @@ const NAMES: Readonly<Record<string, string>> = {
   'provider:physical_network': 'physnet',
 }
 /** What the field `name` is of. */
-const LISTINGS: Readonly<Partial<Record<keyof Recording, string>>> = {
+const LISTINGS: Readonly<Partial<Record<Listing, string>>> = {
   routers: 'router',
   networks: 'network',
   subnets: 'subnet',
@@ -52,14 +55,14 @@ const LISTINGS: Readonly<Partial<Record<keyof Recording, string>>> = {
  */
 export function mask(recording: Recording, key: Uint8Array = randomBytes(32)): Recording {
   const masks = new Masks(key)
-  const rows = (listing: keyof Recording, list: readonly object[]) =>
-    list.map(row => masks.row(row as Row, listing))
-  const masked = Object.entries(recording).map(([listing, value]) => {
-    if (listing !== 'router_agents') return [listing, rows(listing as keyof Recording, value)]
+  const rows = (listing: Listing, list: readonly object[]) => list.map(row => masks.row(row as Row, listing))
+  const {at, ...listings} = recording
+  const masked = Object.entries(listings).map(([listing, value]) => {
+    if (listing !== 'router_agents') return [listing, rows(listing as Listing, value as readonly object[])]
     const byRouter = Object.entries(recording.router_agents)
     return [listing, Object.fromEntries(byRouter.map(([id, some]) => [id, rows(listing, some)]))]
   })
-  return Object.fromEntries(masked) as Recording
+  return {at, ...Object.fromEntries(masked)} as Recording
 }
 
 type Row = Readonly<Record<string, unknown>>
@@ -77,12 +80,12 @@ class Masks {
     this.#key = key
   }
 
-  row(row: Row, listing: keyof Recording): Row {
+  row(row: Row, listing: Listing): Row {
     const kept = KEPT[listing].filter(field => row[field] !== undefined)
     return Object.fromEntries(kept.map(field => [field, this.#field(field, row[field], listing)]))
   }
 
-  #field(field: string, value: unknown, listing: keyof Recording): unknown {
+  #field(field: string, value: unknown, listing: Listing): unknown {
     if (Array.isArray(value)) return value.map(one => this.#field(field, one, listing))
     if (field.endsWith('mappings')) return this.#mappings(value)
     if (typeof value === 'object' && value !== null) {
@@ -90,12 +93,15 @@ class Masks {
       return Object.fromEntries(inner.map(([name, one]) => [name, this.#field(name, one, listing)]))
     }
     if (typeof value !== 'string' || value === '') return value
+    // A heartbeat says numbers and starts of UUIDs; other descriptions are not for us.
+    if (field === 'description') return readHeartbeat(value) && value
     if (field === 'name') return this.#rename(LISTINGS[listing] ?? 'name', value)
     const kind = NAMES[field]
     if (kind !== undefined) return this.#rename(kind, value)
     if (listing === 'gaps') return field === 'message' ? 'left out' : value
     // Nova writes the availability zone behind it.
-    if (field === 'device_owner') return value.replace(/^compute:.*/s, 'compute:nova')
+    if (field === 'device_owner' || field === 'service_types')
+      return value.replace(/^compute:.*/s, 'compute:nova')
     // OVN's agents have the chassis' names for ids, and DHCP ports a word that is made of the host's.
     if (/^(id|device_id)$/.test(field) && !UUID.test(value)) return this.#rename('id', value)
     return this.#address(value) ?? value

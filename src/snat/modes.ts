@@ -33,7 +33,7 @@ export interface Observed {
   /** Whether floating IPs of its VMs are translated in the SNAT namespace as well. */
   readonly central_fips: 'all' | 'some' | 'none' | null
   readonly external_type: string | null
-  /** Nodes where a local gateway of this router is active. */
+  /** Nodes where a local gateway of this router is active, by the word of their agents. */
   readonly local_gateways: number
 }
 
@@ -103,7 +103,7 @@ export const RULES: readonly Rule[] = [
   },
   {
     mode: 'local-gateway',
-    when: 'a local gateway of this router is active on a node',
+    when: 'the agent of a node has said lately that this router leaves there',
     holds: o => o.local_gateways > 0,
     reads: ['local_gateways'],
     overlay: true,

@@ -1,4 +1,5 @@
 import {backendOf, type Inventory, PLAIN, type RouterView, setting} from './inventory.ts'
+import {localOn} from './local.ts'
 import type {Observed} from './modes.ts'
 
 /*
@@ -21,8 +22,14 @@ export function observe(inv: Inventory, view: RouterView): Observed {
     same_scope: sameScope(inv, view),
     central_fips: distributed === true && backend === 'ovs' ? centralFips(inv, view) : null,
     external_type: inv.networks.get(externalNetwork(view) ?? '')?.['provider:network_type'] ?? null,
-    local_gateways: view.local.filter(p => p['binding:host_id']).length,
+    local_gateways: localHosts(inv, view),
   }
+}
+
+/** Nodes where new flows leave by a local gateway. */
+function localHosts(inv: Inventory, view: RouterView): number {
+  const hosts = new Set(view.local.flatMap(port => port['binding:host_id'] || []))
+  return [...hosts].filter(host => localOn(inv, view, host)?.state === 'local').length
 }
 
 export interface GatewayFact {

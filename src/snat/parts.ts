@@ -2,6 +2,7 @@ import {shortened} from '../names/plain.ts'
 import {type ColumnOf, STATUS_TABLE} from './columns.ts'
 import type {AlternativeRow} from './compare.ts'
 import type {Quantities} from './measure.ts'
+import type {LocalNode} from './nodes.ts'
 import type {Hop} from './path.ts'
 import type {Comparison} from './read.ts'
 import type {Detail, Replica, SubnetRow, VmRow} from './show.ts'
@@ -42,6 +43,7 @@ export const DETAIL_DATA = data<Detail>([
   'explain',
   'replicas',
   'external',
+  'local_nodes',
   'subnets',
   'vms',
   'notes',
@@ -106,6 +108,7 @@ export function detailParts(detail: Detail, explained = false): Part[] {
       : []),
     ...part('Replicas', detail.replicas, REPLICA_TABLE),
     ...part('External addresses', detail.external, columns(['ip_address', 'for', 'network', 'free', 'cost'])),
+    ...part('Local gateways', detail.local_nodes, NODE_TABLE),
     ...part('Subnets', detail.subnets, columns<SubnetRow>(['name', 'cidr', 'gateway_ip', 'nat', 'vms'])),
     ...part(
       'VMs',
@@ -126,6 +129,25 @@ const REPLICA_TABLE: readonly ColumnOf<Replica>[] = [
     colour: row => (row.alive === false ? 'red' : undefined),
   },
   {name: 'state', title: 'HA-STATE', get: row => row.state ?? '?'},
+]
+
+const NODE_TABLE: readonly ColumnOf<LocalNode>[] = [
+  {name: 'host', title: 'HOST', get: node => shortened(node.host, 40)},
+  {
+    name: 'state',
+    title: 'STATE',
+    colour: node => (node.state === 'local' ? 'green' : node.state === 'silent' ? 'red' : 'yellow'),
+  },
+  {name: 'address', title: 'ADDRESS', get: node => node.address ?? '-'},
+  {name: 'vms', title: 'VMS'},
+  {name: 'heard', title: 'HEARD', get: ({age}) => (age === null ? 'never' : `${Math.max(0, age)} s ago`)},
+  {
+    name: 'routers',
+    title: 'ROUTERS THERE local/other',
+    drop: 2,
+    get: node => (node.routers_local === null ? '?' : `${node.routers_local}/${node.routers_other}`),
+  },
+  {name: 'why', title: 'WHY', drop: 1, shrink: true, get: node => shortened(node.why, 120)},
 ]
 
 /** The hops of a trace, for people. */

@@ -1,6 +1,7 @@
 import {nameOf} from '../names/brief.ts'
 import type {PortFact} from './facts.ts'
 import {type Inventory, setting} from './inventory.ts'
+import {localOn} from './local.ts'
 import {externalNetwork} from './observe.ts'
 import {hostsOf} from './place.ts'
 import type {Decided} from './status.ts'
@@ -41,7 +42,6 @@ export function pathOf(inv: Inventory, about: Decided, port: PortFact, out: WayO
   const {carrier} = about.verdict
   if (carrier.startsWith('ovn')) return [...start, ...throughOvn(scene), outside(scene)]
   if (carrier.startsWith('dvr')) return [...start, ...throughDvr(scene), outside(scene)]
-  if (out.kind === 'snat-local') return [...start, tap(scene), ...localGateway(scene), outside(scene)]
   return [...start, tap(scene), ...across(scene, here, gateway), ...centralRouter(scene), outside(scene)]
 }
 
@@ -170,17 +170,20 @@ function fipNamespace(scene: Scene): Hop[] {
   ]
 }
 
+/** Names and numbers are those of src/localgw/names.ts, which is above this room. */
 function localGateway(scene: Scene): Hop[] {
-  const {here, router, out} = scene
+  const {here, router, out, inv, about} = scene
+  const id = localOn(inv, about.view, here)?.leg?.device_id ?? router
+  const mark = 'nft os-ssh-lsnat sets the mark; rule 100000: fwmark 0x8000/0x8000 -> table 33000'
   return [
-    localRouter(scene, 'rule of the subnet: table 33000, default via the local gateway'),
+    localRouter(scene, `${mark}, by lq-${cut(router)}`),
     {
       host: here,
       kind: 'namespace',
-      name: `lsnat-${router}`,
-      device: null,
+      name: `lsnat-${id}`,
+      device: `ls-${cut(router)}`,
       address: out.source_ip,
-      does: translation(out),
+      does: `${translation(out)}; out by lg-${cut(id)}`,
     },
     exit(scene, here),
   ]
@@ -272,7 +275,7 @@ function gatewayDevice({about}: Scene): string {
   return port ? `qg-${cut(port.id)}` : 'qg-…'
 }
 
-/** Neutron's device names: a prefix and the first 11 characters of the port's UUID. */
+/** Device names, Neutron's and ours: a prefix and the first 11 characters of a UUID. */
 function cut(id: string): string {
   return id.slice(0, 11)
 }

@@ -3,7 +3,7 @@ import {MODES} from './modes.ts'
 import type {Status, StatusRow} from './status.ts'
 
 /** The facts as a textfile for Prometheus' node exporter (exposition format 0.0.4). Write it to a file, then rename. */
-export function prometheus({rows, hosts, gaps}: Status): string {
+export function prometheus({rows, hosts, local_agents, gaps}: Status): string {
   const failed = gaps.filter(gap => gap.why === 'failed').length
   const modes = MODES.map(mode => ({labels: {mode}, value: rows.filter(row => row.mode === mode).length}))
   const flagged = rows.flatMap(row => row.flags.map(flag => ({labels: {...ids(row), flag}, value: 1})))
@@ -48,7 +48,39 @@ export function prometheus({rows, hosts, gaps}: Status): string {
       'VMs behind a gateway host.',
       hosts.flatMap(h => sample(h.host, h.vms)),
     ),
+    ...localGateways(rows, local_agents),
   ].join('')
+}
+
+/** Nothing at all in a cloud without them. */
+function localGateways(rows: readonly StatusRow[], agents: Status['local_agents']): string[] {
+  const nodes = rows.flatMap(row =>
+    [...Map.groupBy(row.local_nodes, node => node.state)].map(([state, some]) => ({
+      labels: {...ids(row), state},
+      value: some.length,
+    })),
+  )
+  const metrics = [
+    ['os_ssh_snat_local_nodes', 'Nodes of a router with local gateways, by state.', nodes],
+    [
+      'os_ssh_snat_local_agent_heartbeat_age_seconds',
+      'Since the agent of local gateways on a node was last heard of.',
+      agents.flatMap(one => sample(one.host, one.age)),
+    ],
+    [
+      'os_ssh_snat_local_agent_routers_local',
+      'Routers that leave from a node, as its agent said last.',
+      agents.flatMap(one => sample(one.host, one.routers_local)),
+    ],
+    [
+      'os_ssh_snat_local_agent_routers_other',
+      'Routers that could leave from a node and do not, as its agent said last.',
+      agents.flatMap(one => sample(one.host, one.routers_other)),
+    ],
+  ] as const
+  return metrics.flatMap(([name, help, samples]) =>
+    samples.length === 0 ? [] : [metric(name, help, samples)],
+  )
 }
 
 interface Sample {

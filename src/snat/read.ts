@@ -25,11 +25,11 @@ export interface Read<T> {
  * @throws OpenStackError, OsSshError NOT_FOUND and AMBIGUOUS
  */
 export async function readStatus(
-  {network}: SnatCloud,
+  {network, at}: SnatCloud,
   words: readonly string[],
   filter: Omit<StatusFilter, 'ids'>,
 ): Promise<Read<Status>> {
-  const facts = await gather(network)
+  const facts = await gather(network, {at})
   const ids =
     words.length > 0 ? {ids: new Set(words.map(word => pick('router', word, facts.routers).id))} : {}
   return {answer: status(facts, {...filter, ...ids}), partial: isPartial(facts)}
@@ -40,7 +40,7 @@ export async function readStatus(
  * @throws OpenStackError, OsSshError NOT_FOUND and AMBIGUOUS
  */
 export async function readDetail(cloud: SnatCloud, word: string): Promise<Read<Detail>> {
-  const facts = await gather(cloud.network, {availabilities: true})
+  const facts = await gather(cloud.network, {availabilities: true, at: cloud.at})
   const router = pick('router', word, facts.routers)
   const first = show(facts, router.id)
   const [agents, names] = await Promise.all([
@@ -56,7 +56,10 @@ export async function readDetail(cloud: SnatCloud, word: string): Promise<Read<D
  * @throws OpenStackError, OsSshError NOT_FOUND, AMBIGUOUS and USAGE
  */
 export async function readTrace(cloud: SnatCloud, word: string, to?: string): Promise<Read<Trace>> {
-  const [facts, servers] = await Promise.all([gather(cloud.network), isIP(word) ? [] : named(cloud, word)])
+  const [facts, servers] = await Promise.all([
+    gather(cloud.network, {at: cloud.at}),
+    isIP(word) ? [] : named(cloud, word),
+  ])
   const known = servers.length === 0 || facts.ports.some(port => port.device_id === word)
   const server = known ? {id: word, name: ''} : pick('VM', word, servers)
   const answer = trace(facts, server.id, {name: server.name, ...(to !== undefined && {to})})
@@ -82,10 +85,10 @@ export interface CompareOptions {
  * @throws OpenStackError, OsSshError NOT_FOUND and AMBIGUOUS
  */
 export async function readComparison(
-  {network}: SnatCloud,
+  {network, at}: SnatCloud,
   options: CompareOptions,
 ): Promise<Read<Comparison>> {
-  const facts = await gather(network, {availabilities: true})
+  const facts = await gather(network, {availabilities: true, at})
   const now = measure(
     facts,
     options.router === undefined ? undefined : pick('router', options.router, facts.routers).id,

@@ -9,7 +9,17 @@ import {
   type RouterAgent,
   type Server,
 } from '../openstack/index.ts'
-import {type Facts, type Gap, gather, type ListingName, NO_FACTS, optional, type SnatCloud} from './facts.ts'
+import {
+  type Facts,
+  type Gap,
+  gather,
+  type ListingName,
+  NO_FACTS,
+  optional,
+  type PortFact,
+  type SnatCloud,
+  withHeartbeats,
+} from './facts.ts'
 
 /** Everything that the commands ever ask, as it was answered: what `--record` writes and `--facts` reads. */
 export interface Recording extends Facts {
@@ -28,7 +38,7 @@ const MAX_HA_ROUTERS = 200
 export async function record(cloud: SnatCloud): Promise<Recording> {
   const named = ({id, name}: Server) => ({id, name})
   const [facts, all] = await Promise.all([
-    gather(cloud.network, {availabilities: true}),
+    gather(cloud.network, {availabilities: true, at: cloud.at}),
     optional(cloud.compute.servers({all_tenants: true})),
   ])
   const states: [string, readonly RouterAgent[]][] = []
@@ -55,6 +65,7 @@ export function recordedCloud(recording: Recording): SnatCloud {
     return [...recording[name]] as never[]
   }
   return {
+    at: recording.at,
     network: {
       routers: listing('routers'),
       ports: listing('ports'),
@@ -132,9 +143,13 @@ export function parseRecording(text: string, file: string): Recording {
   if (!isRecord(agents)) throw unusable('router_agents is not an object')
   try {
     const listings = Object.entries(rowKinds).map(([key, kind]) => [key, checkedRows(kind, list(key))])
+    const rows = Object.fromEntries(listings) as Omit<Facts, 'gaps' | 'at'>
     return {
       ...NO_FACTS,
-      ...(Object.fromEntries(listings) as Omit<Facts, 'gaps'>),
+      ...rows,
+      // Recordings of old have no time, and no heartbeats either.
+      at: Number.isSafeInteger(value['at']) ? (value['at'] as number) : NO_FACTS.at,
+      ports: withHeartbeats(rows.ports as readonly PortFact[]),
       gaps: list('gaps').filter(isGap),
       servers: checkedRows('server', list('servers')),
       router_agents: Object.fromEntries(

@@ -3,6 +3,7 @@ import type {RouterAgent} from '../openstack/index.ts'
 import type {Facts} from './facts.ts'
 import {type Inventory, inventory, type RouterView} from './inventory.ts'
 import {explain, type Observed, type Step} from './modes.ts'
+import type {LocalNode} from './nodes.ts'
 import {externalNetwork, gatewaysOf, isNoNat, subnetsOf} from './observe.ts'
 import type {Flag} from './place.ts'
 import {decided, notesOf, type StatusRow, statusRow} from './status.ts'
@@ -47,6 +48,8 @@ export interface Detail {
   readonly explain: readonly Step[]
   readonly replicas: readonly Replica[]
   readonly external: readonly ExternalAddress[]
+  /** Its local gateways, a row a node. */
+  readonly local_nodes: readonly LocalNode[]
   readonly subnets: readonly SubnetRow[]
   readonly vms: readonly VmRow[]
   readonly notes: readonly string[]
@@ -86,6 +89,7 @@ export function show(facts: Facts, routerId: string, extras: ShowExtras = {}): D
     explain: explain(about.seen),
     replicas,
     external: externalAddresses(inv, view),
+    local_nodes: row.local_nodes,
     subnets: subnetRows(inv, view),
     vms,
     notes: notesOf(inv),
@@ -127,7 +131,7 @@ export function externalAddresses(inv: Inventory, view: RouterView): ExternalAdd
   const gateways = gatewaysOf(view).flatMap(g =>
     g.external_fixed_ips.map(ip => entry(ip, 'gateway', 'one a router and external network', g.network_id)),
   )
-  const hosts = new Set(view.vms.flatMap(port => port['binding:host_id'] || []))
+  const hosts = hostsWith(inv, view)
   const isDvr = view.csnat.length > 0 || view.router.distributed === true
   const agents = inv.fipGateways
     .filter(
@@ -140,7 +144,13 @@ export function externalAddresses(inv: Inventory, view: RouterView): ExternalAdd
     )
   const local = view.local.flatMap(port =>
     port.fixed_ips.map(ip =>
-      entry(ip, 'local gateway', `one a router and node: ${port['binding:host_id'] ?? '?'}`),
+      entry(
+        ip,
+        'local gateway',
+        port.device_id === view.router.id
+          ? `one a router and node: ${port['binding:host_id'] ?? '?'}`
+          : `shared by all routers on ${port['binding:host_id'] ?? '?'}`,
+      ),
     ),
   )
   const floating = view.floatingIps.map(fip => ({
@@ -151,6 +161,14 @@ export function externalAddresses(inv: Inventory, view: RouterView): ExternalAdd
     cost: (fip.port_forwardings?.length ?? 0) > 0 ? 'shared by its port forwardings' : 'one a VM',
   }))
   return [...gateways, ...local, ...agents, ...floating]
+}
+
+/** Hosts where a distributed router is: with its gateway or a replica, and wherever a port is that it serves (VMs, DHCP, load balancers). */
+function hostsWith(inv: Inventory, view: RouterView): ReadonlySet<string> {
+  const subnets = new Set(view.interfaces.flatMap(port => (port.fixed_ips ?? []).map(ip => ip.subnet_id)))
+  const served = inv.facts.ports.filter(port => (port.fixed_ips ?? []).some(ip => subnets.has(ip.subnet_id)))
+  const all = [...view.gateways, ...view.csnat, ...view.ha, ...view.vms, ...served]
+  return new Set(all.flatMap(port => port['binding:host_id'] || []))
 }
 
 function onNetwork(

@@ -2,6 +2,7 @@ import {nameOf} from '../names/brief.ts'
 import type {Facts, Gap} from './facts.ts'
 import {type Inventory, inventory, type RouterView, setting} from './inventory.ts'
 import {decide, type Mode, type Observed, type Verdict} from './modes.ts'
+import {type LocalAgent, type LocalNode, localAgents, localNodes, localNotes} from './nodes.ts'
 import {gatewaysOf, observe} from './observe.ts'
 import {type Flag, type Place, place} from './place.ts'
 import {wayOut} from './wayout.ts'
@@ -26,6 +27,8 @@ export interface StatusRow {
   readonly vms_unknown: number
   readonly flags: readonly Flag[]
   readonly notes: readonly string[]
+  /** Of a router with local gateways: its nodes. */
+  readonly local_nodes: readonly LocalNode[]
 }
 
 /** A gateway host and what depends on it. */
@@ -41,6 +44,8 @@ export interface HostRow {
 export interface Status {
   readonly rows: readonly StatusRow[]
   readonly hosts: readonly HostRow[]
+  /** The agents of local gateways that were ever heard of. */
+  readonly local_agents: readonly LocalAgent[]
   /** What the listing as a whole lacks, in sentences. */
   readonly notes: readonly string[]
   readonly gaps: readonly Gap[]
@@ -76,7 +81,13 @@ export function status(facts: Facts, filter: StatusFilter = {}): Status {
   const inv = inventory(facts)
   const all = [...inv.routers.values()].map(view => statusRow(inv, decided(inv, view)))
   const rows = all.filter(row => admits(filter, row)).sort(byName)
-  return {rows, hosts: hostRows(inv, all), notes: notesOf(inv), gaps: facts.gaps}
+  return {
+    rows,
+    hosts: hostRows(inv, all),
+    local_agents: localAgents(inv),
+    notes: notesOf(inv),
+    gaps: facts.gaps,
+  }
 }
 
 /** Whether a router needs attention. A single point of failure by design is none: it is in the SPOF column. */
@@ -88,6 +99,7 @@ export function hasProblem(row: Pick<StatusRow, 'flags'>): boolean {
 export function statusRow(inv: Inventory, {view, seen, verdict, place: at}: Decided): StatusRow {
   const {router} = view
   const vms = countVms(inv, view, verdict)
+  const nodes = localNodes(inv, view, verdict)
   return {
     id: router.id,
     router: nameOf(router),
@@ -107,7 +119,8 @@ export function statusRow(inv: Inventory, {view, seen, verdict, place: at}: Deci
     vms_bypass: vms.bypass,
     vms_unknown: vms.unknown,
     flags: at.flags,
-    notes: rowNotes(inv, view, seen, verdict, at),
+    notes: [...rowNotes(inv, view, seen, verdict, at), ...localNotes(nodes)],
+    local_nodes: nodes,
   }
 }
 
@@ -133,7 +146,9 @@ function rowNotes(inv: Inventory, view: RouterView, seen: Observed, verdict: Ver
   )
   if (hidden.length > 0) notes.push(`${hidden.join(', ')}: ${inv.seesHosts ? 'not shown' : 'needs admin'}`)
   if (seen.same_scope === 'some') notes.push('some subnets without NAT')
-  if (seen.central_fips === 'some') notes.push('some floating IPs are central')
+  // Without floating IPs `central_fips` says where one would be.
+  const hasFips = view.vms.some(port => inv.floatingIpsOf.has(port.id))
+  if (seen.central_fips === 'some' && hasFips) notes.push('some floating IPs are central')
   const {status: state, admin_state_up: up} = view.router
   if (up === false) notes.push('administratively down')
   else if (typeof state === 'string' && state !== 'ACTIVE') notes.push(`status ${nameOf({id: state})}`)

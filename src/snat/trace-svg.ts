@@ -1,6 +1,6 @@
 import type {Hop} from './path.ts'
 import {document, INK, label, round, tag} from './svg.ts'
-import type {Trace} from './trace.ts'
+import {NOT_LOCAL, type Trace} from './trace.ts'
 
 /*
  * The picture of a trace, drawn as networking papers draw it: hosts as big boxes, in each the integration bridge in
@@ -42,6 +42,7 @@ export function traceSvg(trace: Trace): string {
   return document(width, height, title, [
     label(MARGIN, 34, title, {size: 17, weight: 'bold', max: 70}),
     label(MARGIN, 55, subtitle(trace), {fill: INK.faint, size: 12, max: 130}),
+    ...detour(trace),
     ...hosts.map((host, index) => hostBox(host, index)),
     ...bypassed(trace, hosts),
     ...(trace.hops.length > 1 ? [bar(trace, width, barY)] : []),
@@ -55,6 +56,12 @@ export function traceSvg(trace: Trace): string {
 
 function subtitle({router, mode, why}: Trace): string {
   return router === null ? why : `router ${router} · ${mode} · ${why}`
+}
+
+/** Why it is not the shorter way, where there is one. */
+function detour({notes}: Trace): string[] {
+  const why = notes.filter(note => note.startsWith(NOT_LOCAL))
+  return why.map(note => label(MARGIN, 74, note, {fill: INK.faint, size: 12, max: 130}))
 }
 
 function hostX(index: number): number {

@@ -6,6 +6,7 @@ import {plain, shortened} from '../names/plain.ts'
 import type {Facts, PortFact} from './facts.ts'
 import {type Inventory, inventory, isVmPort, type RouterView} from './inventory.ts'
 import type {Mode} from './modes.ts'
+import {localNodes} from './nodes.ts'
 import {subnetsOf} from './observe.ts'
 import {type Hop, pathOf} from './path.ts'
 import {type Decided, decided, notesOf} from './status.ts'
@@ -145,8 +146,18 @@ function notesFor(inv: Inventory, ports: readonly PortFact[], best: Route | unde
       `the VM has ${ports.length} ports; this is the way through ${best.out.fixed_ip ?? shortId(best.port.id)}`,
     )
   }
-  if (best) notes.push(...best.about.place.flags.map(flag => `router: ${flag}`))
+  if (best) notes.push(...best.about.place.flags.map(flag => `router: ${flag}`), ...whyCentral(inv, best))
   return notes
+}
+
+/** How a note begins that says why a VM takes the central way. */
+export const NOT_LOCAL = 'not by a local gateway: '
+
+/** Why a VM of a router with local gateways takes the central way all the same. */
+function whyCentral(inv: Inventory, {port, about, out}: Route): string[] {
+  if (out.kind !== 'snat') return []
+  const here = localNodes(inv, about.view, about.verdict).find(node => node.host === port['binding:host_id'])
+  return here ? [`${NOT_LOCAL}${here.why}`] : []
 }
 
 /** The ports of a VM named by UUID or address. @throws OsSshError NOT_FOUND, AMBIGUOUS */

@@ -1,5 +1,6 @@
 import type {FloatingIpFact, PortFact} from './facts.ts'
 import {type Inventory, type RouterView, setting} from './inventory.ts'
+import {localOn} from './local.ts'
 import type {Mode, Verdict} from './modes.ts'
 import {agentMode, externalNetwork, gatewaysOf, isLocalFipHost, isNoNat} from './observe.ts'
 
@@ -87,12 +88,11 @@ function answer(
   if (view.router.external_gateway_info?.enable_snat === false) {
     return ['routed', 'SNAT is off on this router: it crosses the gateway host with its own address', own]
   }
-  const local = view.local.find(p => host !== '' && p['binding:host_id'] === host)
-  if (local && hasForwarding(view, own)) {
-    return ['snat', 'exempted from the local gateway: it has a floating IP port forwarding', snatIp(view)]
+  const local = distributed ? localOn(inv, view, host) : undefined
+  if (local?.state === 'local') {
+    const replies = hasForwarding(view, own) ? '; replies of its forwarded ports stay central' : ''
+    return ['snat-local', `${local.why}${replies}`, local.leg?.fixed_ips?.[0]?.ip_address ?? null]
   }
-  if (local)
-    return ['snat-local', 'a local gateway is active on its host', local.fixed_ips?.[0]?.ip_address ?? null]
   return ['snat', withoutFloatingIp(view, carrier, host), snatIp(view)]
 }
 

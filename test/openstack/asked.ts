@@ -14,13 +14,16 @@ export class Asked {
     for (const service of Object.values(logs)) this.#since.set(service, log(service).length)
   }
 
-  /** Calls of a user from the workstation, ids taken out, sorted: what came from elsewhere was asked by the services themselves. */
-  of(service: Service, userId: string): string[] {
+  /**
+   * Calls of a user, ids taken out, sorted.
+   * @param from by default the workstation: what comes from elsewhere is asked by the services themselves
+   */
+  of(service: Service, userId: string, from = '127.0.0.1'): string[] {
     const lines = log(logs[service]).slice(this.#since.get(logs[service])).split('\n')
     const calls = lines.flatMap(line => {
       if (!line.includes(` ${userId} `)) return []
-      const [, method, path = ''] = /127\.0\.0\.1 (?:- - \[[^\]]+\] )?"([A-Z]+) (\S+)/.exec(line) ?? []
-      return method === undefined ? [] : [`${method} ${general(path)}`]
+      const [, who, method, path = ''] = /([\d.]+) (?:- - \[[^\]]+\] )?"([A-Z]+) (\S+)/.exec(line) ?? []
+      return who === from ? [`${method} ${general(path)}`] : []
     })
     return [...new Set(calls)].sort()
   }
@@ -41,9 +44,9 @@ function general(path: string): string {
   return named.join('/')
 }
 
-/** The calls that a section of docs/service-account.md lists, sorted. @param title its heading, with the hashes */
-export function documented(title: string, service: Service): string[] {
-  const text = readFileSync(`${root}docs/service-account.md`, 'utf8')
+/** The calls that a section of a document lists, sorted. @param title its heading, with the hashes @param doc its name in docs/ */
+export function documented(title: string, service: Service, doc = 'service-account'): string[] {
+  const text = readFileSync(`${root}docs/${doc}.md`, 'utf8')
   const [, section = ''] = text.split(`\n${title}\n`)
   const rows = [...(section.split(/\n#+ /)[0] ?? '').matchAll(/^\| (\w+) \| ([A-Z]+ \S+) \|/gm)]
   return rows.flatMap(([, name, call = '']) => (name === service ? [call] : [])).sort()

@@ -1,6 +1,6 @@
 import {existsSync, mkdirSync, readFileSync, rmSync} from 'node:fs'
 
-import {attempt} from '../../lab/run.ts'
+import {attempt} from '../../src/system/commands.ts'
 import {writeConfigs} from './configs.ts'
 import {databases} from './databases.ts'
 import {startNodes, wires} from './fabric.ts'

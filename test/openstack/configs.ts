@@ -64,6 +64,7 @@ export function writeConfigs(backend: Backend): void {
     wsgi: '/usr/bin/placement-api',
     env: `OS_PLACEMENT_CONFIG_DIR=${dir}/etc/placement`,
   })
+  write('l3.ini', 'l3.ini')
   for (const node of nodes) {
     write(`${node.name}/agent.ini`, 'agent.ini', {node})
     write(`${node.name}/compute.ini`, 'compute.ini', {node})

@@ -2,7 +2,7 @@ import {createHash} from 'node:crypto'
 import {existsSync, mkdirSync, readFileSync, renameSync} from 'node:fs'
 import {setTimeout as sleep} from 'node:timers/promises'
 
-import {attempt, run} from '../../lab/run.ts'
+import {attempt, run} from '../../src/system/commands.ts'
 import {db, password} from './configs.ts'
 import {api, dir, here, mgmt, template} from './place.ts'
 import {command, start, until} from './processes.ts'

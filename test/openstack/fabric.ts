@@ -1,6 +1,6 @@
 import {readFileSync} from 'node:fs'
 
-import {ipBatch, run} from '../../lab/run.ts'
+import {ipBatch, run} from '../../src/system/commands.ts'
 import {type Backend, dir, external, here, mgmt, type Node, nodes} from './place.ts'
 import {childOf, start, until} from './processes.ts'
 

@@ -3,8 +3,8 @@ import {connect} from 'node:net'
 import {setTimeout as sleep} from 'node:timers/promises'
 
 import {marker} from '../../lab/paths.ts'
-import {run} from '../../lab/run.ts'
 import {members} from '../../lab/sweep.ts'
+import {run} from '../../src/system/commands.ts'
 import {until as answered, startDaemon} from '../../src/system/daemon.ts'
 import {processStatus, startTime} from '../../src/system/process.ts'
 import {dir} from './place.ts'
@@ -148,13 +148,16 @@ async function all(): Promise<Set<number>> {
   return found
 }
 
-/** Runs a command in a node's namespaces. @throws CommandError; Error when the node is not up */
-export async function inNode(node: string, argv: readonly string[]): Promise<string> {
+/** A command as it is run in a node's namespaces. @throws Error when the node is not up */
+export function nodeCommand(node: string, argv: readonly string[]): readonly string[] {
   const daemon = daemons().find(one => one.name === node)
   const init = daemon?.alive ? childOf(daemon.pid) : undefined
   if (init === undefined) throw new Error(`node ${node} is not up`)
-  return run(['nsenter', '-t', String(init), '-m', '-n', '-u', '-p', '--', ...argv])
+  return ['nsenter', '-t', String(init), '-m', '-n', '-u', '-p', '--', ...argv]
 }
+
+/** Runs a command in a node's namespaces. @throws CommandError; Error when the node is not up */
+export const inNode = async (node: string, argv: readonly string[]) => run(nodeCommand(node, argv))
 
 /** Processes of the whole cloud, and their memory with shared pages counted once (PSS), bytes. */
 export async function size(): Promise<{processes: number; memory: number}> {

@@ -1,10 +1,12 @@
 import {describe, expect, it} from '@jest/globals'
 
 import {type Networking, OpenStackError, type OpenStackFault} from '../../../src/openstack/index.ts'
-import {gather, isPartial} from '../../../src/snat/facts.ts'
+import {type Facts, gather, isPartial} from '../../../src/snat/facts.ts'
+import {mask} from '../../../src/snat/mask.ts'
 import {readDetail, readStatus, readTrace} from '../../../src/snat/read.ts'
+import {parseRecording, recordingText} from '../../../src/snat/recording.ts'
 import {status} from '../../../src/snat/status.ts'
-import {DVR, factsOf, LEGACY, VM_FIP} from '../../support/snat.ts'
+import {DVR, factsOf, LEGACY, VM_FIP, withLegs} from '../../support/snat.ts'
 
 const recorded = factsOf('zed-ovs')
 const NAMES = {
@@ -90,6 +92,32 @@ describe('gather', () => {
     expect(rows.map(row => row.flags)).toEqual([[], [], [], []])
     // What a failed listing would have shown is not known; it is not zero.
     expect(rows.every(row => row.spof === null || row.mode === 'no-gateway')).toBe(true)
+  })
+})
+
+describe('descriptions of ports', () => {
+  it('are dropped but for heartbeats, and only those are masked as they are', async () => {
+    const facts = withLegs(recorded, {host: 'compute1'}, {host: 'compute2', ago: null})
+    const [leg] = facts.ports.filter(port => port.description)
+    const ports = [
+      ...facts.ports,
+      {...leg, id: 'other', device_owner: 'compute:nova'},
+      {...leg, id: 'word', description: 'rack 5 of acme'},
+    ]
+    const gathered = await gather(neutron({}, {...facts, ports} as Facts).network, {at: 7})
+    expect(gathered.at).toBe(7)
+    const said = (all: Facts['ports']) => all.flatMap(port => port.description || [])
+    expect(said(gathered.ports)).toEqual([leg?.description])
+    const recording = {...gathered, ports: ports as Facts['ports'], servers: [], router_agents: {}}
+    expect(said(mask(recording).ports)).toHaveLength(2)
+    expect(said(parseRecording(recordingText(mask(recording)), 'x').ports)).toEqual([leg?.description])
+  })
+
+  it('are of now when the cloud itself is asked', async () => {
+    const before = Date.now()
+    const {at} = await gather(neutron().network)
+    expect(at).toBeGreaterThanOrEqual(before)
+    expect(at).toBeLessThanOrEqual(Date.now())
   })
 })
 

@@ -41,6 +41,7 @@ const gateway = fc.record({
 
 /** Facts that fit together by chance only: any listing may lack what another names. */
 const facts = fc.record({
+  at: fc.constantFrom(0, Date.parse('2026-11-29T06:30:00Z'), Date.parse('2027-01-01T00:00:00Z')),
   extensions: fc.subarray([{alias: 'router'}, {alias: 'l3_agent_scheduler'}, {alias: 'agent'}]),
   routers: fc.uniqueArray(
     fc.record({
@@ -62,6 +63,14 @@ const facts = fc.record({
       device_owner: owner,
       fixed_ips: fc.array(ip, {maxLength: 2}),
       'binding:host_id': host,
+      description: fc.option(
+        fc.constantFrom(
+          'rack 5',
+          'os-ssh-lsnat/1 2026-11-29T06:29:00Z per-router local=1 other=0',
+          'os-ssh-lsnat/1 2026-11-29T06:29:30Z per-node local=2 other=3 0a1b2c3d:fallback +2',
+        ),
+        {nil: undefined},
+      ),
     }),
     {maxLength: 12},
   ),

@@ -4,7 +4,7 @@ import fc from 'fast-check'
 import type {Facts, PortFact, RouterFact} from '../../../src/snat/facts.ts'
 import {decide, explain, MODES, type Mode, type Observed, RULES} from '../../../src/snat/modes.ts'
 import {status} from '../../../src/snat/status.ts'
-import {DVR, factsOf, LEGACY} from '../../support/snat.ts'
+import {DVR, factsOf, LEGACY, withLegs} from '../../support/snat.ts'
 
 const ovs = factsOf('zed-ovs')
 const ovn = factsOf('zed-ovn')
@@ -38,11 +38,6 @@ const haPort = (router: string, host: string): PortFact => ({
   device_owner: 'network:router_ha_interface',
   fixed_ips: [],
   'binding:host_id': host,
-})
-const localPort = (router: string, host: string): PortFact => ({
-  ...haPort(router, host),
-  device_owner: 'network:local_snat',
-  fixed_ips: [{subnet_id: '4a43eb1c-8c70-4344-8f10-d7426f94bc3f', ip_address: '172.24.4.99'}],
 })
 const gateway = (ovs.routers[0] as RouterFact).external_gateway_info
 const scoped: Facts = {
@@ -126,7 +121,7 @@ const cases: readonly Case[] = [
   {name: 'a flavor', facts: withRouter(ovs, LEGACY, {flavor_id: 'f'}), router: LEGACY, mode: 'custom'},
   {
     name: 'a local gateway',
-    facts: withPorts(ovs, p => p, [localPort(DVR, 'compute1')]),
+    facts: withLegs(ovs, {host: 'compute1'}),
     router: DVR,
     mode: 'local-gateway',
     carrier: 'dvr-central',

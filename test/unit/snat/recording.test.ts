@@ -3,7 +3,7 @@ import {fileURLToPath} from 'node:url'
 import {describe, expect, jest, test} from '@jest/globals'
 
 import {OpenStackError} from '../../../src/openstack/errors.ts'
-import {NO_FACTS} from '../../../src/snat/facts.ts'
+import {LOCAL_SNAT, NO_FACTS} from '../../../src/snat/facts.ts'
 import {mask} from '../../../src/snat/mask.ts'
 import {MODES} from '../../../src/snat/modes.ts'
 import {readComparison, readDetail, readStatus, readTrace} from '../../../src/snat/read.ts'
@@ -15,7 +15,7 @@ import {
   recordedCloud,
   recordingText,
 } from '../../../src/snat/recording.ts'
-import {factsOf, LEGACY, VM_LEGACY} from '../../support/snat.ts'
+import {DVR, factsOf, LEGACY, VM_LEGACY, withLegs} from '../../support/snat.ts'
 
 const file = fileURLToPath(new URL('../../../samples/snat.json', import.meta.url))
 const sample = await readRecording(file)
@@ -113,13 +113,15 @@ test('a mask lets through what it knows, and nothing else', () => {
         },
       ] as never,
       networks: [{...sample.networks[0], name: 'acme', 'provider:physical_network': 'acme'}] as never,
+      subnets: [{...sample.subnets[0], service_types: ['compute:acme-berlin', LOCAL_SNAT]}] as never,
       servers: [{id: port?.device_id ?? '', name: 'acme', ...secret}],
       router_agents: {[sample.routers[0]?.id ?? '']: [{...agent, ...secret}] as never},
       gaps: [{listing: 'agents', why: 'failed', message: 'http://acme.example answered 500'}],
     }),
   )
   expect(text).not.toMatch(/acme|berlin|rack/)
-  const {agents, router_agents} = JSON.parse(text)
+  const {agents, router_agents, subnets} = JSON.parse(text)
+  expect(subnets[0].service_types).toEqual(['compute:nova', LOCAL_SNAT])
   expect(Object.values(router_agents)[0]).toMatchObject([{id: agents[0].id, host: agents[0].host}])
 })
 
@@ -158,6 +160,20 @@ test('a masked recording answers a trace as the real one does, hop by hop', asyn
   expect(await kinds(mask(real('zed-ovs')))).toEqual(await kinds(real('zed-ovs')))
   const {router} = (await readDetail(recordedCloud(mask(real('zed-ovs'))), LEGACY)).answer
   expect(router).toMatchObject({router: 'router-1', mode: 'central-legacy'})
+})
+
+test('a recording answers of the time when it was made, and one of old knows of no heartbeats', async () => {
+  const alive = {...withLegs(factsOf('zed-ovs'), {host: 'compute1'}), servers: [], router_agents: {}}
+  const modeIn = async (recording: Recording) =>
+    (await readStatus(recordedCloud(recording), [DVR], {})).answer.rows[0]?.mode
+  const text = recordingText(alive)
+  expect(await modeIn(parseRecording(text, 'x'))).toBe('local-gateway')
+  expect(await modeIn(parseRecording(recordingText(mask(alive)), 'x'))).toBe('local-gateway')
+  expect(await modeIn(parseRecording(recordingText(await record(recordedCloud(alive))), 'x'))).toBe(
+    'local-gateway',
+  )
+  for (const at of ['null', '"now"', '1e400', '-0.5'])
+    expect(await modeIn(parseRecording(text.replace(/"at": \d+/, `"at": ${at}`), 'x'))).toBe('dvr-central')
 })
 
 describe('what is no recording', () => {

@@ -1,13 +1,14 @@
 import {describe, expect, it} from '@jest/globals'
 
 import {columnsFor, HOST_TABLE, STATUS_DATA, STATUS_TABLE} from '../../../src/snat/columns.ts'
-import type {Facts, PortFact} from '../../../src/snat/facts.ts'
+import type {Facts, FloatingIpFact, PortFact} from '../../../src/snat/facts.ts'
+import {measure} from '../../../src/snat/measure.ts'
 import {prometheus} from '../../../src/snat/prometheus.ts'
 import {show} from '../../../src/snat/show.ts'
 import {status} from '../../../src/snat/status.ts'
 import {render} from '../../../src/ui/output.ts'
 import {expectGolden} from '../../support/golden.ts'
-import {DVR, factsOf, LEGACY, printed} from '../../support/snat.ts'
+import {DVR, factsOf, LEGACY, PUBLIC_SUBNET, printed, VM_CENTRAL} from '../../support/snat.ts'
 
 const ovs = factsOf('zed-ovs')
 const rowOf = (facts: Facts, id: string) => status(facts).rows.find(row => row.id === id)
@@ -123,6 +124,44 @@ describe('health', () => {
     const row = rowOf({...ovn, agents: [...agents, ...ovn.agents]}, '33ae416e-3375-4b37-a8a2-8122a36cae1a')
     expect(row).toMatchObject({mode: 'ovn-central', replicas_live: 5, replicas_total: 5, spof: false})
     expect(rowOf(ovn, '33ae416e-3375-4b37-a8a2-8122a36cae1a')?.spof).toBeNull()
+  })
+})
+
+describe('floating IPs', () => {
+  const mixed: Facts = {
+    ...ovs,
+    agents: ovs.agents.map(agent =>
+      agent.host === 'compute1' ? {...agent, configurations: {agent_mode: 'dvr_no_external'}} : agent,
+    ),
+  }
+  const note = 'some floating IPs are central'
+
+  it('are not said to be central of a router that has none', () => {
+    expect(rowOf({...mixed, floatingIps: []}, DVR)?.notes).toEqual([])
+  })
+
+  it('are said to be where they are', () => {
+    const [fip] = ovs.floatingIps
+    const port = ovs.ports.find(one => one.device_id === VM_CENTRAL)
+    const floatingIps = [...ovs.floatingIps, {...fip, id: 'f', port_id: port?.id} as FloatingIpFact]
+    expect(rowOf({...mixed, floatingIps}, DVR)?.notes).toEqual([note])
+  })
+
+  it('and the address of an agent on the gateway host is shown, which compare counts', () => {
+    const agent = ovs.ports.find(port => port.device_owner === 'network:floatingip_agent_gateway')
+    const ports = [
+      ...ovs.ports,
+      {
+        ...agent,
+        id: 'fg',
+        'binding:host_id': 'network1',
+        fixed_ips: [{subnet_id: PUBLIC_SUBNET, ip_address: '172.24.4.78'}],
+      } as PortFact,
+    ]
+    const shown = show({...ovs, ports}, DVR).external.filter(one => one.for === 'floating IP agent')
+    expect(shown.map(one => one.ip_address)).toEqual(['172.24.4.77', '172.24.4.78'])
+    expect(measure({...ovs, ports}, DVR).fip_gateways).toBe(shown.length)
+    expect(show({...ovs, ports}, LEGACY).external.map(one => one.for)).toEqual(['gateway'])
   })
 })
 

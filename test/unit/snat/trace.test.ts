@@ -1,12 +1,11 @@
 import {describe, expect, it} from '@jest/globals'
 
-import type {Facts} from '../../../src/snat/facts.ts'
 import {HOP_TABLE, traceSummary} from '../../../src/snat/parts.ts'
 import {trace} from '../../../src/snat/trace.ts'
 import {traceSvg} from '../../../src/snat/trace-svg.ts'
 import {render} from '../../../src/ui/output.ts'
 import {expectGolden} from '../../support/golden.ts'
-import {factsOf, printed, VM_CENTRAL, VM_FIP, VM_LEGACY} from '../../support/snat.ts'
+import {factsOf, PUBLIC, printed, VM_CENTRAL, VM_FIP, VM_LEGACY, withLegs} from '../../support/snat.ts'
 
 const ovs = factsOf('zed-ovs')
 const OVN_VM = '45a09755-2909-4bed-8bdb-bb20c8cd43b1'
@@ -18,27 +17,15 @@ describe('the way out', () => {
     ['legacy', ovs, VM_LEGACY],
     ['ovn', factsOf('zed-ovn'), OVN_VM],
     ['member', factsOf('zed-ovs-member'), VM_LEGACY],
+    ['local', withLegs(ovs, {host: 'compute1'}), VM_CENTRAL],
+    ['local-shared', withLegs(ovs, {host: 'compute1', of: PUBLIC, said: {sharing: 'per-node'}}), VM_CENTRAL],
+    ['local-silent', withLegs(ovs, {host: 'compute1', ago: 420}), VM_CENTRAL],
   ] as const)('%s, as text and as a picture', async (name, facts, vm) => {
     const answer = trace(facts, vm, {name: 'web1'})
     const hops = await printed(screen => render(answer.hops, HOP_TABLE, {format: 'table'}, {screen}))
-    expectGolden(`snat/trace-${name}.txt`, `${traceSummary(answer).join('\n')}\n${hops}`)
+    const notes = answer.notes.filter(note => note.includes('local gateway')).map(note => `note: ${note}\n`)
+    expectGolden(`snat/trace-${name}.txt`, `${traceSummary(answer).join('\n')}\n${hops}${notes.join('')}`)
     expectGolden(`snat/trace-${name}.svg`, traceSvg(answer))
-  })
-
-  it('goes through the local gateway on its own node, and not on another', () => {
-    const local = {
-      id: 'lg',
-      device_id: '763aa638-b31f-4737-8370-8c326a2a08a9',
-      device_owner: 'network:local_snat',
-      fixed_ips: [{subnet_id: '4a43eb1c-8c70-4344-8f10-d7426f94bc3f', ip_address: '172.24.4.99'}],
-      'binding:host_id': 'compute1',
-    }
-    const facts: Facts = {...ovs, ports: [...ovs.ports, local]}
-    const here = trace(facts, VM_CENTRAL)
-    expect([here.kind, here.source_ip, here.inter_host_hops]).toEqual(['snat-local', '172.24.4.99', 0])
-    expect(here.hops.map(h => h.name)).toContain('lsnat-763aa638-b31f-4737-8370-8c326a2a08a9')
-    const there = trace(facts, 'f7f6041e-0000-4000-8000-0000000000b1')
-    expect([there.kind, there.inter_host_hops]).toEqual(['snat', 1])
   })
 
   it('crosses no host when the VM is on the gateway host', () => {
