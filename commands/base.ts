@@ -22,6 +22,10 @@ export const vmArgument = Args.string({
   required: true,
 })
 
+/** What a gate is made of, where its user says so. */
+export const choice = (description: string) =>
+  Flags.string({description, helpGroup: 'CHOICE', helpValue: 'NAME'})
+
 /** Where a service keeps what must survive it. */
 export const stateWords = {
   description: 'directory of the CA keys and the database',

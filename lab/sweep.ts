@@ -1,8 +1,8 @@
 import {readdir, readFile} from 'node:fs/promises'
 import {setTimeout as sleep} from 'node:timers/promises'
 
+import {attempt} from '../src/system/commands.ts'
 import {isNetnsOf, marker} from './paths.ts'
-import {attempt} from './run.ts'
 
 /**
  * Processes of a lab by the marker in their environment: the daemon and every guest's first ones. Unlike a recorded

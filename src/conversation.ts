@@ -12,8 +12,10 @@ export interface Whose {
 export interface Questions {
   readonly password?: (whose: Whose) => Promise<string>
   readonly passcode?: (whose: Whose) => Promise<string>
-  /** Passphrase of the file keychain; of a new one when `first`. */
-  readonly passphrase?: (first: boolean) => Promise<string>
+  /** Passphrase of the file keychain, or of something else; of a new one when `first`. */
+  readonly passphrase?: (first: boolean, of?: string) => Promise<string>
+  /** A question whose answer is yes or no. */
+  readonly confirm?: (question: string) => Promise<boolean>
 }
 
 export interface Conversation {

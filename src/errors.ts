@@ -35,6 +35,11 @@ export const catalogue = {
     http: 500,
     hint: 'choose: --keychain file (encrypted with a passphrase) or --keychain agent (forgotten at logout); OS_SSH_KEYCHAIN keeps the choice',
   },
+  MOVED: {
+    exit: 69,
+    http: 409,
+    hint: 'ask them where their service answers, and set OS_SSH_ENDPOINT; os-ssh service export there and import here takes it back',
+  },
   // 70: ours
   BUG: {exit: 70, http: 500, hint: 'please report it with what you typed'},
   // 73: this machine keeps nothing

@@ -9,10 +9,12 @@ export default class GateAllow extends CloudCommand {
   static override summary = 'who may reach port 22 of the gates that the service makes'
   static override description =
     'Address ranges of both families take the place of those that were said before; without any, those that may are shown. ' +
-    'They count before `allow` of the service’s configuration until --usual. The service itself must be in them.'
+    'They count before `allow` of the service’s configuration until --usual. The service itself must be in them: auto is its own ' +
+    'address as the gates see it, so that it follows a laptop that has moved.'
   static override examples = [
     '$ os-ssh gate allow',
     '$ os-ssh gate allow 192.0.2.0/24 2001:db8::/32',
+    '$ os-ssh gate allow auto',
     '$ os-ssh gate allow --usual',
   ]
   static override strict = false

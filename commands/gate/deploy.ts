@@ -3,9 +3,7 @@ import {Flags} from '@oclif/core'
 import {deployGates} from '../../src/access/fleet.ts'
 import {gateColumns, planColumns} from '../../src/ui/gates.ts'
 import {outputFlags, render, renderOne} from '../../src/ui/output.ts'
-import {CloudCommand} from '../base.ts'
-
-const choice = (description: string) => Flags.string({description, helpGroup: 'CHOICE', helpValue: 'NAME'})
+import {CloudCommand, choice} from '../base.ts'
 
 export default class GateDeploy extends CloudCommand {
   static override summary = 'have the service make gates: VMs of its own project'

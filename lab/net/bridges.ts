@@ -1,5 +1,5 @@
+import {attempt, ipBatch, run, sysctl} from '../../src/system/commands.ts'
 import {netnsName} from '../paths.ts'
-import {attempt, ipBatch, run, sysctl} from '../run.ts'
 import type {Cloud, NetworkRecord, PortRecord} from '../state.ts'
 
 /** Name of the bridge's end of a port's veth pair. */

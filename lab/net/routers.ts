@@ -1,5 +1,5 @@
+import {announce, attempt, ipBatch, nft, run, sysctl} from '../../src/system/commands.ts'
 import {netnsName} from '../paths.ts'
-import {announce, attempt, ipBatch, nft, run, sysctl} from '../run.ts'
 import type {Cloud, FloatingIpRecord, PortRecord, RouterRecord} from '../state.ts'
 import type {Bridges} from './bridges.ts'
 

@@ -1,4 +1,4 @@
-import {nft} from '../run.ts'
+import {nft} from '../../src/system/commands.ts'
 import type {Cloud, PortRecord, SecurityGroupRuleRecord} from '../state.ts'
 import {type Bridges, tapName} from './bridges.ts'
 

@@ -3,8 +3,9 @@ import {join} from 'node:path'
 
 import {OsSshError} from '../errors.ts'
 import {stopAgent} from '../ssh/agent.ts'
-import {run} from '../system/process.ts'
+import {closeHop} from '../ssh/hop.ts'
 import {ensureIdentity} from './identity.ts'
+import {stopService} from './own-process.ts'
 import {forgetPath, keptPaths, readPath} from './path-files.ts'
 import type {Session} from './session.ts'
 
@@ -41,6 +42,8 @@ export async function logout(session: Session): Promise<{cloud: string; left: nu
   const ids = await keptPaths(directory)
   const ended = await Promise.all(ids.map(id => endHere(session, id)))
   await stopAgent(directory)
+  // It may hold the password; what it was not done with waits for its next start.
+  await stopService(session).catch(error => session.say(`the service goes on: ${(error as Error).message}`))
   await session.cloud.identity.revoke().catch(() => {})
   await session.forget().catch(() => {})
   const files = await readdir(directory)
@@ -55,7 +58,7 @@ async function endHere(session: Session, serverId: string): Promise<boolean> {
   const path = await readPath(session.directory, serverId)
   let ended = true
   if (path) {
-    await run('ssh', ['-F', path.config, '-O', 'exit', path.gate])
+    await closeHop(path)
     ended = await session
       .service()
       .then(service => service.request('DELETE', `/v1/paths/${encodeURIComponent(path.id)}`))

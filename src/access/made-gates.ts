@@ -6,8 +6,8 @@ import type {Gate} from '../protocol/index.ts'
 import {listGates} from './gates.ts'
 import type {Session} from './session.ts'
 
-/** How long is waited for gates to be made, and how often they are looked at, ms. */
-const [MADE_MS, LOOK_MS] = [900_000, 1000]
+/** How long is waited for gates to be made, and how often they are looked at, ms: whoever waits for the last one waits so much longer. */
+const [MADE_MS, LOOK_MS] = [900_000, 200]
 /** How long one that does not answer is waited for, ms: what heals it needs no more. */
 const DOWN_MS = 120_000
 /** How much of a reason a line of progress has, letters. */
@@ -25,6 +25,7 @@ type Seen = Pick<Gate, 'id' | 'name' | 'reason'> & {readonly state: Gate['state'
 export async function made(session: Session, wanted: readonly Gate[]): Promise<Gate[]> {
   const since = Date.now()
   const down = new Map<string, number>()
+  let told = ''
   for (;;) {
     const there = await listGates(session)
     const gates = wanted.map(
@@ -42,7 +43,10 @@ export async function made(session: Session, wanted: readonly Gate[]): Promise<G
     const seconds = Math.round((Date.now() - since) / 1000)
     if (Date.now() - since > MADE_MS)
       throw new OsSshError('BUSY', `after ${seconds} s ${gates.map(condition).join('; ')}`, LIST)
-    session.progress(`${waiting.map(condition).join('; ')}, ${seconds} s …`)
+    const line = `${waiting.map(condition).join('; ')}, ${seconds} s …`
+    // One a second, however often they are looked at.
+    if (line !== told) session.progress(line)
+    told = line
     await sleep(LOOK_MS)
   }
 }

@@ -6,7 +6,7 @@ import {type CloudConfig, loadCloud, type OpenStack, openStack} from '../opensta
 import type {Token} from '../openstack/types.ts'
 import {runtimeDirectory, stateDirectory} from '../system/directories.ts'
 import {loginFault, translated} from './faults.ts'
-import {type SshService, type SshServiceOptions, sshServiceClient} from './ssh-service.ts'
+import {type SshService, sshServiceClient} from './ssh-service.ts'
 import {tokenStore} from './token-store.ts'
 
 export interface SessionOptions extends Conversation {
@@ -24,6 +24,8 @@ export interface SessionOptions extends Conversation {
 export interface Session {
   readonly name: string
   readonly config: CloudConfig
+  readonly env: NodeJS.ProcessEnv
+  readonly ask: Questions
   /** Runtime directory of the cloud: agent, paths. */
   readonly directory: string
   readonly keychain: Keychain
@@ -38,6 +40,9 @@ export interface Session {
   token(): Promise<Token>
   /** Whether the keychain keeps anything at all. @throws OsSshError NO_KEYCHAIN */
   needKeychain(): void
+  /** Where a service is that somebody else runs, by OS_SSH_ENDPOINT or the catalog. */
+  endpoint(): Promise<string | undefined>
+  /** The SSH service: that one, else the user's own, which is started when it does not run. @throws OsSshError SERVICE_DOWN */
   service(): Promise<SshService>
   /** Keeps the current token; unlike the caching by the way, this fails when it cannot. */
   keep(): Promise<void>
@@ -73,36 +78,41 @@ export async function openSession(options: SessionOptions): Promise<Session> {
   })
   const {progress, during} = waiting(options.progress)
   const explain = (error: unknown) => loginFault(error, config, kept)
-  const token = () => cloud.identity.token()
-  const id = async () => (await token()).id
-  return {
+  const told = () =>
+    during(`waiting for Keystone at ${new URL(config.auth.auth_url).host}`, cloud.identity.token())
+  const session = {
     name: config.name,
-    config,
-    directory,
-    keychain,
-    cloud,
-    say,
+    ...{config, env, ask, directory, keychain, cloud, say},
     during,
     progress,
     explain,
-    token: () => during(`waiting for Keystone at ${new URL(config.auth.auth_url).host}`, token()),
+    token: told,
     needKeychain,
-    service: once(async () => {
-      const endpoint = env['OS_SSH_ENDPOINT'] || (await cloud.endpoint('ssh'))
-      const {cacert, verify, proxy} = config
-      const {timeout} = options
-      if (endpoint) return patientService({endpoint, cacert, verify, proxy, token: id, timeout}, during)
-      throw new OsSshError('SERVICE_DOWN', `cloud ${config.name} has no SSH service in its catalog`, {
-        hint: 'ask its operator for the address, and set OS_SSH_ENDPOINT',
-      })
-    }),
-    keep: async () => store.set(await token()),
+    endpoint: async () => env['OS_SSH_ENDPOINT'] || (await cloud.endpoint('ssh')),
+    service: once(async () => patient(await findService(session, options.timeout), during)),
+    keep: async () => store.set(await cloud.identity.token()),
     forget: () => store.delete(),
     async close() {
       await keeping
       await cloud.close()
     },
-  }
+  } satisfies Session as Session
+  return session
+}
+
+/** The service that the user names, else the catalog's, else the user's own. @throws OsSshError SERVICE_DOWN */
+async function findService(session: Session, timeout: number | undefined): Promise<SshService> {
+  const {name, config, cloud} = session
+  const endpoint = await session.endpoint()
+  const {cacert, verify, proxy} = config
+  const token = async () => (await cloud.identity.token()).id
+  if (endpoint) return sshServiceClient({endpoint, cacert, verify, proxy, token, timeout})
+  const {ownService} = await import('./own-service.ts')
+  const own = await ownService(session, {timeout})
+  if (own !== undefined) return own
+  throw new OsSshError('SERVICE_DOWN', `cloud ${name} has no SSH service in its catalog`, {
+    hint: 'os-ssh init makes gates of your own; or ask its operator for the address, and set OS_SSH_ENDPOINT',
+  })
 }
 
 function chosenKeychain({keychain, ask = {}}: SessionOptions, env: NodeJS.ProcessEnv): Keychain {
@@ -123,17 +133,16 @@ function waiting(progress: (line: string) => void = () => {}): Pick<Session, 'pr
   }
 }
 
-/** The SSH service; who waits for it longer than it was asked to wait itself is told. */
-function patientService(options: SshServiceOptions, during: Session['during']): SshService {
-  const client = sshServiceClient(options)
+/** A service; who waits for it longer than it was asked to wait itself is told. */
+function patient(service: SshService, during: Session['during']): SshService {
   return {
-    endpoint: options.endpoint,
+    endpoint: service.endpoint,
     request: (method, path, body) => {
       const [, own = '0'] = /[?&]wait=(\d+)/.exec(path) ?? []
       const after = PATIENCE + Number(own) * 1000
       return during(
-        `waiting for the SSH service at ${options.endpoint}`,
-        client.request(method, path, body),
+        `waiting for the SSH service at ${service.endpoint}`,
+        service.request(method, path, body),
         after,
       )
     },

@@ -1,11 +1,12 @@
 import {readFileSync} from 'node:fs'
-import {Agent as HttpAgent, request as http} from 'node:http'
-import {Agent as HttpsAgent, request as https} from 'node:https'
 import {isIP} from 'node:net'
 
 import {catalogue, type ErrorCode, OsSshError} from '../errors.ts'
 import {type ProxySettings, proxyOf, reasonOf} from '../openstack/index.ts'
 import type {Problem} from '../protocol/index.ts'
+
+// Not by `import`, which reads all that it has, undici included: 20 ms and 16 MB (test/unit/architecture.test.ts).
+const {Agent: HttpAgent, request: http} = process.getBuiltinModule('node:http')
 
 /** Longest answer that is read, bytes. */
 const MAX_ANSWER = 16 * 1024 * 1024
@@ -108,6 +109,8 @@ function address({endpoint, cacert, verify, proxy}: SshServiceOptions, path: str
       send: http,
       by,
     }
+  // Loaded only where it is spoken.
+  const {Agent: HttpsAgent, request: https} = process.getBuiltinModule('node:https')
   const trust = {...(cacert && {ca: readFileSync(cacert)}), rejectUnauthorized: verify !== false}
   const agent = proxyEnv ? new HttpsAgent({proxyEnv, ...trust}) : (false as const)
   // An address is no name that TLS could be asked for (RFC 6066).

@@ -1,12 +1,11 @@
 import {createHash} from 'node:crypto'
-import {unlink} from 'node:fs/promises'
 import {join} from 'node:path'
 
 import type {Keychain} from '../keychain/keychain.ts'
 import type {CloudConfig} from '../openstack/index.ts'
 import type {Token} from '../openstack/types.ts'
 import {fileName} from '../system/directories.ts'
-import {readIfThere, writeAtomic} from '../system/files.ts'
+import {secretStore} from './secret-store.ts'
 
 /** Where a token is kept: the keychain; beside the agent, in the runtime directory, for the keychain `agent`. */
 export function tokenStore(keychain: Keychain, directory: string, config: CloudConfig) {
@@ -17,21 +16,15 @@ export function tokenStore(keychain: Keychain, directory: string, config: CloudC
     .digest('hex')
     .slice(0, 16)
   const account = `token:${fileName(config.name)}:${mark}`
-  const file = join(directory, `token-${mark}`)
-  const inFile = keychain.kind === 'agent'
+  const kept = secretStore(keychain, account, join(directory, `token-${mark}`))
   return {
     async get(): Promise<Token | undefined> {
-      const text = inFile ? await readIfThere(file) : await keychain.get(account)
+      const text = await kept.get()
       if (!text) return undefined
       const token = JSON.parse(text)
       return {...token, expires_at: new Date(token.expires_at)}
     },
-    async set(token: Token): Promise<void> {
-      const text = JSON.stringify(token)
-      await (inFile ? writeAtomic(file, text, 0o600) : keychain.set(account, text))
-    },
-    async delete(): Promise<void> {
-      await (inFile ? unlink(file).catch(() => {}) : keychain.delete(account))
-    },
+    set: (token: Token): Promise<void> => kept.set(JSON.stringify(token)),
+    delete: (): Promise<void> => kept.delete(),
   }
 }

@@ -1,15 +1,10 @@
-import {createCipheriv, createDecipheriv, randomBytes, scrypt} from 'node:crypto'
 import {join} from 'node:path'
-import {promisify} from 'node:util'
 
 import {OsSshError} from '../errors.ts'
 import {makeDirectory, readIfThere, writeAtomic} from '../system/files.ts'
 import {withLock} from '../system/lock.ts'
+import {keyOf, newSalt, seal, unseal} from '../system/seal.ts'
 import type {Keychain} from './keychain.ts'
-
-/** scrypt as OWASP advises (2^15, 8, 3: 32 MiB); kept in the file, so that it can grow. */
-const COST = {N: 2 ** 15, r: 8, p: 3}
-const derive = promisify<string, Buffer, number, object, Buffer>(scrypt)
 
 interface Contents {
   readonly version: 1
@@ -25,7 +20,7 @@ export function fileKeychain(directory: string, passphrase: (first: boolean) => 
   const file = join(directory, 'keychain.json')
   let key: {salt: string; bytes: Promise<Buffer>} | undefined
   const unlock = (salt: string, first = false) => {
-    if (key?.salt !== salt) key = {salt, bytes: keyFrom(() => passphrase(first), salt)}
+    if (key?.salt !== salt) key = {salt, bytes: passphrase(first).then(text => keyOf(text, salt))}
     return key.bytes
   }
   const change = async (edit: (contents: Contents) => Promise<void>) => {
@@ -63,7 +58,7 @@ export function fileKeychain(directory: string, passphrase: (first: boolean) => 
 
 async function load(file: string): Promise<Contents> {
   const text = await readIfThere(file)
-  if (text === undefined) return {version: 1, salt: randomBytes(16).toString('base64'), secrets: {}}
+  if (text === undefined) return {version: 1, salt: newSalt(), secrets: {}}
   try {
     const contents = JSON.parse(text)
     if (contents.version === 1 && typeof contents.salt === 'string' && contents.secrets) return contents
@@ -73,25 +68,9 @@ async function load(file: string): Promise<Contents> {
   throw new OsSshError('NO_KEYCHAIN', `${file} is damaged`, {hint: 'remove it: a new key is made'})
 }
 
-async function keyFrom(passphrase: () => Promise<string>, salt: string): Promise<Buffer> {
-  const text = await passphrase()
-  return derive(text.normalize('NFC'), Buffer.from(salt, 'base64'), 32, {...COST, maxmem: 128 * 1024 * 1024})
-}
-
-function seal(secret: string, account: string, key: Buffer): string {
-  const nonce = randomBytes(12)
-  const cipher = createCipheriv('aes-256-gcm', key, nonce).setAAD(Buffer.from(account))
-  return Buffer.concat([nonce, cipher.update(secret, 'utf8'), cipher.final(), cipher.getAuthTag()]).toString(
-    'base64',
-  )
-}
-
 function open(sealed: string, account: string, key: Buffer, file: string): string {
-  const bytes = Buffer.from(sealed, 'base64')
   try {
-    const cipher = createDecipheriv('aes-256-gcm', key, bytes.subarray(0, 12), {authTagLength: 16})
-    cipher.setAAD(Buffer.from(account)).setAuthTag(bytes.subarray(-16))
-    return cipher.update(bytes.subarray(12, -16), undefined, 'utf8') + cipher.final('utf8')
+    return unseal(sealed, account, key).toString()
   } catch (cause) {
     throw new OsSshError('NO_KEYCHAIN', 'the passphrase does not open the file keychain', {
       hint: `try again; or remove ${file}, and a new key is made`,

@@ -1,7 +1,5 @@
-import {extname} from 'node:path'
-import {fileURLToPath} from 'node:url'
-
 import {OsSshError} from '../errors.ts'
+import {programFile} from '../system/directories.ts'
 import {LATE, run} from '../system/process.ts'
 import type {Keychain} from './keychain.ts'
 
@@ -39,9 +37,12 @@ export function systemKeychain(env: NodeJS.ProcessEnv = process.env): Keychain {
 }
 
 async function ask(request: KeychainCall, env: NodeJS.ProcessEnv): Promise<KeychainAnswer> {
-  const helper = fileURLToPath(new URL(`./helper${extname(import.meta.url)}`, import.meta.url))
   const input = JSON.stringify(request)
-  const {status, stdout} = await run(process.execPath, [helper], {env, input, timeout: PATIENCE})
+  const {status, stdout} = await run(process.execPath, [programFile('keychain/helper')], {
+    env,
+    input,
+    timeout: PATIENCE,
+  })
   if (status === LATE) return {error: `it did not answer within ${PATIENCE / 1000} s`}
   try {
     return JSON.parse(stdout)

@@ -6,9 +6,13 @@ import {distance} from 'fastest-levenshtein'
  */
 export function closest(word: string, known: readonly string[]): string | undefined {
   const limit = word.length < 4 ? 1 : word.length < 8 ? 2 : 3
+  const own = lettersOf(word)
   const [best] = known
     .map(name => ({name, far: distance(word.toLowerCase(), name.toLowerCase())}))
     .filter(({far}) => far <= limit)
-    .sort((a, b) => a.far - b.far)
+    // Of two that are as near, the one with the same letters: what is swapped counts as two.
+    .sort((a, b) => a.far - b.far || Number(lettersOf(b.name) === own) - Number(lettersOf(a.name) === own))
   return best?.name
 }
+
+const lettersOf = (word: string) => [...word.toLowerCase()].sort().join('')

@@ -73,6 +73,7 @@ export interface PortCreate {
   readonly fixed_ips?: readonly Partial<FixedIp>[]
   readonly description?: string
   readonly device_owner?: string
+  readonly device_id?: string
   readonly 'binding:host_id'?: string
 }
 
@@ -100,6 +101,13 @@ export interface Identity {
   validate(token: string): Promise<Token>
   /** Lets the current token be: the next call gets one with the roles that the user has by then. */
   renew(): void
+  /**
+   * Takes a validated token of somebody with the same rights, where it lives longer than the one that there is: for who has no secret
+   * to get one by.
+   */
+  adopt(token: Token): void
+  /** When the token that there is ends, epoch ms; undefined: there is none. */
+  readonly until: number | undefined
   /** Revokes the current token. */
   revoke(): Promise<void>
   projects(): Promise<readonly Ref[]>

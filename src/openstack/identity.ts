@@ -37,6 +37,12 @@ export function identityOf(client: Client): Identity {
     renew() {
       if (client.held) client.forget(client.held)
     },
+    adopt(token) {
+      client.adopt(token)
+    },
+    get until() {
+      return client.until
+    },
     async revoke(): Promise<void> {
       const token = client.held
       if (!token) return

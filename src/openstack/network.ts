@@ -52,7 +52,14 @@ const groupRule: Rules = {
 }
 const rules = {
   network: {...named, project_id: orEmpty(id), mtu: number, subnets: listOf(id)},
-  subnet: {...named, network_id: id, cidr, gateway_ip: orNull(orEmpty(address)), host_routes: routes},
+  subnet: {
+    ...named,
+    network_id: id,
+    cidr,
+    gateway_ip: orNull(orEmpty(address)),
+    host_routes: routes,
+    service_types: listOf(text),
+  },
   port: {
     ...named,
     network_id: id,
@@ -61,6 +68,7 @@ const rules = {
     device_id: text,
     device_owner: text,
     'binding:host_id': text,
+    description: orNull(text),
     fixed_ips: fixedIps,
     security_groups: listOf(id),
   },
@@ -69,6 +77,7 @@ const rules = {
     project_id: orEmpty(id),
     external_gateway_info: orNull(gateway),
     external_gateways: listOf(gateway),
+    conntrack_helpers: orNull(listOf(object({helper: text}))),
     routes,
     created_at: time,
   },

@@ -127,6 +127,8 @@ export interface Subnet {
   readonly ip_version: 4 | 6
   readonly cidr: string
   readonly gateway_ip: string | null
+  /** `device_owner`s that it is kept for; empty: anybody's. */
+  readonly service_types?: readonly string[]
   readonly subnetpool_id?: string | null
   readonly host_routes: readonly {readonly destination: string; readonly nexthop: string}[]
 }
@@ -168,6 +170,8 @@ export interface Router {
   readonly flavor_id?: string | null
   readonly routes?: readonly {readonly destination: string; readonly nexthop: string}[]
   readonly enable_ndp_proxy?: boolean
+  /** Where the extension expose-l3-conntrack-helper is. */
+  readonly conntrack_helpers?: readonly {readonly helper: string}[] | null
 }
 
 export interface SecurityGroup {

@@ -191,6 +191,20 @@ export interface GateAccess {
   readonly allow: readonly string[]
 }
 
+/** Answer to GET /v1/service. */
+export interface ServiceStatus {
+  /** The same for all replicas, after every restart. */
+  readonly id: string
+  readonly version: string
+  /** When this replica was started. */
+  readonly since: string
+  /** The project of its account, where its gates are. */
+  readonly project_id: string
+  readonly project_name: string
+  /** What one gate takes. */
+  readonly limits: {readonly paths: number; readonly networks: number}
+}
+
 /** RFC 9457 problem document; `code` is one of the catalogue in src/errors.ts. */
 export interface Problem {
   readonly type: string

@@ -3,6 +3,7 @@ import type {Logger} from 'pino'
 import type {OpenStack} from '../openstack/index.ts'
 import type {Account} from './account.ts'
 import type {CertificateAuthority} from './ca/ca.ts'
+import type {Copy} from './copy.ts'
 import type {PathEvents} from './events.ts'
 import type {GateAddress, GateConnection} from './gates/connection.ts'
 import type {Jobs} from './jobs.ts'
@@ -17,6 +18,10 @@ export interface ServiceContext {
   readonly db: Store
   /** Of the service, the same in all replicas; gates know it. */
   readonly serviceId: string
+  /** Which copy of the service. */
+  readonly copy: Copy
+  /** Who runs it, and where, for people who find what it has made. */
+  readonly by: string
   /** What this replica alone may do now. */
   readonly leases: Leases
   readonly ca: CertificateAuthority

@@ -1,17 +1,20 @@
-import {chmod, mkdir, readFile, rm} from 'node:fs/promises'
+import {chmod, rm} from 'node:fs/promises'
 import {hostname} from 'node:os'
-import {join} from 'node:path'
 
-import {type Logger, pino} from 'pino'
+import type {Logger} from 'pino'
 
 import {OsSshError} from '../errors.ts'
-import type {OpenStack} from '../openstack/index.ts'
+import {plain, shortened} from '../names/plain.ts'
+import type {OpenStack, Token} from '../openstack/index.ts'
 import {Account} from './account.ts'
+import {Activity} from './activity.ts'
 import {authenticator} from './api/auth.ts'
+import type {Authenticate} from './api/deps.ts'
 import {createApi} from './api/server.ts'
-import {openCa} from './ca/ca.ts'
+import type {CertificateAuthority} from './ca/ca.ts'
 import {LISTEN, NUMBERS} from './config/settings.ts'
 import type {ServiceContext} from './context.ts'
+import {Copy} from './copy.ts'
 import {type GatesConfig, gatesConfig} from './deploy/config.ts'
 import {Fleet} from './deploy/fleet.ts'
 import {publicKeyOf} from './deploy/user-data.ts'
@@ -22,20 +25,21 @@ import {Jobs} from './jobs.ts'
 import {Leases} from './leases.ts'
 import type {Fairness, GrantLimits} from './limits.ts'
 import {Reconciler} from './reconciler.ts'
+import {instanceOf} from './store/instance.ts'
 import {serviceId} from './store/leases.ts'
 import {isPostgres, openStore} from './store/open.ts'
+import {isAtRest} from './store/rest.ts'
 import {type News, openWire} from './store/wire.ts'
 import {Turns} from './turns.ts'
 
 export interface ServiceConfig {
   /** The service's own account: a member of its gates' project, for shared ones with a role more (docs/service-account.md). */
   readonly cloud: OpenStack
-  /** Directory of the CA keys and, by default, of the database. Made 0700. */
-  readonly state: string
-  /** SQLite file or `postgres://…`; by default `service.db` in the state directory. */
-  readonly database?: string
-  /** OpenSSH private key that the gates accept for management. */
+  /** SQLite file or `postgres://…`. */
+  readonly database: string
+  /** OpenSSH private key that the gates accept for management: its text. */
   readonly managementKey: string
+  readonly ca: CertificateAuthority
   /** `HOST:PORT` or `unix:PATH`. */
   readonly listen: string
   /** Whether it may listen on an address off loopback, where members' tokens pass without TLS. */
@@ -61,12 +65,25 @@ export interface ServiceConfig {
   /** The gates that the service deploys; undefined: only when an operator says so. */
   readonly gates?: GatesConfig
   readonly version: string
-  readonly log?: Logger
+  /** Who runs it, and where, for people who find its gates in their project. */
+  readonly by: string
+  readonly log: Logger
+  /** Whether the account gets a new token by itself when one ends; by default it does. */
+  readonly renews?: boolean
+  /** Is told who calls, with a token that is valid. */
+  readonly onCaller?: (token: Token) => void
+  /** Whoever reaches the service may have it leave, by this. */
+  readonly leave?: () => void
 }
 
 export interface RunningService {
   /** Where it listens: `http://…` or `unix:…`. */
   readonly url: string
+  readonly activity: Pick<Activity, 'underWay' | 'quiet'>
+  /** Could it go, and nothing would be missed: is nothing kept or under way that it would move on? */
+  isAtRest(): Promise<boolean>
+  /** Time has passed unseen, as when a laptop slept. */
+  resume(): void
   /** Answers what is under way and stops; everything else is found again at the next start. */
   close(): Promise<void>
 }
@@ -79,15 +96,13 @@ const DAY_MS = 24 * 3600 * 1000
  * @throws OsSshError USAGE for a configuration that cannot work, Error of the file system or the database
  */
 export async function createService(config: ServiceConfig): Promise<RunningService> {
-  const log = config.log ?? pino({redact: ['req.headers', '*.managementKey']})
-  await mkdir(config.state, {recursive: true, mode: 0o700})
-  await chmod(config.state, 0o700)
-  const database = config.database ?? join(config.state, 'service.db')
+  const {log, ca, database, managementKey} = config
+  const management = publicKey(managementKey)
   const db = await openStore(database)
   const clock = Date.now
-  const managementKey = await readKey(config.managementKey)
   const jobs = new Jobs(log)
   const limits = limitsOf(config)
+  const copy = new Copy(db, await instanceOf(db))
   // The same after a restart, so that nobody waits for the lease of an earlier life.
   const replica = `${hostname()} ${config.listen}`
   const events = new PathEvents()
@@ -96,14 +111,15 @@ export async function createService(config: ServiceConfig): Promise<RunningServi
     db,
     leases,
     serviceId: await serviceId(db),
-    ca: await openCa(join(config.state, 'ca'), {certLife: limits.certLife, log}),
+    ...{copy, by: config.by},
+    ca,
     cloud: config.cloud,
     connect: (gate, lost) => new GateConnection(gate, managementKey, lost),
     log,
     clock,
     jobs,
     events,
-    account: new Account(config.cloud, clock),
+    account: new Account(config.cloud, clock, config.renews),
   }
   const gates = new Gates(context)
   const hear = (news: News | undefined) => {
@@ -115,7 +131,7 @@ export async function createService(config: ServiceConfig): Promise<RunningServi
   if (wire !== undefined) events.connect(wire)
   const fleet = new Fleet({
     ...{context, gates, config: config.gates ?? gatesConfig({})},
-    managementKey: publicKey(managementKey),
+    managementKey: management,
     self: {id: context.serviceId, name: 'the SSH service', project_id: ''},
   })
   const reconciler = new Reconciler(context, gates, fleet, limits, {
@@ -125,7 +141,12 @@ export async function createService(config: ServiceConfig): Promise<RunningServi
     survey: (config.survey ?? NUMBERS.survey.usual) * 1000,
     retention: (config.retention ?? NUMBERS.retention.usual) * DAY_MS,
   })
-  const authenticate = authenticator(config.cloud, clock, config.adminProjects ?? [])
+  const known = authenticator(config.cloud, clock, config.adminProjects ?? [], config.onCaller)
+  const authenticate: Authenticate = async request => {
+    copy.mustRun()
+    return known(request)
+  }
+  const activity = new Activity(clock)
   const api = await createApi({
     context,
     gates,
@@ -133,12 +154,16 @@ export async function createService(config: ServiceConfig): Promise<RunningServi
     authenticate,
     limits,
     turns: config.fairness && new Turns(),
-    version: config.version,
+    ...{version: config.version, since: clock(), activity, leave: config.leave},
   })
   const url = await listen(api, config.listen, config.plainHttp ?? false)
   reconciler.start()
   return {
     url,
+    activity,
+    // What needs the cloud waits for whoever brings a token, and that is the next start.
+    isAtRest: async () => copy.takenBy !== undefined || context.account.hasEnded || isAtRest(db),
+    resume: () => reconciler.resume(),
     async close() {
       await api.close()
       // First, so that what is under way on a gate ends.
@@ -150,6 +175,9 @@ export async function createService(config: ServiceConfig): Promise<RunningServi
     },
   }
 }
+
+/** Who runs a service with this token, on this machine. */
+export const byOf = ({user}: Token) => shortened(plain(`${user.name} on ${hostname()}`), 200)
 
 function limitsOf(config: ServiceConfig): GrantLimits {
   const maxLife = config.maxLife ?? NUMBERS.max_life.usual
@@ -172,12 +200,6 @@ function publicKey(privateKey: string): string {
       hint: 'a private key of OpenSSH without a passphrase: ssh-keygen -t ed25519 -N ""',
     })
   }
-}
-
-async function readKey(file: string): Promise<string> {
-  return readFile(file, 'utf8').catch(cause => {
-    throw new OsSshError('CONFIG', `the management key cannot be read: ${(cause as Error).message}`, {cause})
-  })
 }
 
 async function listen(

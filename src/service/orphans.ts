@@ -1,6 +1,7 @@
 import type {Port} from '../openstack/index.ts'
 import type {ServiceContext} from './context.ts'
-import {deletePort, portDescription, portName} from './gates/attachments.ts'
+import {deletePort, portName} from './gates/attachments.ts'
+import {portDescription} from './marks.ts'
 import {attachments} from './store/attachments.ts'
 import {gates as allGates} from './store/gates.ts'
 

@@ -78,6 +78,8 @@ export class Reconciler {
   /** What only time brings about, once. */
   async tick(): Promise<void> {
     const {db, clock, jobs} = this.#context
+    // Whoever runs the gates now keeps time.
+    if (this.#context.copy.takenBy !== undefined) return
     const now = clock()
     await expire(this.#context)
     const barred = await revokeBarred(this.#context, {detail: 'an operator revoked it'})
@@ -85,7 +87,7 @@ export class Reconciler {
     // A gate may have to be asked who is connected.
     const granting = {...this.#context, gates: this.#gates, fleet: this.#fleet}
     jobs.once('placement', () => placeWaiting(granting, this.#limits))
-    await retireIdle(db, now, this.#intervals.grace)
+    await retireIdle(db, now, this.#context.account.isEnding ? 0 : this.#intervals.grace)
     const ours = await this.#ourGates()
     for (const row of await stranded(db)) if (ours.has(row.gate_id)) letGo(this.#context, row)
     const wanted = new Set([...(await this.#gatesWithWork(now)), ...barred.map(path => path.gate_id)])
@@ -105,6 +107,13 @@ export class Reconciler {
     const ours = new Set<string>()
     for (const {id} of await allGates(db)) if ((await leases.hold(gateLease(id))) !== undefined) ours.add(id)
     return ours
+  }
+
+  /** Time has passed unseen, as when a laptop slept: what was true before it is looked at anew. */
+  resume(): void {
+    this.#last.clear()
+    this.#gates.reconnect()
+    this.#fleet.hurry()
   }
 
   #isDue(what: string, interval: number): boolean {

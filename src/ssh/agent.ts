@@ -2,12 +2,10 @@ import {unlink} from 'node:fs/promises'
 import {join} from 'node:path'
 
 import {OsSshError} from '../errors.ts'
+import {socketPath} from '../system/directories.ts'
 import {readIfThere, writeAtomic} from '../system/files.ts'
 import {withLock} from '../system/lock.ts'
 import {run} from '../system/process.ts'
-
-/** Longest socket path that every system takes (sun_path of macOS is 104 bytes, with its final zero). */
-const MAX_SOCKET_PATH = 103
 
 /** Our own OpenSSH ssh-agent of one cloud: in its runtime directory, never the user's SSH_AUTH_SOCK. */
 export interface Agent {
@@ -26,12 +24,7 @@ export const agentSocket = (directory: string) => join(directory, 'agent')
  * @throws OsSshError LOCAL_TOOL when ssh-agent cannot be started, CONFIG when its socket's path is too long
  */
 export async function ensureAgent(directory: string): Promise<Agent> {
-  const socket = agentSocket(directory)
-  if (Buffer.byteLength(socket) > MAX_SOCKET_PATH) {
-    throw new OsSshError('CONFIG', `the path of the agent's socket is too long: ${socket}`, {
-      hint: 'set XDG_RUNTIME_DIR to a shorter directory',
-    })
-  }
+  const socket = socketPath(agentSocket(directory), 'agent')
   if (!(await answers(socket))) {
     await withLock(join(directory, 'agent.lock'), async () => {
       if (!(await answers(socket))) await start(directory, socket)

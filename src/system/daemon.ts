@@ -7,14 +7,23 @@ import {setTimeout as sleep} from 'node:timers/promises'
  *
  * @param log file that its output is added to
  * @param env all that it gets to see of an environment
+ * @param input what it reads on standard input, through a pipe
  * @returns its pid; 0 when it could not be started, which the log or the absence of what it makes tells
  */
-export function startDaemon(argv: readonly string[], log: string, env: NodeJS.ProcessEnv): number {
+export function startDaemon(
+  argv: readonly string[],
+  log: string,
+  env: NodeJS.ProcessEnv,
+  input?: string,
+): number {
   const [program = '', ...args] = argv
   const output = openSync(log, 'a', 0o600)
-  const child = spawn(program, args, {detached: true, cwd: '/', stdio: ['ignore', output, output], env})
+  const stdin = input === undefined ? 'ignore' : 'pipe'
+  const child = spawn(program, args, {detached: true, cwd: '/', stdio: [stdin, output, output], env})
   closeSync(output)
   child.on('error', () => undefined)
+  // One that dies at once does not read.
+  child.stdin?.on('error', () => undefined).end(input)
   child.unref()
   return child.pid ?? 0
 }

@@ -32,7 +32,7 @@ export async function makeDirectory(path: string): Promise<void> {
  * Replaces a file in one step: temp beside it, fsync, rename. A symlink is followed, so that dotfile managers keep
  * theirs; an existing file keeps its mode unless `mode` is given. New files are 0600.
  */
-export async function writeAtomic(file: string, text: string, mode?: number): Promise<void> {
+export async function writeAtomic(file: string, text: string | Buffer, mode?: number): Promise<void> {
   const target = await targetOf(file)
   const old = await stat(target).catch(() => undefined)
   const temp = join(dirname(target), `.os-ssh-${randomBytes(6).toString('hex')}`)

@@ -1,6 +1,8 @@
 import {shortId} from '../names/brief.ts'
+import {plain} from '../names/plain.ts'
 import type {Gate, GatePlan} from '../protocol/index.ts'
 import type {Column} from './output.ts'
+import {lines} from './table.ts'
 
 /* Columns of gates, and of what they are made of. */
 
@@ -28,6 +30,18 @@ export const gateColumns: readonly Column<Gate>[] = [
   {name: 'paths', title: 'Paths'},
   {name: 'reason', title: 'Reason', drop: 2.5, shrink: true},
 ]
+
+/** How a gate is, and how much of what it takes it has. */
+export const gateLoad = (limits: {readonly paths: number; readonly networks: number}) => {
+  const of = (gate: Gate) => Math.max(gate.paths / limits.paths, gate.attachments / limits.networks)
+  const load: Column<Gate> & {readonly get: (gate: Gate) => unknown} = {
+    ...{name: 'load', title: 'Load', get: gate => Math.ceil(of(gate) * 100)},
+    text: gate => `${Math.ceil(of(gate) * 100)} %`,
+  }
+  const wanted = ['name', 'state', 'host', 'zone', 'attachments', 'paths', 'reason']
+  const columns = gateColumns.filter(({name}) => wanted.includes(name))
+  return [...columns.slice(0, -1), load, ...columns.slice(-1)]
+}
 
 type Planned = Column<GatePlan> & {readonly get: (plan: GatePlan) => unknown}
 
@@ -58,6 +72,14 @@ export const planColumns: readonly Planned[] = [
       .join(', '),
   ),
 ]
+
+/** A plan for people who are asked whether it is meant: what there is of it, a line each. */
+export function planLines(plan: GatePlan): string {
+  const said = planColumns.map(
+    ({title, text, get}) => [title, text?.(plan) ?? String(get(plan) ?? '')] as const,
+  )
+  return lines(said.filter(([, text]) => text !== '').map(([title, text]) => [title, plain(text)] as const))
+}
 
 /** Of one gate, whole. */
 export const gateDetails: readonly Column<Gate>[] = [

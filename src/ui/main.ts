@@ -1,10 +1,15 @@
-import {type Config, flush, run} from '@oclif/core'
+import {Config, flush, type Interfaces, run} from '@oclif/core'
 
 import {printFault, report} from './faults.ts'
 import {unknownCommand} from './unknown-command.ts'
 
-/** Runs the command that these words name, and ends the process with its status. */
-export async function main(words: readonly string[], config: Config): Promise<void> {
+/**
+ * Runs the command that these words name, and ends the process with its status.
+ *
+ * @param options where the package is: oclif is loaded here, so that a bundle has it only once
+ */
+export async function main(words: readonly string[], options: Interfaces.Options): Promise<void> {
+  const config = await Config.load(options)
   // A reader such as `head` went away: nothing is left to do, and nothing to complain of.
   process.stdout.on('error', error =>
     process.exit((error as NodeJS.ErrnoException).code === 'EPIPE' ? 0 : 74),

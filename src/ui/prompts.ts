@@ -69,7 +69,19 @@ function talk(terminal: (() => Terminal) | undefined, patience: number) {
         `One-time password of ${plain(user)} on ${plain(cloud)}:`,
         again ? 'That is not it.' : undefined,
       ),
-    passphrase: first => (first ? newPassphrase(hidden) : hidden('Passphrase of the file keychain:')),
+    confirm: async question => {
+      const {confirm} = await import('@inquirer/prompts')
+      const {input, output, close} = (terminal as () => Terminal)()
+      asking++
+      try {
+        return await confirm({message: plain(question), default: true}, {input, output})
+      } finally {
+        asking--
+        close()
+      }
+    },
+    passphrase: (first, of = 'the file keychain') =>
+      first ? newPassphrase(hidden, of) : hidden(`Passphrase of ${plain(of)}:`),
   }
   return {
     say,
@@ -93,9 +105,12 @@ function restoring(input: Terminal['input'], output: Terminal['output']): () => 
 }
 
 /** A slip in a passphrase that seals something would lose it: it is typed twice. */
-async function newPassphrase(hidden: (message: string, error?: string) => Promise<string>): Promise<string> {
+async function newPassphrase(
+  hidden: (message: string, error?: string) => Promise<string>,
+  of: string,
+): Promise<string> {
   for (let error: string | undefined; ; error = 'These were different, or empty.') {
-    const one = await hidden('New passphrase for the file keychain:', error)
+    const one = await hidden(`New passphrase for ${plain(of)}:`, error)
     const other = await hidden('Once more:')
     if (one === other && one !== '') return one
   }

@@ -160,7 +160,18 @@ export const Authorities = Type.Object({
   user_cas: Type.Immutable(Type.Array(Text, {description: 'trusted'})),
   host_cas: Type.Immutable(Type.Array(Text, {description: 'trusted'})),
 })
-export const Status = Type.Object({status: Text})
+export const Status = Type.Object({status: Text, version: Text})
+export const Service = Type.Object({
+  id: Type.String({description: 'the same for all replicas, after every restart'}),
+  version: Text,
+  since: Type.String({format: 'date-time', description: 'when this replica was started'}),
+  project_id: Type.String({description: 'of its account'}),
+  project_name: Text,
+  limits: Type.Object(
+    {paths: Type.Integer(), networks: Type.Integer()},
+    {description: 'what one gate takes'},
+  ),
+})
 export const Nothing = Type.Unsafe<undefined>({type: 'null', description: 'no content'})
 
 /** What may go wrong on any route: a problem document. */

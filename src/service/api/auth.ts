@@ -17,11 +17,13 @@ const MAX_CACHED = 10_000
  * Makes callers out of requests: their token, validated with itself, and the cloud as they see it.
  *
  * @param adminProjects ids of the projects whose admins count as such here
+ * @param onCaller is told of each token that was found to be valid
  */
 export function authenticator(
   cloud: OpenStack,
   clock: () => number,
   adminProjects: readonly string[],
+  onCaller: (token: Token) => void = () => undefined,
 ): Authenticate {
   const isAdmin = ({roles, project, system}: Token) =>
     roles.includes('admin') && (system === true || adminProjects.includes(project?.id ?? ''))
@@ -37,6 +39,7 @@ export function authenticator(
       const token = await cloud.identity.validate(secret).catch(error => {
         throw userFault(error, 'the token is not known')
       })
+      onCaller(token)
       entry = {token, until: Math.min(now + BELIEVE_MS, token.expires_at.getTime())}
       cache.delete(key)
       cache.set(key, entry)

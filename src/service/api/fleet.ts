@@ -1,8 +1,8 @@
 import {OsSshError} from '../../errors.ts'
 import {plain} from '../../names/plain.ts'
+import {isRange} from '../../names/ranges.ts'
 import {OpenStackError} from '../../openstack/index.ts'
 import {actor} from '../caller.ts'
-import {isRange} from '../deploy/ranges.ts'
 import {cloudFault} from '../faults.ts'
 import {gateViews} from '../store/gate-views.ts'
 import {drainGate, gate as gateById} from '../store/gates.ts'
@@ -53,23 +53,25 @@ export function fleetRoutes(api: Api, deps: Deps): void {
   const access = {response: {200: answers.GateAccess, ...answers.problems}}
   api.get('/v1/gates/access', {schema: access}, async request => {
     await operator(deps, request)
-    return {allow: await fleet.access()}
+    return {allow: await fleet.admission.allowed()}
   })
 
   api.put('/v1/gates/access', {schema: {body: AccessBody, ...access}}, async request => {
     const caller = await operator(deps, request)
     const {allow} = request.body
+    if (allow.length === 1 && allow[0] === 'auto')
+      return {allow: await fleet.admission.allowSeen(actor(caller)).catch(unchanged)}
     const wrong = allow.find(prefix => !isRange(prefix))
     if (wrong !== undefined)
       throw new OsSshError('USAGE', `${plain(wrong)} is not an address range such as 192.0.2.0/24`)
-    await fleet.allow(allow, actor(caller)).catch(unchanged)
+    await fleet.admission.allow(allow, actor(caller)).catch(unchanged)
     return {allow}
   })
 
   api.delete('/v1/gates/access', {schema: access}, async request => {
     const caller = await operator(deps, request)
-    await fleet.allow(undefined, actor(caller)).catch(unchanged)
-    return {allow: await fleet.access()}
+    await fleet.admission.allow(undefined, actor(caller)).catch(unchanged)
+    return {allow: await fleet.admission.allowed()}
   })
 }
 

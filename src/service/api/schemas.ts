@@ -100,6 +100,10 @@ export const WaitQuery = Type.Object({
   ),
 })
 
+export const ServiceQuery = Type.Object({
+  fresh: Type.Optional(Type.Boolean({description: 'after all gates were asked'})),
+})
+
 export const AuditQuery = Type.Object(
   {
     limit: Type.Optional(Type.Integer({minimum: 1, maximum: 1000})),

@@ -1,6 +1,5 @@
 import {randomUUID} from 'node:crypto'
 
-import swagger from '@fastify/swagger'
 import {type TypeBoxTypeProvider, TypeBoxValidatorCompiler} from '@fastify/type-provider-typebox'
 import Fastify, {type FastifyBaseLogger, LogController} from 'fastify'
 
@@ -11,8 +10,10 @@ import {fleetRoutes} from './fleet.ts'
 import {gateRoutes} from './gates.ts'
 import {hostKeyRoutes} from './host-keys.ts'
 import {metrics} from './metrics.ts'
+import {openapi} from './openapi.ts'
 import {pathRoutes} from './paths.ts'
 import {answerProblem} from './problems.ts'
+import {serviceRoutes} from './service.ts'
 
 const BODY_LIMIT = 64 * 1024
 const LONGEST_REQUEST_MS = 150_000
@@ -29,6 +30,11 @@ export async function createApi(deps: Deps): Promise<Api> {
   }).withTypeProvider<TypeBoxTypeProvider>()
   app.setValidatorCompiler(TypeBoxValidatorCompiler)
   app.setErrorHandler(answerProblem)
+  app.addHook('onRequest', async (_, reply) => {
+    deps.activity.begin()
+    // What its client did not wait for has no response.
+    reply.raw.once('close', () => deps.activity.end())
+  })
   app.addHook('onSend', async (request, reply) => {
     void reply.header('x-openstack-request-id', request.id).header('cache-control', 'no-store')
   })
@@ -44,26 +50,20 @@ export async function createApi(deps: Deps): Promise<Api> {
       'request',
     )
   })
-  await app.register(swagger, {
-    openapi: {
-      openapi: '3.1.0',
-      info: {
-        title: 'os-ssh service',
-        version: deps.version,
-        description: 'Time-limited ways to VMs of OpenStack, through gates, for plain OpenSSH',
-      },
-    },
-  })
-  app.get('/openapi.json', {schema: {hide: true}}, async () => app.swagger())
-  app.get('/healthz', {schema: {response: {200: answers.Status}}}, async () => ({status: 'ok'}))
+  openapi(app, deps.version)
+  app.get('/healthz', {schema: {response: {200: answers.Status}}}, async () => ({
+    status: 'ok',
+    version: deps.version,
+  }))
   app.get('/readyz', {schema: {response: {200: answers.Status, ...answers.problems}}}, async () => {
     await ping(deps.context.db)
-    return {status: 'ready'}
+    return {status: 'ready', version: deps.version}
   })
   app.get('/v1/ca', {schema: {response: {200: answers.Authorities}}}, async () => {
     const {userCas, hostCas} = deps.context.ca
     return {user_ca: userCas[0] ?? '', host_ca: hostCas[0] ?? '', user_cas: userCas, host_cas: hostCas}
   })
+  serviceRoutes(app, deps)
   pathRoutes(app, deps)
   hostKeyRoutes(app, deps)
   gateRoutes(app, deps)

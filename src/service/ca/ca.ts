@@ -6,7 +6,7 @@ import type {Logger} from 'pino'
 
 import {OsSshError} from '../../errors.ts'
 import {signHostCertificate, signUserCertificate} from '../../ssh/certificate.ts'
-import {fingerprint, generateKeyPair} from '../../ssh/keys.ts'
+import {fingerprint, generateKeyPair, parsePrivateKey} from '../../ssh/keys.ts'
 import {
   type CaKeys,
   type CaKind,
@@ -127,6 +127,21 @@ export async function openCa(directory: string, options: CaOptions = {}): Promis
   if (options.certLife !== undefined) await noteLife(directory, options.certLife)
   const now = follow(directory, options)
   for (const kind of KINDS) await publish(directory, kind, now()[kind])
+  return authority(now)
+}
+
+/** The user CA and the host CA by keys that somebody else keeps: OpenSSH private keys. They are never changed. */
+export function memoryCa({user_ca, host_ca}: {readonly user_ca: string; readonly host_ca: string}) {
+  const only = (privateKey: string): CaKeys => ({
+    signs: {privateKey, publicKey: parsePrivateKey(privateKey).publicKey, since: 0},
+    beside: {},
+  })
+  const both = {user: only(user_ca), host: only(host_ca)}
+  return authority(() => both)
+}
+
+/** @param now the keys as they are now */
+function authority(now: () => Both): CertificateAuthority {
   return {
     get userCas() {
       return trusted(now().user)

@@ -1,7 +1,7 @@
 import {type TProperties, type TSchema, Type} from 'typebox'
 
+import {isRange} from '../../names/ranges.ts'
 import {parseMirror} from '../deploy/packages/mirror.ts'
-import {isRange} from '../deploy/ranges.ts'
 import {LISTEN, NUMBERS} from './settings.ts'
 
 /* What the configuration file may say. Each value's `description` ends the sentence "VALUE is not …". */

@@ -1,8 +1,10 @@
+import {setTimeout as sleep} from 'node:timers/promises'
+
 import {OsSshError} from '../../errors.ts'
 import {hostKeysFromConsole} from '../../ssh/console.ts'
 import {parsePublicKey} from '../../ssh/keys.ts'
 import {template} from '../../system/template.ts'
-import type {ServiceContext} from '../context.ts'
+import type {GateLink, ServiceContext} from '../context.ts'
 import {noteMachine} from '../store/machines.ts'
 import type {MachineRow} from '../store/schema.ts'
 import {publicKeyOf} from './user-data.ts'
@@ -19,23 +21,34 @@ export class AnotherHost extends OsSshError {
 /** Of the console, what a boot says at its end. */
 const CONSOLE_LINES = 400
 
+/** So long sshd has to come back with the new key, and how often it is asked, ms. */
+const [BACK_MS, BACK_POLL_MS] = [3000, 50]
+
 /** The account that the boot data opens. */
 export const LOGIN = 'root'
 
 const newHostKey = template('gate/new-host-key.sh.eta')
 const takeHostKey = template('gate/take-host-key.sh.eta')
 
+/** A host that has let us in. */
+export interface Contact {
+  /** To pin from now on, `type base64`. */
+  readonly hostKey: string
+  /** Is open; whoever gets it closes it. */
+  readonly link: GateLink
+}
+
 /**
  * The first contact: pinned to the key that came with the boot data, whose first act is to have the host make another one,
  * since the metadata service tells the former to whoever is on the machine (the way of Juju). The new one is written down before the
  * host uses it, so that this may be cut off anywhere.
  *
- * @returns the host key to pin from now on, `type base64`
  * @throws OsSshError GATE_DOWN while it does not answer, HOST_KEY when somebody else does
  */
-export async function firstContact(context: Context, row: MachineRow, host: string): Promise<string> {
+export async function firstContact(context: Context, row: MachineRow, host: string): Promise<Contact> {
   const {first_key, next_key} = row
-  if (next_key !== null && (await letsIn(context, host, next_key))) return next_key
+  const known = next_key === null ? undefined : await enter(context, host, next_key)
+  if (known !== undefined) return known
   if (first_key === null) throw new OsSshError('HOST_KEY', 'the gate has another host key than it had made')
   const link = context.connect({host, port: 22, login: LOGIN, hostKey: publicKeyOf(first_key)}, () => {})
   try {
@@ -53,10 +66,41 @@ export async function firstContact(context: Context, row: MachineRow, host: stri
     const taken = await link.run(takeHostKey({}))
     if (taken.status !== 0)
       throw new OsSshError('GATE_DOWN', `the gate keeps its host key: ${taken.stderr.trim().slice(-300)}`)
-    if (await letsIn(context, host, key)) return key
-    throw new OsSshError('GATE_DOWN', 'the gate does not show the host key that it has made')
+    return await comeBack(context, host, key)
   } finally {
     link.close()
+  }
+}
+
+/** Its sshd starts anew with the key that it has made. @throws OsSshError GATE_DOWN when it does not show that in time */
+async function comeBack(context: Context, host: string, hostKey: string): Promise<Contact> {
+  for (let waited = 0; ; waited += BACK_POLL_MS) {
+    const isLast = waited >= BACK_MS
+    const contact = await enter(context, host, hostKey).catch(error => {
+      const isDown = error instanceof OsSshError && error.code === 'GATE_DOWN'
+      if (isLast || !isDown) throw error
+      return undefined
+    })
+    if (contact !== undefined) return contact
+    if (isLast) throw new OsSshError('GATE_DOWN', 'the gate does not show the host key that it has made')
+    await sleep(BACK_POLL_MS)
+  }
+}
+
+/** @returns undefined when who answers has another key. @throws OsSshError GATE_DOWN */
+async function enter(
+  {connect}: Pick<Context, 'connect'>,
+  host: string,
+  hostKey: string,
+): Promise<Contact | undefined> {
+  const link = connect({host, port: 22, login: LOGIN, hostKey}, () => {})
+  try {
+    await link.run(':')
+    return {hostKey, link}
+  } catch (error) {
+    link.close()
+    if (error instanceof OsSshError && error.code === 'HOST_KEY') return undefined
+    throw error
   }
 }
 
@@ -66,16 +110,9 @@ export async function letsIn(
   host: string,
   hostKey: string,
 ): Promise<boolean> {
-  const link = context.connect({host, port: 22, login: LOGIN, hostKey}, () => {})
-  try {
-    await link.run(':')
-    return true
-  } catch (error) {
-    if (error instanceof OsSshError && error.code === 'HOST_KEY') return false
-    throw error
-  } finally {
-    link.close()
-  }
+  const contact = await enter(context, host, hostKey)
+  contact?.link.close()
+  return contact !== undefined
 }
 
 function ed25519(line: string): string | undefined {

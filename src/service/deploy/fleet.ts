@@ -8,7 +8,6 @@ import type {Actor} from '../store/audit.ts'
 import {gates as allGates, drainGate, gate as gateById} from '../store/gates.ts'
 import {
   machines as allMachines,
-  allowThese,
   forgetMachines,
   type NewMachine,
   noteMachine,
@@ -16,12 +15,13 @@ import {
   wantMachines,
 } from '../store/machines.ts'
 import type {MachineRow} from '../store/schema.ts'
+import {Admission} from './admission.ts'
 import {choose} from './choice/choose.ts'
 import {look as lookAround} from './choice/look.ts'
 import type {DeployPlan, Wish} from './choice/plan.ts'
 import {booting, GateIsComing, zoneOf} from './coming.ts'
 import {heal} from './heal.ts'
-import {accessOf, groupOf, type Making, machineJob, needsWork, tend} from './machine.ts'
+import {type Making, machineJob, needsWork, tend} from './machine.ts'
 import {newIdentity} from './names.ts'
 import {isExpected, type Need, room, SPARE, verdict, wishOf} from './policy.ts'
 import {resize} from './resize.ts'
@@ -48,13 +48,15 @@ type Counted = MachineRow & {readonly isDrained: boolean; readonly isDown: boole
 
 /** The gates that this service makes itself: who needs one, who goes, and that each is moved on. */
 export class Fleet {
+  /** Who may reach their port 22. */
+  readonly admission: Admission
   readonly #making: Making
   #lookedAt = 0
   #mendedAt = 0
-  #isGroupDue = false
 
   constructor(making: Making) {
     this.#making = making
+    this.admission = new Admission(making)
   }
 
   /** What only time brings about; by whoever holds the lease. */
@@ -68,7 +70,7 @@ export class Fleet {
     if (now - this.#lookedAt < LOOK_MS) return
     this.#lookedAt = now
     await forgetMachines(db, now - FAILED_MS)
-    if (this.#isGroupDue) jobs.once('group of the gates', () => this.#group())
+    if (this.admission.isDue) jobs.once('group of the gates', () => this.admission.mend())
     const whole = now - this.#mendedAt >= MEND_MS
     if (whole) this.#mendedAt = now
     if (config.automatic) jobs.once('care for gates', () => this.#care(whole))
@@ -255,26 +257,6 @@ export class Fleet {
 
   #newMachine(what: Omit<NewMachine, 'id' | 'name' | 'created_at'>): NewMachine {
     return {...what, ...newIdentity(), created_at: this.#making.context.clock()}
-  }
-
-  /** Prefixes that may reach port 22 of the gates. */
-  access(): Promise<readonly string[]> {
-    return accessOf(this.#making)
-  }
-
-  /** From now on these may; undefined: those that are configured. @throws OpenStackError */
-  async allow(prefixes: readonly string[] | undefined, who: Actor): Promise<void> {
-    const {context} = this.#making
-    await allowThese(context.db, prefixes, who, context.clock())
-    this.#isGroupDue = true
-    await this.#group()
-  }
-
-  /** The group admits whom it shall; where the cloud does not do it now, the next tick tries again. */
-  async #group(): Promise<void> {
-    const rows = await allMachines(this.#making.context.db)
-    if (rows.some(row => row.cleared_at === null)) await groupOf(this.#making)
-    this.#isGroupDue = false
   }
 
   /** What a path that waits for its place may wait for, for people. */

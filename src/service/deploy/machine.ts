@@ -219,8 +219,8 @@ async function boot(making: Making, row: MachineRow): Promise<number> {
     throw new OsSshError('CLOUD_REFUSED', `Nova says: ${plain(server.fault?.message ?? 'ERROR')}`)
   if (server.status !== 'ACTIVE') throw new OsSshError('BUSY', `its server is ${plain(server.status)}`)
   const host = row.host ?? ''
-  const hostKey = await firstContact(context, row, host)
-  await installPackages(context, {host, port: 22, login: LOGIN, hostKey}, config.mirrors)
+  const {hostKey, link} = await firstContact(context, row, host)
+  await installPackages(context, link, row.name, config.mirrors).finally(() => link.close())
   const there = await runMachine(db, gateOf(row, server, {host, hostKey, now: clock()}), self)
   if (there) {
     log.info({gate: row.name}, 'a gate has booted')

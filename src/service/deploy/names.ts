@@ -1,5 +1,6 @@
 import {randomUUID} from 'node:crypto'
 
+import type {Server} from '../../openstack/index.ts'
 import {OF_GATE} from '../marks.ts'
 import type {MachineRow} from '../store/schema.ts'
 
@@ -19,11 +20,28 @@ export const groupName = (serviceId: string) => `${of(serviceId)}-gates`
 /** Of a machine's port and floating IP. */
 export const machineDescription = (serviceId: string, {name}: Called) =>
   `${OF_GATE}${name} of service ${serviceId}`
-/** Metadata of a server: ours is what says so. */
-export const machineMetadata = (serviceId: string, {id}: Called) => ({
+/** Is this how a port or floating IP of any machine of this service is described? */
+export const machineDescriptions = (serviceId: string) => {
+  const end = ` of service ${serviceId}`
+  return (description: string) => description.startsWith(OF_GATE) && description.endsWith(end)
+}
+
+/** Metadata of a server: ours is what says so. @param by who runs the service, for those who find it in their project */
+export const machineMetadata = (serviceId: string, {id}: Called, by: string) => ({
   'os-ssh': serviceId,
   'os-ssh-gate': id,
+  'os-ssh-by': by,
 })
+
+/** What a server's metadata says of the service that it is a gate of; undefined for any other server. */
+export function metadataOf({metadata}: Pick<Server, 'metadata'>) {
+  const {'os-ssh': service, 'os-ssh-gate': gate, 'os-ssh-by': by} = metadata
+  return service === undefined || gate === undefined ? undefined : {service, gate, by}
+}
+
+/** Is this server a machine of this service? */
+export const isMachine = (serviceId: string, server: Pick<Server, 'metadata'>) =>
+  metadataOf(server)?.service === serviceId
 
 /** Id and name that nobody has. */
 export function newIdentity(): {readonly id: string; readonly name: string} {

@@ -14,14 +14,14 @@ import {gone} from '../faults.ts'
 import {normalized} from '../planner/prefix.ts'
 import type {MachineRow} from '../store/schema.ts'
 import type {DeployPlan} from './choice/plan.ts'
-import {groupName, machineDescription, machineMetadata, machineName} from './names.ts'
+import {groupName, machineDescription, machineMetadata, machineName, metadataOf} from './names.ts'
 
 /*
  * What a machine is made of in the cloud: each is looked for by its name before it is made, so that it may be asked for again
  * after a kill or an answer that was lost, and there is still one.
  */
 
-type Cloud = Pick<ServiceContext, 'cloud' | 'serviceId'>
+type Cloud = Pick<ServiceContext, 'cloud' | 'serviceId' | 'by'>
 type Machine = Pick<MachineRow, 'id' | 'name'>
 /** Its server may have been given another name. */
 type Known = Machine & Partial<Pick<MachineRow, 'server_id'>>
@@ -191,9 +191,8 @@ export async function findServer(context: Cloud, machine: Known): Promise<Server
 
 /** Does a server say that it is this machine? */
 export function isOurs(server: Pick<Server, 'metadata'>, serviceId: string, machine: Machine): boolean {
-  return Object.entries(machineMetadata(serviceId, machine)).every(
-    ([key, value]) => server.metadata[key] === value,
-  )
+  const said = metadataOf(server)
+  return said?.service === serviceId && said.gate === machine.id
 }
 
 /** What Nova is asked for. */
@@ -230,7 +229,7 @@ export async function ensureServer(context: Cloud, machine: Machine, boot: Boot)
       networks: [{port}],
       user_data: userData,
       config_drive: true,
-      metadata: machineMetadata(serviceId, machine),
+      metadata: machineMetadata(serviceId, machine, context.by),
       ...(plan.zone === undefined ? {} : {availability_zone: plan.zone}),
     },
     serverGroup === undefined ? undefined : {group: serverGroup},

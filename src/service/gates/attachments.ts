@@ -6,6 +6,7 @@ import type {Port} from '../../openstack/index.ts'
 import {ownProject} from '../account.ts'
 import type {ServiceContext} from '../context.ts'
 import {gone} from '../faults.ts'
+import {portDescription} from '../marks.ts'
 import {contains} from '../planner/prefix.ts'
 import {leaveGroups, plugAttachment, removeAttachment, writePort} from '../store/attachment-steps.ts'
 import {addressesOnLink, type PortGroups, portGroups} from '../store/attachments.ts'
@@ -19,8 +20,6 @@ type Plugging = Pick<ServiceContext, 'db' | 'cloud' | 'log' | 'clock' | 'service
 
 /** By this name a port is found again when we died between making it and writing it down. */
 export const portName = (row: Pick<AttachmentRow, 'id'>) => `os-ssh-${row.id}`
-/** By this description the ports of one service are found, whatever rows say. */
-export const portDescription = (serviceId: string) => `os-ssh service ${serviceId}`
 
 async function findPort({cloud}: Plugging, row: AttachmentRow, gate: GateRow): Promise<Port | undefined> {
   if (row.port_id === null) {

@@ -102,6 +102,16 @@ export class Gates {
     await this.#context.leases.drop(gateLease(gateId))
   }
 
+  /** The address that we come from, as this gate sees it now. @throws OsSshError GATE_DOWN, HOST_KEY */
+  seenFrom(gate: GateRow): Promise<string> {
+    return this.#worker(gate.id).management.seenFrom(gate)
+  }
+
+  /** Whether the connections still lead anywhere is not known: they are made anew when they are needed. */
+  reconnect(): void {
+    for (const worker of this.#workers.values()) worker.management.reset()
+  }
+
   /** Closes all connections. */
   close(): void {
     for (const worker of this.#workers.values()) worker.close()

@@ -1,9 +1,10 @@
-import {setTimeout as sleep} from 'node:timers/promises'
+import {isIP} from 'node:net'
 
 import {OsSshError} from '../../errors.ts'
 import type {GateLink, ServiceContext} from '../context.ts'
 import {gate as gateById} from '../store/gates.ts'
 import type {GateRow} from '../store/schema.ts'
+import {inTime} from './in-time.ts'
 import {renderLeave, renderSessions} from './render.ts'
 
 /** How long an answer about sessions is good for, ms. */
@@ -75,17 +76,29 @@ export class Management {
     const gate = await this.#answering()
     if (gate === undefined) return
     const link = this.link(gate)
-    const late = sleep(CHECK_MS, undefined, {ref: false}).then(() => {
-      throw new OsSshError('GATE_DOWN', `the gate does not answer within ${CHECK_MS / 1000} s`)
-    })
     try {
-      await Promise.race([link.run(':'), late])
+      await inTime(link.run(':'), CHECK_MS, `the gate does not answer within ${CHECK_MS / 1000} s`)
     } catch (error) {
       // What hangs is not waited for any longer: the next round begins anew.
-      link.close()
-      this.#connection = undefined
+      this.reset()
       throw error
     }
+  }
+
+  /** The next question takes a new connection. */
+  reset(): void {
+    this.#connection?.link.close()
+    this.#connection = undefined
+    this.#asked = undefined
+  }
+
+  /** The address that we come from, as the gate sees it, by a connection that is made for this. @throws OsSshError GATE_DOWN */
+  async seenFrom(gate: GateRow): Promise<string> {
+    this.reset()
+    const {stdout} = await this.link(gate).run('echo "${SSH_CONNECTION%% *}"')
+    const [address = ''] = stdout.trim().split('%')
+    if (isIP(address) === 0) throw new OsSshError('GATE_DOWN', 'the gate does not say where we come from')
+    return address
   }
 
   async #answering(): Promise<GateRow | undefined> {

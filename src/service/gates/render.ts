@@ -25,6 +25,9 @@ export interface GateIdentity {
 export interface Holder {
   readonly service: string
   readonly fence: number
+  /** Which copy of the service, and who runs that. */
+  readonly copy: string
+  readonly who: string
 }
 
 export interface DesiredGate {
@@ -217,6 +220,9 @@ export function renderGate(desired: DesiredGate): string {
     group: GROUP,
     service: strict(holder.service, SERVICE),
     fence: strict(String(holder.fence), /^\d{1,15}$/),
+    copy: strict(holder.copy, SERVICE),
+    // Between quotes of the shell.
+    who: holder.who.replace(/[^\w.@ -]/g, '_').slice(0, 64),
     whole,
     base: desired.base && baseValues(desired.base),
     reaches: elements(whole, main),

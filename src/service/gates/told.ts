@@ -10,7 +10,9 @@ export interface Answer {
   /** What has changed does not fit what is there. */
   readonly stale: boolean
   /** Who runs it instead. */
-  readonly held: {readonly service: string; readonly fence: number} | undefined
+  readonly held:
+    | {readonly service: string; readonly fence: number; readonly copy: string; readonly who: string}
+    | undefined
   /** By slot. */
   readonly attachments: ReadonlyMap<number, 'ready' | 'nic-missing' | 'failed'>
 }
@@ -18,12 +20,13 @@ export interface Answer {
 /** Reads what a gate prints, which may be anything. */
 export function readAnswer(text: string): Answer {
   const applied = /^applied (\d{1,12})$/m.exec(text)
-  const [, service = '', fence] = /^held ([\w-]{1,64}) (\d{1,12})$/m.exec(text) ?? []
+  const [, service = '', fence, copy = '', who = ''] =
+    /^held ([\w-]{1,64}) (\d{1,12})(?: ([0-9a-f-]{36}) ([\w.@ -]{0,64})| *)$/m.exec(text) ?? []
   const lines = [...text.matchAll(/^attachment (\d{1,4}) (ready|nic-missing|failed)$/gm)]
   return {
     applied: applied ? Number(applied[1]) * 1000 : undefined,
     stale: /^stale$/m.test(text),
-    held: service === '' ? undefined : {service, fence: Number(fence)},
+    held: service === '' ? undefined : {service, fence: Number(fence), copy, who},
     attachments: new Map(lines.map(([, slot, said]) => [Number(slot), said as 'ready'])),
   }
 }

@@ -116,8 +116,8 @@ export class GateWorker {
   }
 
   async #reconcile(): Promise<void> {
-    const {db, clock, serviceId} = this.#context
-    if (this.#closed) return
+    const {db, clock, serviceId, copy, by} = this.#context
+    if (this.#closed || copy.takenBy !== undefined) return
     const gate = await gateById(db, this.gateId)
     // Another replica has removed it.
     if (gate === undefined) return this.#isLeaving ? undefined : this.#gone()
@@ -132,7 +132,10 @@ export class GateWorker {
     if (push !== undefined) {
       const link = this.management.link(gate)
       await this.#accounts(link, push)
-      const said = await this.#run(gate, link, {...push, holder: {service: serviceId, fence}})
+      const said = await this.#run(gate, link, {
+        ...push,
+        holder: {service: serviceId, fence, copy: copy.id, who: by},
+      })
       if (said?.applied === undefined) return
       await this.#up(gate, said.applied)
       await this.#taken(gate, push)
@@ -172,6 +175,8 @@ export class GateWorker {
         throw new OsSshError('GATE_DOWN', `the gate is run by the SSH service ${service}`, {
           hint: 'remove it there, or, when that service is no more, delete /etc/os-ssh/holder on the gate',
         })
+      const {copy, who} = said.held
+      if (copy !== '' && copy !== this.#context.copy.id) throw await this.#context.copy.taken(who)
       log.warn(
         {gate: gate.name, ours: desired.holder.fence, theirs: fence},
         'the gate has heard of a later lease',

@@ -231,6 +231,12 @@ async function machines(db: Kysely<unknown>): Promise<void> {
     cleared_at bigint)`.execute(db)
 }
 
+/** Which copy of the service this is, and whether another one has taken over. */
+async function instance(db: Kysely<unknown>): Promise<void> {
+  for (const name of ['instance', 'taken_by'])
+    await db.schema.alterTable('service').addColumn(name, 'text').execute()
+}
+
 /** Every change of the tables since the beginning, in order; an ended one is never edited. */
 export function migrations(dialect: Dialect): Record<string, Migration> {
   return {
@@ -252,5 +258,6 @@ export function migrations(dialect: Dialect): Record<string, Migration> {
     '2026-11-25-breaking-lifecycle': {up: db => oneState(db as Kysely<Then>)},
     '2026-11-28-breaking-middle': {up: db => middle(db as Kysely<Then>)},
     '2026-11-28c-machines': {up: db => machines(db as Kysely<unknown>)},
+    '2026-11-28d-instance': {up: db => instance(db as Kysely<unknown>)},
   }
 }

@@ -102,12 +102,21 @@ async function sqliteDialect(file: string): Promise<Dialect> {
 /** Statements that are kept; those with lists of ids are many. */
 const STATEMENTS = 300
 
+const nothing: ReturnType<SqliteDatabase['prepare']> = {
+  reader: false,
+  all: () => [],
+  run: () => ({changes: 0, lastInsertRowid: 0}),
+  iterate: () => [].values(),
+}
+
 /** The same database, which compiles a statement when it is first asked for: that takes as long as to run it. */
-function preparedOnce(database: SqliteDatabase): SqliteDatabase {
+function preparedOnce(database: SqliteDatabase & {readonly inTransaction: boolean}): SqliteDatabase {
   const prepared = new Map<string, ReturnType<SqliteDatabase['prepare']>>()
   return {
     close: () => database.close(),
     prepare(text) {
+      // A full or broken disk has ended the transaction already; a rollback that fails would hide why.
+      if (text === 'rollback' && !database.inTransaction) return nothing
       let statement = prepared.get(text)
       if (statement === undefined) {
         if (prepared.size >= STATEMENTS) prepared.clear()

@@ -189,6 +189,10 @@ export interface ServiceTable {
   readonly id: string
   /** JSON `string[]`: prefixes that may reach port 22 of the gates that it makes; null: as it is configured. */
   readonly allow: Generated<string | null>
+  /** Which copy of the service this database is; null: the first one. */
+  readonly instance: Generated<string | null>
+  /** Who runs the gates now, where another copy does. */
+  readonly taken_by: Generated<string | null>
 }
 
 /** Why a path failed, as its client is told. */

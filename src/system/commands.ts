@@ -1,4 +1,4 @@
-import {run as runProgram} from '../src/system/process.ts'
+import {run as runProgram} from './process.ts'
 
 /** A command of the machine that failed, with its own words. */
 export class CommandError extends Error {
