@@ -91,7 +91,7 @@ async function heals(world: World, runs: number): Promise<Measured> {
 }
 
 /** The cloud's own work: a server with a port and a floating IP, until its sshd answers. @returns ms from POST /servers */
-async function bootByHand(cloud: OpenStack): Promise<number> {
+export async function bootByHand(cloud: OpenStack): Promise<number> {
   const project_id = (await cloud.identity.token()).project?.id ?? ''
   const [[network], [external], groups, [image]] = await Promise.all([
     cloud.network.networks({name: 'gates', project_id}),

@@ -31,6 +31,14 @@ const aims: Record<string, string> = {
   'load-revoke': '<= 250 ms',
   deploy: '<= 3',
   heal: '<= 15 s, real <= 60 s',
+  'embedded-start': '<= 15',
+  'embedded-rss': '<= 100 MB',
+  init: '<= 4',
+  'localgw-latency': '<= 0.6',
+  'localgw-throughput': '>= 0.85',
+  'localgw-takeover': '<= 8 s',
+  'localgw-fallback': '<= 4 s',
+  'localgw-scale': '<= 6 s, 120 MB',
 }
 
 export const median = (values: readonly number[]): number => {

@@ -31,8 +31,11 @@ export const rss: Bench = {
 }
 
 /** Memory of the service now, and the most since its start, MB. */
-export function memory(world: World): {readonly now: number; readonly peak: number} {
-  const status = readFileSync(`/proc/${world.servicePid}/status`, 'utf8')
+export const memory = (world: World) => residentOf(world.servicePid ?? 0)
+
+/** Memory of a process now, and the most since its start, MB. */
+export function residentOf(pid: number): {readonly now: number; readonly peak: number} {
+  const status = readFileSync(`/proc/${pid}/status`, 'utf8')
   const of = (field: string) => Number(new RegExp(`${field}:\\s+(\\d+) kB`).exec(status)?.[1]) / 1024
   return {now: of('VmRSS'), peak: of('VmHWM')}
 }

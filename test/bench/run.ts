@@ -2,8 +2,11 @@ import {parseArgs} from 'node:util'
 
 import {testCloud} from '../support/site.ts'
 import {attach} from './attach.ts'
+import {embedded} from './embedded.ts'
 import {gates} from './gates.ts'
 import {load} from './load.ts'
+import {localgw} from './localgw.ts'
+import {localgwScale} from './localgw-scale.ts'
 import {type Bench, type Measured, row} from './measure.ts'
 import {rss} from './rss.ts'
 import {service} from './service.ts'
@@ -22,7 +25,9 @@ const onLab = testCloud === 'lab'
 /** All the others know the lab's machines, or need no cloud. */
 const usual: readonly Bench[] = onLab ? [start, ssh, service, snat] : [attach]
 /** These take minutes: only when they are named. */
-const groups: readonly Bench[] = onLab ? [...usual, load, rss, gates] : [...usual, gates]
+const groups: readonly Bench[] = onLab
+  ? [...usual, load, rss, gates, embedded, localgwScale]
+  : [...usual, gates, localgw]
 const known = groups.flatMap(group => group.names)
 const unknown = wanted.filter(name => !known.includes(name))
 if (unknown.length > 0) {

@@ -6,11 +6,13 @@ import {afterAll, afterEach, beforeAll, beforeEach, expect} from '@jest/globals'
 import {pino} from 'pino'
 
 import {type CloudConfig, type OpenStack, OpenStackError, openStack} from '../../src/openstack/index.ts'
+import {Activity} from '../../src/service/activity.ts'
 import {authenticator} from '../../src/service/api/auth.ts'
 import type {Api, Deps} from '../../src/service/api/deps.ts'
 import {createApi} from '../../src/service/api/server.ts'
 import {type CertificateAuthority, openCa} from '../../src/service/ca/ca.ts'
 import type {ServiceContext} from '../../src/service/context.ts'
+import {Copy} from '../../src/service/copy.ts'
 import {gatesConfig} from '../../src/service/deploy/config.ts'
 import {Fleet} from '../../src/service/deploy/fleet.ts'
 import type {Gates} from '../../src/service/gates/gates.ts'
@@ -75,7 +77,7 @@ function fakes() {
         if (who === undefined || !(who in people)) throw new OpenStackError('not-found', 'no such token')
         return {...people[who as Who], id: secret, catalog: [], expires_at: new Date(NOW + 3_600_000)}
       },
-      token: async () => ({project: {id: 'infra'}, catalog: []}),
+      token: async () => ({project: {id: 'infra', name: 'the infrastructure'}, catalog: []}),
     },
     compute: {
       async server(wanted: string) {
@@ -149,7 +151,7 @@ beforeEach(async () => {
     },
     jobs: {once: () => undefined},
     leases: {hold: async () => undefined},
-    serviceId: 'service',
+    ...{serviceId: 'service', by: 'ops on here', copy: new Copy(db, {id: 'copy'})},
   } as unknown as ServiceContext
   const gates: Partial<Gates> = {
     async wake(gateId) {
@@ -168,6 +170,7 @@ beforeEach(async () => {
   })
   const deps = {
     ...{context, gates, fleet, version: '1.2.3', authenticate: authenticator(cloud, () => NOW, [])},
+    ...{since: NOW, activity: new Activity(() => NOW)},
     limits: {maxLife: 7200, defaultLife: 3600, certLife: 600, paths: 9, attachments: 9},
   }
   api = await createApi(deps as unknown as Deps)

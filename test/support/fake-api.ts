@@ -27,7 +27,7 @@ export function fakeApi(cloud: FakeCloud): OpenStack {
   const act = (call: string, what: (server: FakeServer) => void) => (id: string) =>
     cloud.asked(call, () => what(cloud.one(id)))
   const compute = {
-    servers: (filter: {name?: string}) =>
+    servers: (filter: {name?: string} = {}) =>
       cloud.asked('servers', () =>
         cloud
           .alive()

@@ -1,5 +1,6 @@
 import {pino} from 'pino'
 
+import {OsSshError} from '../../src/errors.ts'
 import type {ServiceContext} from '../../src/service/context.ts'
 import {type GatesConfig, gatesConfig} from '../../src/service/deploy/config.ts'
 import type {Making} from '../../src/service/deploy/machine.ts'
@@ -24,6 +25,10 @@ export interface Replica extends Making {
   /** Gates that were woken, and forgotten. */
   readonly woken: string[]
   readonly dropped: string[]
+  /** The address that the gate of a host sees us come from; without one it does not answer. */
+  readonly sees: Map<string, string>
+  /** Whom the groups admitted when a gate was asked. */
+  readonly looks: unknown[][]
   /** Ends when all that was begun beside has ended. */
   settled(): Promise<void>
 }
@@ -38,11 +43,12 @@ export function replica(
   clockOf(cloud)
   const tasks = new Map<string, Promise<void>>()
   const [woken, dropped]: string[][] = [[], []]
+  const [sees, looks] = [new Map<string, string>(), [] as unknown[][]]
   const context = {
     ...{
       db,
       cloud: fakeApi(cloud),
-      serviceId: SERVICE,
+      ...{serviceId: SERVICE, by: 'ops on here'},
       clock: () => cloud.now + cloud.skew,
       log: pino({level: 'silent'}),
     },
@@ -73,9 +79,17 @@ export function replica(
       dropped?.push(id)
     },
     wakeFor: () => undefined,
+    async seenFrom({host}: {host: string}) {
+      // What the group admits while it looks.
+      looks.push(cloud.groups.flatMap(group => group.security_group_rules.map(rule => rule.remote_ip_prefix)))
+      const seen = sees.get(host)
+      if (seen === undefined) throw new OsSshError('GATE_DOWN', 'the gate does not answer')
+      return seen
+    },
   } as unknown as Gates
   return {
     ...{context, gates, config: gatesConfig(config), managementKey, self},
+    ...{sees, looks},
     ...{woken: woken ?? [], dropped: dropped ?? []},
     async settled() {
       while (tasks.size > 0) await Promise.all(tasks.values())

@@ -1,6 +1,18 @@
-import {cpSync, existsSync, mkdirSync, mkdtempSync, readdirSync, rmSync, writeFileSync} from 'node:fs'
+import {
+  cpSync,
+  existsSync,
+  mkdirSync,
+  mkdtempSync,
+  readdirSync,
+  readFileSync,
+  rmSync,
+  writeFileSync,
+} from 'node:fs'
 import {setTimeout as sleep} from 'node:timers/promises'
 
+import {parse, stringify} from 'yaml'
+
+import {leaveAt} from '../../src/embedded/start.ts'
 import {loadCloud, type OpenStack, openStack} from '../../src/openstack/index.ts'
 import type {Path, PathGrant, Problem} from '../../src/protocol/index.ts'
 import {stopAgent} from '../../src/ssh/agent.ts'
@@ -14,6 +26,9 @@ export const root = new URL('../..', import.meta.url).pathname
 const node = process.execPath
 /** bin/run.js is what users run; OS_SSH_ENTRY=bin/dev.js tries the sources without a build. */
 const entry = `${root}${process.env['OS_SSH_ENTRY'] ?? 'bin/run.js'}`
+/** OS_SSH_TEST_PROGRAM: the path of an installed os-ssh that is tried instead. */
+const installed = process.env['OS_SSH_TEST_PROGRAM']
+const usual: readonly [string, ...string[]] = installed ? [installed] : [node, entry]
 
 /** How often a service of the tests compares its rows with the cloud, s. */
 const SURVEY_S = 5
@@ -25,13 +40,17 @@ export class World {
   readonly #name: string
   /** The first one is where the catalog says. */
   readonly #services: [ServiceProcess, ...ServiceProcess[]]
+  readonly #program: readonly [string, ...string[]]
   #command: readonly [string, ...string[]] = [node]
   #options: readonly string[] = []
+  #clouds: string
 
-  private constructor(name: string, site: Site, home: string) {
+  private constructor(name: string, site: Site, home: string, program: readonly [string, ...string[]]) {
     this.#name = name
+    this.#program = program
     this.site = site
     this.home = home
+    this.#clouds = site.clouds_yaml
     this.#services = [new ServiceProcess(site.ssh_endpoint, `${home}/service.log`, this.env)]
   }
 
@@ -43,18 +62,27 @@ export class World {
       gate?: number | 'none'
       flags?: readonly string[]
       asIs?: boolean
+      /** Nobody runs a service, and the catalog names none: what a user finds who has nothing but clouds.yaml. */
+      alone?: boolean
       /** The section `gates` of the service's configuration file. */
       gates?: object
+      /** Another os-ssh than this repository's: an installed one. */
+      program?: readonly [string, ...string[]]
     } = {},
   ): Promise<World> {
     needOwnNetns()
     const home = mkdtempSync('/tmp/os-ssh-e2e-')
     mkdirSync(`${home}/run`, {mode: 0o700})
     mkdirSync(`${home}/.ssh`, {mode: 0o700})
-    const world = new World(name, await openSite(name, {asIs: options.asIs ?? false}), home)
+    const site = await openSite(name, {asIs: options.asIs ?? false})
+    const world = new World(name, site, home, options.program ?? usual)
     for (const [user, key] of Object.entries(world.site.user_keys)) {
       cpSync(key, `${home}/.ssh/id_${user}`)
       cpSync(`${key}.pub`, `${home}/.ssh/id_${user}.pub`)
+    }
+    if (options.alone) {
+      world.#hideService()
+      return world
     }
     const config = `${home}/service.yaml`
     // JSON is YAML.
@@ -70,6 +98,14 @@ export class World {
     return world
   }
 
+  /** In a region that there is not, the catalog has no service. */
+  #hideService(): void {
+    const content = parse(readFileSync(this.site.clouds_yaml, 'utf8'))
+    for (const cloud of Object.values<object>(content.clouds)) Object.assign(cloud, {ssh_region_name: 'none'})
+    this.#clouds = `${this.home}/clouds.yaml`
+    writeFileSync(this.#clouds, stringify(content), {mode: 0o600})
+  }
+
   get env(): NodeJS.ProcessEnv {
     const {PATH, LANG} = process.env
     return {
@@ -77,7 +113,7 @@ export class World {
       LANG,
       HOME: this.home,
       XDG_RUNTIME_DIR: `${this.home}/run`,
-      OS_CLIENT_CONFIG_FILE: this.site.clouds_yaml,
+      OS_CLIENT_CONFIG_FILE: this.#clouds,
       OS_SSH_KEYCHAIN: 'agent',
       NO_COLOR: '1',
     }
@@ -99,7 +135,13 @@ export class World {
     this.#options = flags
     const words = ['--os-cloud', account, '--state', `${this.home}/service`, '--survey', String(SURVEY_S)]
     const key = ['--management-key', this.site.management_key]
-    this.#command = [node, entry, 'service', 'start', ...words, ...key, ...flags]
+    this.#command = [...this.#program, 'service', 'start', ...words, ...key, ...flags]
+    await this.service.start(this.#command)
+  }
+
+  /** By a configuration file that says all but the account. */
+  async startConfigured(account: string, config: string): Promise<void> {
+    this.#command = [...this.#program, 'service', 'start', '--os-cloud', account, '--config', config]
     await this.service.start(this.#command)
   }
 
@@ -236,7 +278,8 @@ export class World {
     args: readonly string[],
     options: {env?: NodeJS.ProcessEnv; input?: string; timeout?: number} = {},
   ): Promise<Result> {
-    return run(node, [entry, ...args], {
+    const [program, ...words] = this.#program
+    return run(program, [...words, ...args], {
       ...options,
       cwd: this.home,
       env: {...this.env, OS_CLOUD: cloud, ...options.env},
@@ -246,7 +289,10 @@ export class World {
   async close(): Promise<void> {
     await Promise.all(this.#services.map(service => service.stop()))
     const agents = `${this.home}/run/os-ssh`
-    for (const cloud of existsSync(agents) ? readdirSync(agents) : []) await stopAgent(`${agents}/${cloud}`)
+    for (const cloud of existsSync(agents) ? readdirSync(agents) : []) {
+      await stopAgent(`${agents}/${cloud}`)
+      await leaveAt({run: `${agents}/${cloud}`, state: ''}).catch(() => false)
+    }
     const keep = process.env['OS_SSH_TEST_LOGS']
     for (const [n, {logFile}] of keep ? this.#services.entries() : [])
       cpSync(logFile, `${keep}/${this.#name}${n === 0 ? '' : `-${n + 1}`}.log`)

@@ -34,6 +34,18 @@ test('the picture of the rooms is what the imports say', () => {
   expect(drawn.sort()).toEqual([...imports()].sort())
 })
 
+test('nobody imports node:http, which brings undici along; its types cost nothing', () => {
+  const wrong = ['src', 'commands', 'bin'].flatMap(folder =>
+    readdirSync(root + folder, {recursive: true, encoding: 'utf8'})
+      .filter(name => /\.[jt]s$/.test(name))
+      .map(name => join(folder, name))
+      .filter(file =>
+        /^(?!import type).*(from|import\()\s*'(node:)?http'/m.test(readFileSync(root + file, 'utf8')),
+      ),
+  )
+  expect(wrong).toEqual([])
+})
+
 test('only the store speaks SQL', () => {
   const words = /\.(selectFrom|insertInto|updateTable|deleteFrom|transaction)\(|from 'kysely/
   const speaking = readdirSync(`${root}src`, {recursive: true, encoding: 'utf8'})

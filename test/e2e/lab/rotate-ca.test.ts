@@ -33,7 +33,13 @@ const rotate = (...words: string[]) =>
 const publicKey = (kind: string) => readFileSync(`${state()}/ca/${kind}_ca.pub`, 'utf8').trim()
 const cas = () => ['user', 'host'].map(kind => fingerprint(publicKey(kind)))
 const path = async (name = 't1-web') => new GateClient(world, await world.grant('tenant1', name))
-const login = (client: GateClient) => client.vm(`${world.home}/.ssh/id_alice`, ['uname', '-n'])
+/** Once more when the gate's sshd has just been told to read its files anew: for a moment nothing listens. */
+const login = (client: GateClient) =>
+  eventually(
+    () => client.vm(`${world.home}/.ssh/id_alice`, ['uname', '-n']),
+    ({stderr}) => !stderr.includes('Connection refused'),
+    20_000,
+  )
 const worked = {status: 0, stdout: 't1-web\n', stderr: ''}
 /** As its users have it: whatever files an earlier path has left. */
 const connect = () =>

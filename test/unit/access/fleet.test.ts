@@ -120,7 +120,15 @@ describe('deploy', () => {
     ])
     expect(plan.image.id).toBe('i')
     const why = '(no \\u001b[31mhost)'
-    expect(told).toEqual([`gate-3f is booting ${why}, 0 s …`, `gate-3f is new ${why}, 1 s …`])
+    expect(told).toEqual([`gate-3f is booting ${why}, 0 s …`, `gate-3f is new ${why}, 0 s …`])
+  })
+
+  it('sees soon that one is ready, and says once a second what it waits for', async () => {
+    there = inState('wanted')
+    course = [...Array.from({length: 12}, () => inState('booting')), inState('ready')]
+    await deployGates(session, wish)
+    expect(clock.now - EPOCH).toBe(12 * 200)
+    expect(told).toEqual([0, 1, 2].map(n => `gate-3f is booting (no \\u001b[31mhost), ${n} s …`))
   })
 
   it.each([
@@ -167,19 +175,19 @@ describe('deploy', () => {
 
   it('one that is down has two minutes to come back', async () => {
     there = inState('wanted')
-    course = [...Array.from({length: 100}, () => inState('down')), inState('new'), inState('down')]
+    course = [...Array.from({length: 500}, () => inState('down')), inState('new'), inState('down')]
     await expect(deployGates(session, wish)).rejects.toMatchObject({
-      ...{code: 'BUSY', message: 'gate-3f is down for 121 s: no \\u001b[31mhost'},
+      ...{code: 'BUSY', message: 'gate-3f is down for 120 s: no \\u001b[31mhost'},
     })
     expect(told).toContain('gate-3f is down (no \\u001b[31mhost), 99 s …')
-    expect(clock.now - EPOCH).toBe((101 + 121) * 1000)
+    expect(clock.now - EPOCH).toBe((501 + 601) * 200)
   })
 
   it('does not wait for ever', async () => {
     there = inState('wanted')
     course = [[gate(A, {state: 'booting'})]]
     await expect(deployGates(session, wish)).rejects.toMatchObject({
-      ...{code: 'BUSY', message: 'after 901 s gate-3f is booting'},
+      ...{code: 'BUSY', message: 'after 900 s gate-3f is booting'},
     })
   })
 })

@@ -196,6 +196,40 @@ describe('tokens', () => {
     expect(fake.asked).toHaveLength(1)
   })
 
+  describe('without a secret', () => {
+    const nobody = {auth: {auth_url: '', username: 'alice', project_name: 'tenant1'}}
+    const without = () => client({auth: {...nobody.auth, auth_url: `${fake.url}/v3`}})
+    const token = (id: string, life: number) => ({
+      ...{id, user: {id: 'u', name: 'alice', domain: {id: 'd', name: 'd'}}, roles: ['member']},
+      ...{catalog: [], expires_at: new Date(Date.now() + life * 1000)},
+    })
+
+    test('the token that lives longest is taken, and none that is shorter', async () => {
+      const {identity} = without()
+      expect(identity.until).toBe(undefined)
+      await expect(identity.token()).rejects.toMatchObject({fault: 'no-secret'})
+      for (const [id, life] of [
+        ['first', 100],
+        ['longer', 200],
+        ['shorter', 150],
+      ] as const)
+        identity.adopt(token(id, life))
+      expect((await identity.token()).id).toBe('longer')
+      expect(fake.asked).toEqual([])
+    })
+
+    test('one that seems to be over is tried: the clock may be wrong; when the cloud refuses it, nobody has one', async () => {
+      fake.on('GET', '/v2.0/ports', recorded('neutron-ports-of-vm-member'))
+      const catalog = (await client().identity.token()).catalog
+      const cloud = without()
+      cloud.identity.adopt({...token('old', -3600), catalog})
+      expect(await cloud.network.ports()).toHaveLength(1)
+      expect(fake.to('/v2.0/ports')[0]?.headers['x-auth-token']).toBe('old')
+      fake.on('GET', '/v2.0/ports', recorded('neutron-401-garbage-token'))
+      await expect(cloud.network.ports()).rejects.toMatchObject({fault: 'no-secret'})
+    })
+  })
+
   test('401 of a service: once more with a new token, then no more', async () => {
     const refusal = recorded('neutron-401-garbage-token')
     fake.on('GET', '/v2.0/ports', refusal, recorded('neutron-ports-of-vm-member'))

@@ -1,4 +1,5 @@
 import {describe, expect, it} from '@jest/globals'
+import {sql} from 'kysely'
 import type {Static} from 'typebox'
 
 import type * as Protocol from '../../../src/protocol/index.ts'
@@ -16,6 +17,7 @@ import {
   key,
   type Method,
   NETWORK,
+  NOW,
   problemOf,
   VM,
   type Who,
@@ -36,9 +38,21 @@ it('answers what src/protocol says, both ways: the compiler compares', () => {
     true satisfies Same<Static<typeof answers.Problem>, Protocol.Problem>,
     true satisfies Same<Static<typeof answers.Deployed>, Protocol.Deployed>,
     true satisfies Same<Static<typeof answers.GateAccess>, Protocol.GateAccess>,
+    true satisfies Same<Static<typeof answers.Service>, Protocol.ServiceStatus>,
     true satisfies Same<Static<typeof schemas.DeployBody>, Protocol.DeployRequest>,
   ]
-  expect(agreed).toHaveLength(8)
+  expect(agreed).toHaveLength(9)
+})
+
+it('says what runs here to whoever has a token, and leaves for nobody', async () => {
+  expect(await ask('alice', 'GET', '/v1/service')).toMatchObject({
+    status: 200,
+    body: {
+      ...{id: 'service', version: '1.2.3', since: new Date(NOW).toISOString()},
+      ...{project_id: 'infra', project_name: 'the infrastructure', limits: {paths: 9, networks: 9}},
+    },
+  })
+  expect(await ask('operator', 'POST', '/v1/service/leave')).toMatchObject({status: 404})
 })
 
 it('describes itself: the golden document', async () => {
@@ -56,6 +70,7 @@ const routes: [Method, string][] = [
   ['DELETE', `/v1/paths/${id(7)}`],
   ['GET', `/v1/host-keys/${VM}`],
   ['DELETE', `/v1/host-keys/${VM}`],
+  ['GET', '/v1/service'],
   ['GET', '/v1/gates'],
   ['POST', '/v1/gates'],
   ['DELETE', `/v1/gates/${GATE}`],
@@ -126,7 +141,9 @@ describe('whoever they are', () => {
   )
 
   it('needs no token to be seen alive, and for the public keys', async () => {
-    expect(await ask(undefined, 'GET', '/healthz')).toMatchObject({status: 200, body: {status: 'ok'}})
+    expect(await ask(undefined, 'GET', '/healthz')).toMatchObject({
+      ...{status: 200, body: {status: 'ok', version: '1.2.3'}},
+    })
     expect(await ask(undefined, 'GET', '/readyz')).toMatchObject({status: 200, body: {status: 'ready'}})
     expect((await ask(undefined, 'GET', '/v1/ca')).body).toEqual({
       ...{user_ca: ca.userCas[0], user_cas: ca.userCas},
@@ -197,4 +214,13 @@ it('a mistake of the service is told without its words', async () => {
   const answer = await ask('operator', 'GET', '/v1/audit')
   expect(answer).toMatchObject(problemOf(500, 'BUG'))
   expect(JSON.stringify(answer.body)).not.toMatch(/audit|sqlite/i)
+})
+
+it('a disk that keeps nothing is said to be that', async () => {
+  await sql`pragma query_only = 1`.execute(db)
+  const answer = await grant('alice')
+  await sql`pragma query_only = 0`.execute(db)
+  const reason = 'the service cannot keep its state: attempt to write a readonly database'
+  expect(answer).toMatchObject(problemOf(500, 'LOCAL_FILE', reason))
+  expect(answer.body.hint).toBe('it must be writable and not full')
 })

@@ -1,5 +1,5 @@
 import {once} from 'node:events'
-import type {AddressInfo, Server as NetServer, Socket} from 'node:net'
+import {type AddressInfo, type Server as NetServer, Socket} from 'node:net'
 
 import {afterEach, expect, it, jest} from '@jest/globals'
 import ssh2 from 'ssh2'
@@ -53,6 +53,19 @@ it('gives what a script says, and where we came from to sudo', async () => {
     status: 0,
     stderr: 'sudo -n env "SSH_CONNECTION=$SSH_CONNECTION" sh -s',
   })
+})
+
+it('no small write waits for an answer to the one before, from the first on', async () => {
+  const told = jest.spyOn(Socket.prototype, 'setNoDelay')
+  try {
+    const connection = await gate(bye)
+    const listening = (server as unknown as {_srv: NetServer})._srv
+    const met = once(listening, 'connection').then(() => told.mock.calls.map(([noDelay]) => noDelay))
+    await connection.run('true')
+    expect(await met).toEqual([true])
+  } finally {
+    told.mockRestore()
+  }
 })
 
 it('names another host key, and what to do when the gate was rebuilt', async () => {

@@ -2,6 +2,7 @@ import {afterAll, beforeAll, beforeEach, describe, expect, it} from '@jest/globa
 
 import {OsSshError} from '../../../src/errors.ts'
 import {OpenStackError} from '../../../src/openstack/index.ts'
+import type {GateAddress} from '../../../src/service/gates/connection.ts'
 import {gates as allGates} from '../../../src/service/store/gates.ts'
 import {machines as allMachines, retireMachine} from '../../../src/service/store/machines.ts'
 import {openStore, type Store} from '../../../src/service/store/open.ts'
@@ -205,6 +206,42 @@ describe('the host', () => {
     expect(service.woken).toEqual([id])
     const [host] = cloud.hosts.values()
     expect(host?.ran).toEqual(['nothing', 'new-host-key', 'take-host-key', 'nothing', 'has-packages'])
+  })
+
+  it('starts its sshd anew with the key that it has made: asked until it is back, while Nova is not', async () => {
+    let refused = 0
+    cloud.cut = (_, call) => {
+      const [host] = cloud.hosts.values()
+      const isAway = call === 'run nothing' && host?.ran.includes('take-host-key') && refused++ < 5
+      return isAway ? new OsSshError('GATE_DOWN', 'connection refused') : undefined
+    }
+    expect(await rowOf(db, await make())).toMatchObject({state: 'running', reason: null})
+    expect(cloud.calls.slice(cloud.calls.indexOf('run take-host-key') + 1)).toEqual([
+      ...Array.from({length: 6}, () => 'run nothing'),
+      'run has-packages',
+    ])
+  })
+
+  it.each([
+    ['has all', 2, undefined],
+    ['gets no packages, and is asked once more', 3, 'run has-packages'],
+  ])('that %s has %i connections, which are closed', async (_, count, wrong) => {
+    if (wrong !== undefined) always(wrong, new OsSshError('CLOUD_REFUSED', 'no'))
+    cloud.booted = server => {
+      // As if it answered at once: each try before is a connection of its own.
+      Object.assign(server, {made: server.made - 60_000})
+    }
+    const id = await wanted(cloud, db)
+    const service = replica(cloud, db)
+    let [opened, closed] = [0, 0]
+    const connect = (address: GateAddress) => {
+      opened++
+      return Object.assign(cloud.connect(address), {close: () => closed++})
+    }
+    Object.assign(service.context, {connect})
+    await tend(service, id, isOurs)
+    expect((await rowOf(db, id)).state).toBe(wrong === undefined ? 'running' : 'failed')
+    expect([opened, closed]).toEqual([count, count])
   })
 
   it('is deleted by an operator while it boots: it is no gate, and goes', async () => {

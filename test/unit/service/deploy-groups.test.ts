@@ -34,7 +34,7 @@ async function create({name}: {name: string}): Promise<Group> {
 
 const context = () =>
   ({
-    serviceId: 'service',
+    ...{serviceId: 'service', by: 'ops on here'},
     cloud: {
       identity: {token: async () => ({project: {id: 'infra'}})},
       network: {securityGroups: listed, createSecurityGroup: create, createSecurityGroupRule: late},

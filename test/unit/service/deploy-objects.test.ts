@@ -36,7 +36,10 @@ describe('what Nova is asked for', () => {
     expect(server).toEqual({
       ...{name: `os-ssh-${SERVICE}-gate-0a1b2c`, imageRef: 'ubuntu', flavorRef: 'small'},
       ...{networks: [{port: cloud.ports[0]?.id}], config_drive: true, availability_zone: 'nova'},
-      ...{metadata: {'os-ssh': SERVICE, 'os-ssh-gate': id}, user_data: expect.any(String)},
+      ...{
+        metadata: {'os-ssh': SERVICE, 'os-ssh-gate': id, 'os-ssh-by': 'ops on here'},
+        user_data: expect.any(String),
+      },
     })
     expect(hints).toBeUndefined()
     expect(cloud.serverGroups).toEqual([])

@@ -135,9 +135,9 @@ describe('delete', () => {
 describe('who may reach port 22', () => {
   it('is what is configured until somebody says otherwise, and holds for gates to come', async () => {
     const config = {allow: ['198.51.100.0/24']}
-    expect(await fleet(config).access()).toEqual(['198.51.100.0/24'])
+    expect(await fleet(config).admission.allowed()).toEqual(['198.51.100.0/24'])
     await running()
-    await fleet(config).allow(['192.0.2.0/24', '2001:db8::/32'], operator)
+    await fleet(config).admission.allow(['192.0.2.0/24', '2001:db8::/32'], operator)
     expect(prefixes()).toEqual(['192.0.2.0/24', '2001:db8::/32'])
     cloud.groups.splice(0)
     const second = 'ffffffff-0000-4000-8000-000000000000'
@@ -149,12 +149,37 @@ describe('who may reach port 22', () => {
     ).toEqual([{detail: '192.0.2.0/24 2001:db8::/32'}])
   })
 
+  it('is this machine alone, by the address that a gate sees once everybody is let in', async () => {
+    const id = await running()
+    const one = fleet()
+    await one.admission.allow(['192.0.2.7/32'], operator)
+    one.service.sees.set((await rowOf(db, id)).host ?? '', '198.51.100.9')
+    expect(await one.admission.allowSeen(operator)).toEqual(['198.51.100.9/32'])
+    expect(one.service.looks).toEqual([expect.arrayContaining(['0.0.0.0/0', '::/0'])])
+    expect(prefixes()).toEqual(['198.51.100.9/32'])
+  })
+
+  it('is as before, at the next look, where no gate sees anybody', async () => {
+    await running()
+    const one = fleet()
+    await one.admission.allow(['192.0.2.7/32'], operator)
+    await expect(one.admission.allowSeen(operator)).rejects.toMatchObject({code: 'GATE_DOWN'})
+    expect(one.admission.isDue).toBe(true)
+    await one.admission.mend()
+    expect([prefixes(), one.admission.isDue]).toEqual([['192.0.2.7/32'], false])
+  })
+
+  it('is nobody’s to see where there is no gate', async () => {
+    await expect(fleet().admission.allowSeen(operator)).rejects.toMatchObject({code: 'NO_GATE'})
+    expect(cloud.groups).toEqual([])
+  })
+
   it('makes no group where there is no gate', async () => {
     const id = await wanted(cloud, db)
     await failMachine(db, id, 'why', cloud.now)
     await tend(replica(cloud, db), id, isOurs)
     cloud.calls.length = 0
-    await fleet().allow(['192.0.2.0/24'], operator)
+    await fleet().admission.allow(['192.0.2.0/24'], operator)
     expect([cloud.calls, cloud.groups]).toEqual([[], []])
   })
 })

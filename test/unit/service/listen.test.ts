@@ -1,27 +1,27 @@
-import {mkdtempSync, rmSync, writeFileSync} from 'node:fs'
+import {mkdtempSync, rmSync} from 'node:fs'
 import {tmpdir} from 'node:os'
 import {join} from 'node:path'
 
-import {afterAll, beforeAll, expect, it} from '@jest/globals'
+import {afterAll, expect, it} from '@jest/globals'
 import {pino} from 'pino'
 
 import type {OpenStack} from '../../../src/openstack/index.ts'
+import {openCa} from '../../../src/service/ca/ca.ts'
 import {createService} from '../../../src/service/index.ts'
 import {generateKeyPair} from '../../../src/ssh/keys.ts'
 
 /* Members' tokens travel to the service: where it may listen without TLS. */
 
 const home = mkdtempSync(join(tmpdir(), 'os-ssh-listen-'))
-beforeAll(() => writeFileSync(join(home, 'key'), generateKeyPair('k').privateKey))
 afterAll(() => rmSync(home, {recursive: true}))
 
-const start = (listen: string, more: object = {}) =>
+const start = async (listen: string, more: object = {}) =>
   createService({
     cloud: {identity: {token: async () => ({})}} as unknown as OpenStack,
-    state: join(home, 'state'),
-    managementKey: join(home, 'key'),
+    managementKey: generateKeyPair('k').privateKey,
+    ca: await openCa(join(home, 'ca')),
     database: ':memory:',
-    version: '0',
+    ...{version: '0', by: 'alice on here'},
     log: pino({level: 'silent'}),
     listen,
     ...more,

@@ -4,6 +4,7 @@ import {pino} from 'pino'
 import type {OpenStack} from '../../../src/openstack/index.ts'
 import {Account} from '../../../src/service/account.ts'
 import type {ServiceContext} from '../../../src/service/context.ts'
+import {Copy} from '../../../src/service/copy.ts'
 import type {Fleet} from '../../../src/service/deploy/fleet.ts'
 import {PathEvents} from '../../../src/service/events.ts'
 import type {Gates} from '../../../src/service/gates/gates.ts'
@@ -26,12 +27,15 @@ let events: PathEvents
 let woken: string[]
 let surveyed: number
 let reconciler: Reconciler
+/** When the account's last token ends, where it gets no other. */
+let until: number | undefined
 
 beforeEach(async () => {
   db = await openStore(':memory:')
   now = 1_000_000_000
   woken = []
   surveyed = 0
+  until = undefined
   const log = pino({level: 'silent'})
   const clock = () => now
   const cloud = {
@@ -39,6 +43,9 @@ beforeEach(async () => {
       async token() {
         surveyed++
         return {project: {id: 'infra'}}
+      },
+      get until() {
+        return until ?? Number.POSITIVE_INFINITY
       },
     },
     network: {
@@ -59,12 +66,14 @@ beforeEach(async () => {
     events,
     leases,
     serviceId: 'service',
-    account: new Account(cloud, clock),
+    copy: new Copy(db, {id: 'copy'}),
+    account: new Account(cloud, clock, false),
   }
   const gates = {
     tend: async (id: string) => woken.push(id),
     regroup: async (_: string, id: string) => woken.push(`regroup ${id}`),
     wakeFor: (paths: {gate_id: string}[]) => woken.push(...paths.map(one => one.gate_id)),
+    reconnect: () => woken.push('reconnect'),
     forget: (id: string) => woken.push(`forget ${id}`),
   }
   const limits = {maxLife: 9, defaultLife: 9, certLife: 9, attachments: 9, paths: 9}
@@ -72,7 +81,7 @@ beforeEach(async () => {
   reconciler = new Reconciler(
     context as unknown as ServiceContext,
     gates as unknown as Gates,
-    {tick: async () => undefined} as Fleet,
+    {tick: async () => undefined, hurry: () => undefined} as Fleet,
     limits,
     intervals,
   )
@@ -179,4 +188,24 @@ it('stops, and then begins nothing', async () => {
   jobs.later(0, () => begun++)
   await quiet()
   expect(begun).toBe(0)
+})
+
+it('a network that nobody uses stays plugged in, but for an account whose last token ends', async () => {
+  await tick(1000)
+  expect(await attachment(db, 'a')).toMatchObject({state: 'ready'})
+  until = now + 302_000
+  await tick(1000)
+  expect(await attachment(db, 'a')).toMatchObject({state: 'ready'})
+  await tick(1500)
+  expect(await attachment(db, 'a')).toMatchObject({state: 'removing'})
+})
+
+it('after a sleep all is looked at anew, by new connections', async () => {
+  await tick(1000)
+  woken = []
+  const before = surveyed
+  reconciler.resume()
+  expect(woken).toEqual(['reconnect'])
+  expect(await tick(1000)).toEqual(['forget g', 'g'])
+  expect(surveyed).toBe(before + 1)
 })

@@ -1,6 +1,6 @@
 import {spawn, spawnSync} from 'node:child_process'
 import {once} from 'node:events'
-import {mkdtempSync, readFileSync, rmSync} from 'node:fs'
+import {mkdtempSync, readFileSync, rmSync, writeFileSync} from 'node:fs'
 import {tmpdir} from 'node:os'
 import {join} from 'node:path'
 
@@ -14,6 +14,7 @@ import {
   renderGate,
   renderProbes,
 } from '../../../src/service/gates/render.ts'
+import {readAnswer} from '../../../src/service/gates/told.ts'
 import type {AttachmentRow, PathRow} from '../../../src/service/store/schema.ts'
 import {expectGolden} from '../../support/golden.ts'
 
@@ -69,7 +70,7 @@ const path: PathRow = {
 }
 
 const full: DesiredGate = {
-  holder: {service: uuid(11), fence: 7},
+  holder: {service: uuid(11), fence: 7, copy: uuid(12), who: "alice on o'laptop"},
   base: {
     userCas: ['ssh-ed25519 AAAAuser os-ssh user_ca'],
     hostCertificate: 'ssh-ed25519-cert-v01@openssh.com AAAAhost',
@@ -169,7 +170,7 @@ describe('the script of a gate', () => {
 
   it('refuses a holder that is none', () => {
     for (const service of ['x; reboot', ''])
-      expect(() => renderGate({...desired, holder: {service, fence: 1}})).toThrow(TypeError)
+      expect(() => renderGate({...desired, holder: {...full.holder, service}})).toThrow(TypeError)
     expect(() => renderGate({...desired, holder: {...full.holder, fence: 1.5}})).toThrow(TypeError)
   })
 
@@ -246,22 +247,43 @@ describe('who may run a gate', () => {
   const home = mkdtempSync(join(tmpdir(), 'os-ssh-fence-'))
   afterAll(() => rmSync(home, {recursive: true}))
   /** The real script with its real lock, in directories of its own; what it would do to the machine is only said. */
-  const script = (service: string, fence: number, body = 'echo done') =>
-    renderGate({...desired, holder: {service, fence}})
+  const script = (
+    service: string,
+    fence: number,
+    {body = 'echo done', copy = uuid(12), who = 'alice on a'} = {},
+  ) =>
+    renderGate({...desired, holder: {service, fence, copy, who}})
       .replace('dir=/etc/os-ssh run=/run/os-ssh', `dir=${home}/etc run=${home}/run`)
       .replace(/mkdir -p (.*) \/run\/netns$/m, 'mkdir -p $1')
       .replace(/^apply\(\) \{\n[\s\S]*?^\}\n\n# One at/m, `apply() { ${body}; }\n\n# One at`)
   const push = (text: string) => spawnSync('sh', ['-s'], {input: text}).stdout.toString().trim()
-  const holder = () => readFileSync(`${home}/etc/holder`, 'utf8').trim()
+  const holder = () => readFileSync(`${home}/etc/holder`, 'utf8').split('\n')[0]
   const [ours, theirs] = [uuid(21), uuid(22)]
 
   it('is whoever came with the largest number, and nobody of another service', () => {
     expect(push(script(ours, 7))).toBe('done')
     expect(push(script(ours, 7))).toBe('done')
     expect(push(script(ours, 9))).toBe('done')
-    expect(push(script(ours, 8))).toBe(`held ${ours} 9`)
-    expect(push(script(theirs, 10))).toBe(`held ${ours} 9`)
+    expect(push(script(ours, 8))).toBe(`held ${ours} 9 ${uuid(12)} alice on a`)
+    expect(push(script(theirs, 10))).toBe(`held ${ours} 9 ${uuid(12)} alice on a`)
     expect(holder()).toBe(`${ours} 9`)
+  })
+
+  it('is the last copy of a service, and those before it hear who that is', () => {
+    const last = {copy: uuid(13), who: 'bob on b'}
+    expect(push(script(ours, 1_000_007, last))).toBe('done')
+    expect(readAnswer(push(script(ours, 10)))).toMatchObject({
+      held: {service: ours, fence: 1_000_007, copy: uuid(13), who: 'bob on b'},
+    })
+    // Made of the same one: whoever came first has it.
+    expect(push(script(ours, 1_000_007, {copy: uuid(14), who: 'eve'}))).toContain('bob on b')
+    expect(push(script(ours, 1_000_008, last))).toBe('done')
+  })
+
+  it('may be one whose copy is not known: an older os-ssh says none', () => {
+    writeFileSync(`${home}/etc/holder`, `${ours} 8\n`)
+    expect(readAnswer(push(script(ours, 7)))).toMatchObject({held: {service: ours, fence: 8, copy: ''}})
+    expect(push(script(ours, 9))).toBe('done')
   })
 
   it('does nothing of a script that has not come whole', () => {
@@ -274,10 +296,10 @@ describe('who may run a gate', () => {
 
   it('waits for a push that is under way, and then counts', async () => {
     const slow = spawn('sh', ['-s'], {stdio: ['pipe', 'pipe', 'inherit']})
-    slow.stdin.end(script(ours, 20, 'echo begun; sleep 0.3; echo done'))
+    slow.stdin.end(script(ours, 20, {body: 'echo begun; sleep 0.3; echo done'}))
     await once(slow.stdout, 'data')
     const begun = performance.now()
-    expect(push(script(ours, 19))).toBe(`held ${ours} 20`)
+    expect(push(script(ours, 19))).toBe(`held ${ours} 20 ${uuid(12)} alice on a`)
     expect(performance.now() - begun).toBeGreaterThan(200)
   })
 })

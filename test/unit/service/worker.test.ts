@@ -8,10 +8,12 @@ import {pino} from 'pino'
 import {OsSshError} from '../../../src/errors.ts'
 import {type CertificateAuthority, openCa} from '../../../src/service/ca/ca.ts'
 import type {ServiceContext} from '../../../src/service/context.ts'
+import {Copy} from '../../../src/service/copy.ts'
 import {GateWorker} from '../../../src/service/gates/worker.ts'
 import {Leases} from '../../../src/service/leases.ts'
 import {attachment} from '../../../src/service/store/attachments.ts'
 import {gate} from '../../../src/service/store/gates.ts'
+import {instanceOf} from '../../../src/service/store/instance.ts'
 import {takeLease} from '../../../src/service/store/leases.ts'
 import {openStore, type Store} from '../../../src/service/store/open.ts'
 import {path} from '../../../src/service/store/paths.ts'
@@ -90,6 +92,7 @@ function made(): GateWorker {
     jobs: {later: (ms: number) => woken.push(ms), once: (name: string) => jobs.push(name)},
     events: {emit: () => undefined},
     serviceId: SERVICE,
+    ...{by: 'ops on here', copy: new Copy(db, {id: '99999999-0000-4000-8000-000000000000'})},
     leases: new Leases(db, 'replica', () => now),
   }
   return new GateWorker('g', context as unknown as ServiceContext)
@@ -181,7 +184,7 @@ it('who has lost the lease meanwhile says nothing of the gate or its paths', asy
 })
 
 it('after a loss it comes with a larger number: what was on its way may still be applied', async () => {
-  const fences = () => [...scripts.join('\n').matchAll(/run_by \S+ (\d+);/g)].map(([, n]) => Number(n))
+  const fences = () => [...scripts.join('\n').matchAll(/run_by \S+ (\d+) /g)].map(([, n]) => Number(n))
   await round()
   lost()
   await round()
@@ -341,7 +344,7 @@ it('does nothing to a gate whose lease another replica has', async () => {
 it('a gate that has heard of a later lease is let go, unless that one was ours before the database was restored', async () => {
   await round()
   const fences = () =>
-    [...scripts.join('\n').matchAll(/run_by (\S+) (\d+);/g)].map(([, id, n]) => [id, Number(n)])
+    [...scripts.join('\n').matchAll(/run_by (\S+) (\d+) /g)].map(([, id, n]) => [id, Number(n)])
   expect(fences()).toEqual([[SERVICE, 1]])
   await attachmentRow(db, plugged)
   answer = () => ({status: 0, stdout: `held ${SERVICE} 41\n`, stderr: ''})
@@ -360,6 +363,20 @@ it('a gate that has heard of a later lease is let go, unless that one was ours b
   await round()
   expect(await round()).toEqual([])
   expect((await path(db, PATH))?.state).toBe('pending')
+})
+
+it('a gate that a later copy of this service runs is left alone, for good, and who waits is told by whom', async () => {
+  await attachmentRow(db, plugged)
+  await pathRow(db, {id: PATH})
+  answer = () => ({status: 0, stdout: `held ${SERVICE} 1000001 ${STRANGER} bob on b\n`, stderr: ''})
+  await round()
+  expect((await path(db, PATH))?.error).toMatchObject({
+    code: 'MOVED',
+    message: 'the gates of this service are run by bob on b now',
+  })
+  answer = applied
+  expect(await round()).toEqual([])
+  expect(await instanceOf(db)).toMatchObject({takenBy: 'bob on b'})
 })
 
 it('a gate that another service runs is not touched, and that is said by its id', async () => {
