@@ -1,6 +1,8 @@
 import {spawnSync} from 'node:child_process'
 import {copyFileSync, mkdirSync, mkdtempSync, readFileSync, rmSync, writeFileSync} from 'node:fs'
 
+import {parse, stringify} from 'yaml'
+
 import type {LabInfo} from '../lab/index.ts'
 import {startDaemon, until} from '../src/system/daemon.ts'
 import {isAlive} from '../src/system/process.ts'
@@ -89,6 +91,25 @@ async function service({home, env}: Stage, lab: LabInfo): Promise<number> {
   throw new Error(`the service did not start:\n${readFileSync(log, 'utf8')}`)
 }
 
+/** A member who has an entry in clouds.yaml and nothing else: the catalog, in a region that there is not, names no service. */
+function member(where: Stage, lab: LabInfo): void {
+  const {home} = where
+  say('── a member with an entry in clouds.yaml, and nothing else: no operator, no service, no gate')
+  const clouds = parse(readFileSync(lab.clouds_yaml, 'utf8')).clouds
+  const file = `${home}/clouds.yaml`
+  writeFileSync(file, stringify({clouds: {mycloud: {...clouds.tenant1, ssh_region_name: 'none'}}}), {
+    mode: 0o600,
+  })
+  const as = {OS_CLOUD: 'mycloud'}
+  const alone = {home, env: {...where.env, OS_CLIENT_CONFIG_FILE: file}}
+  run(alone, ['os-ssh', 'init', '--yes'], as)
+  const config = `${home}/mycloud.config`
+  run(alone, ['os-ssh', 'config', '--all'], as, config)
+  for (const name of ['t1-web', 't1-db']) run(alone, ['ssh', '-F', config, name, 'uname', '-n'])
+  run(alone, ['os-ssh', 'status'], as)
+  run(alone, ['os-ssh', 'destroy', '--yes'], as)
+}
+
 /** What one tenant sees: a VM behind a router, one that no router reaches, and no address of either. */
 function tenant(where: Stage, lab: LabInfo, name: string, login: string): void {
   const as = {OS_CLOUD: name}
@@ -110,7 +131,7 @@ function end({home, env}: Stage, service?: number): void {
   if (service !== undefined && isAlive(service)) process.kill(service)
   const quietly = (words: string[], extra = {}) =>
     spawnSync(process.execPath, [osSsh, ...words], {env: {...env, ...extra}, stdio: 'ignore'})
-  for (const cloud of ['tenant1', 'tenant2', 'service']) quietly(['logout'], {OS_CLOUD: cloud})
+  for (const cloud of ['mycloud', 'tenant1', 'tenant2', 'service']) quietly(['logout'], {OS_CLOUD: cloud})
   spawnSync(`${root}scripts/lab`, ['down', '--name', 'demo'], {env, stdio: 'ignore'})
   rmSync(home, {recursive: true, force: true})
   rmSync(KEEP, {force: true})
@@ -149,6 +170,8 @@ try {
   const started = performance.now()
   const {stage: ready, lab} = cloud(where)
   where = ready
+  member(where, lab)
+  say('── and where an operator runs the service, for every project')
   daemon = await service(where, lab)
   const [gate] = lab.gates
   if (!gate) throw new Error('the lab has no gate')
