@@ -2,6 +2,9 @@ import Sqlite from 'better-sqlite3'
 
 import {diskFault} from '../service/store/disk.ts'
 
+/** The locks of this process: what nobody refers to is closed by the garbage collector, and the lock with it. */
+const held = new Set<Sqlite.Database>()
+
 /**
  * Takes a lock that the kernel lets go with the process, however it ends: SQLite's own (fcntl) on a database that has nothing in it. So
  * there is no file that says who runs, and none that could be wrong.
@@ -14,7 +17,11 @@ export function takeLock(file: string): (() => void) | undefined {
   try {
     database.pragma('locking_mode = EXCLUSIVE')
     database.exec('BEGIN EXCLUSIVE')
-    return () => database.close()
+    held.add(database)
+    return () => {
+      held.delete(database)
+      database.close()
+    }
   } catch (error) {
     database.close()
     if ((error as {code?: string}).code?.startsWith('SQLITE_BUSY')) return undefined

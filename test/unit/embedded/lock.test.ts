@@ -1,10 +1,11 @@
-import {spawn} from 'node:child_process'
+import {type ChildProcess, spawn} from 'node:child_process'
 import {once} from 'node:events'
 import {mkdirSync, mkdtempSync, rmSync} from 'node:fs'
 import {tmpdir} from 'node:os'
 import {join} from 'node:path'
+import {setTimeout as sleep} from 'node:timers/promises'
 
-import {afterAll, expect, it} from '@jest/globals'
+import {afterAll, afterEach, expect, it} from '@jest/globals'
 
 import {takeLock} from '../../../src/embedded/lock.ts'
 
@@ -12,12 +13,20 @@ const dir = mkdtempSync(join(tmpdir(), 'os-ssh-kernel-lock-'))
 afterAll(() => rmSync(dir, {recursive: true}))
 const module = new URL('../../../src/embedded/lock.ts', import.meta.url).href
 
-/** Another process that has taken the lock. */
+let children: ChildProcess[] = []
+// Also after a failure: jest does not end while one of them lives.
+afterEach(() => {
+  for (const child of children) child.kill('SIGKILL')
+  children = []
+})
+
+/** Another process that has taken the lock, and keeps nothing of it but the lock itself. */
 async function holder(file: string) {
   const code = `const {takeLock} = await import(${JSON.stringify(module)})
     console.log(takeLock(${JSON.stringify(file)}) === undefined ? 'taken' : 'held')
-    setInterval(() => {}, 1000)`
-  const child = spawn(process.execPath, ['--input-type=module', '-e', code])
+    setInterval(gc, 10)`
+  const child = spawn(process.execPath, ['--expose-gc', '--input-type=module', '-e', code])
+  children.push(child)
   const [said] = await once(child.stdout, 'data')
   return {child, said: String(said).trim()}
 }
@@ -25,20 +34,19 @@ async function holder(file: string) {
 it('one process has it; another gets nothing until it is given back', async () => {
   const file = join(dir, 'given')
   const unlock = takeLock(file)
-  const {child, said} = await holder(file)
+  const {said} = await holder(file)
   expect(said).toBe('taken')
-  child.kill('SIGKILL')
   unlock?.()
   const second = await holder(file)
   expect(second.said).toBe('held')
-  second.child.kill('SIGKILL')
-  await once(second.child, 'exit')
 })
 
 it('the kernel lets it go with a process that is killed', async () => {
   const file = join(dir, 'killed')
   const {child, said} = await holder(file)
   expect(said).toBe('held')
+  // Garbage that is collected takes no lock with it.
+  await sleep(100)
   expect(takeLock(file)).toBeUndefined()
   child.kill('SIGKILL')
   await once(child, 'exit')
