@@ -68,6 +68,8 @@ ovs.each(['per-router', 'per-node'] as const)('%s', mode => {
     const legs = await eventually(
       () => cloud.legs(HOST),
       legs => legs.length === (mode === 'per-node' ? 1 : 2),
+      // On a cloud that has just booted Neutron takes its time for the first ones.
+      60_000,
     )
     const of = (router: string) =>
       legs.find(({device_id}) => device_id === (mode === 'per-node' ? cloud.network : router))?.address
