@@ -62,6 +62,7 @@ export function desire(
       port: portOf(inv, legs, id, network),
       members: members.flatMap(({router, plan}) => {
         const [view, number] = [inv.routers.get(router), numbered.get(router)]
+        if (number === undefined) central.set(router, 'too-many')
         return view && number ? [memberOf(inv, view, plan, number)] : []
       }),
     }

@@ -29,6 +29,7 @@ function detail(inv: Inventory, {view, seen}: Decided): Reason | undefined {
   const {external_gateway_info: gateway, routes, conntrack_helpers: helpers} = view.router
   if (gateway?.qos_policy_id) return 'qos'
   if (helpers && helpers.length > 0) return 'conntrack-helper'
+  if (inv.logged.has(view.router.id)) return 'snat-log'
   if (routes?.some(route => /\/0$/.test(route.destination))) return 'own-default-route'
   return undefined
 }

@@ -12,6 +12,7 @@ import type {
   IpAvailability,
   KeyPair,
   Network,
+  NetworkLog,
   Port,
   Quota,
   Ref,
@@ -170,6 +171,8 @@ export interface Networking {
   deleteSecurityGroupRule(id: string): Promise<void>
   ipAvailabilities(filter?: Filter): Promise<readonly IpAvailability[]>
   subnetPools(filter?: Filter): Promise<readonly SubnetPool[]>
+  /** By default only an admin sees them; a cloud without the extension `logging` knows nothing of them. */
+  logs(filter?: Filter): Promise<readonly NetworkLog[]>
   extensions(): Promise<readonly Extension[]>
   /** By resource (`port`, `floatingip`, `security_group`), what is used counted. */
   quotas(projectId: string): Promise<Readonly<Record<string, Quota>>>

@@ -4,6 +4,7 @@ import type {Client} from './client.ts'
 import type {Settings} from './merge.ts'
 import {
   address,
+  boolean,
   checked,
   cidr,
   count,
@@ -26,6 +27,7 @@ import type {
   FloatingIp,
   IpAvailability,
   Network,
+  NetworkLog,
   Port,
   Quota,
   Router,
@@ -101,6 +103,7 @@ const rules = {
   security_group_rule: groupRule,
   availability: {network_id: id, subnet_ip_availability: listOf(object({subnet_id: id, cidr}))},
   subnetpool: named,
+  log: {id, resource_type: text, resource_id: orNull(text), enabled: boolean},
   extension: {alias: text},
   server: named,
 } satisfies Record<string, Rules>
@@ -179,6 +182,7 @@ export function networkOf(client: Client): Networking {
     deleteSecurityGroupRule: ruleId => remove('security_group_rule', ruleId),
     ipAvailabilities: filter => list<IpAvailability>('network-ip-availabilities', 'availability', filter),
     subnetPools: filter => list<SubnetPool>('subnetpools', 'subnetpool', filter),
+    logs: filter => list<NetworkLog>('log/logs', 'log', filter, 'logs'),
     extensions: () => list<Extension>('extensions', 'extension'),
     async quotas(projectId) {
       const all = await neutron.show('GET', ['quotas', projectId, 'details'], 'quota')

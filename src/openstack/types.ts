@@ -241,6 +241,15 @@ export interface IpAvailability {
   }[]
 }
 
+/** A log of connections that Neutron's agents write: extension `logging`. */
+export interface NetworkLog {
+  readonly id: string
+  /** `snat`: of the router `resource_id`. */
+  readonly resource_type: string
+  readonly resource_id?: string | null
+  readonly enabled: boolean
+}
+
 export interface SubnetPool {
   readonly id: string
   readonly name: string

@@ -7,6 +7,7 @@ import {
   isOfSession,
   type Network,
   type Networking,
+  type NetworkLog,
   OpenStackError,
   type Port,
   type Router,
@@ -16,7 +17,7 @@ import {
 import {readHeartbeat} from './heartbeat.ts'
 
 /*
- * The facts: nine listings at most, whatever the number of routers. `fields=` keeps an answer of
+ * The facts: ten listings at most, whatever the number of routers. `fields=` keeps an answer of
  * 100,000 ports at a fifth of its size; nothing is asked per router, because /routers/ID/l3-agents runs in a writer
  * transaction of Neutron's database.
  */
@@ -53,7 +54,11 @@ export const FIELDS = {
   subnets: ['id', 'name', 'network_id', 'ip_version', 'cidr', 'gateway_ip', 'subnetpool_id', 'service_types'],
   availabilities: ['network_id', 'network_name', 'subnet_ip_availability'],
   subnetPools: ['id', 'address_scope_id'],
+  logs: ['id', 'resource_type', 'resource_id', 'enabled'],
 } as const
+
+/** What is asked of the logs: those that groups' rules write are no matter of a router's. */
+export const SNAT_LOGS = {resource_type: 'snat', fields: FIELDS.logs}
 
 /** Rows a page: 100,000 ports in one answer would be 40 MB of text in memory, and minutes in one request. */
 const PAGE = 2000
@@ -96,6 +101,8 @@ export interface Facts {
   readonly subnets: readonly SubnetFact[]
   readonly availabilities: readonly AvailabilityFact[]
   readonly subnetPools: readonly SubnetPoolFact[]
+  /** Of SNAT alone. */
+  readonly logs: readonly NetworkLog[]
   readonly gaps: readonly Gap[]
 }
 
@@ -111,6 +118,7 @@ export const NO_FACTS: Facts = {
   subnets: [],
   availabilities: [],
   subnetPools: [],
+  logs: [],
   gaps: [],
 }
 
@@ -125,6 +133,7 @@ export interface SnatCloud {
     | 'networks'
     | 'subnets'
     | 'subnetPools'
+    | 'logs'
     | 'ipAvailabilities'
     | 'extensions'
     | 'routerAgents'
@@ -157,20 +166,22 @@ export async function gather(network: SnatCloud['network'], wants: Wants = {}): 
     })
   const page = {limit: PAGE}
   const routers = network.routers({fields: FIELDS.routers, ...page})
+  const extensions = ask('extensions', network.extensions())
   const subnets = ask('subnets', network.subnets({fields: FIELDS.subnets, ...page}))
   const [
     routerRows,
-    extensions,
+    extensionRows,
     ports,
     agents,
     floatingIps,
     networks,
     subnetRows,
     subnetPools,
+    logs,
     availabilities,
   ] = await Promise.all([
     routers,
-    ask('extensions', network.extensions()),
+    extensions,
     ask('ports', network.ports({fields: FIELDS.ports, ...page})),
     ask('agents', network.agents({fields: FIELDS.agents})),
     ask('floatingIps', network.floatingIps({fields: FIELDS.floatingIps, ...page})),
@@ -181,13 +192,16 @@ export async function gather(network: SnatCloud['network'], wants: Wants = {}): 
         ? ask('subnetPools', network.subnetPools({fields: FIELDS.subnetPools}))
         : [],
     ),
+    extensions.then(rows =>
+      rows.some(({alias}) => alias === 'logging') ? ask('logs', network.logs(SNAT_LOGS)) : [],
+    ),
     wants.availabilities ? routers.then(rows => ask('availabilities', freeAddresses(network, rows))) : [],
   ])
   gaps.sort((a, b) => (a.listing < b.listing ? -1 : 1))
   return {
     at: wants.at ?? Date.now(),
     routers: routerRows,
-    extensions,
+    extensions: extensionRows,
     ports: withHeartbeats(ports),
     agents,
     floatingIps,
@@ -195,6 +209,7 @@ export async function gather(network: SnatCloud['network'], wants: Wants = {}): 
     availabilities,
     subnets: subnetRows,
     subnetPools,
+    logs,
     gaps,
   }
 }

@@ -46,6 +46,8 @@ export interface Inventory {
   readonly legs: Legs
   /** subnet pool -> address scope; only pools that have one. */
   readonly scopes: ReadonlyMap<string, string>
+  /** Routers whose SNAT Neutron writes a log of. */
+  readonly logged: ReadonlySet<string>
   readonly aliases: ReadonlySet<string>
   /** Whether the API shows this account where things are bound (admin), or hides it (member). */
   readonly seesHosts: boolean
@@ -107,6 +109,11 @@ export function inventory(facts: Facts): Inventory {
     l3Agents: new Map(facts.agents.filter(a => a.agent_type === 'L3 agent').map(a => [a.host, a])),
     chassis: new Map(facts.agents.filter(isChassis).map(a => [a.host, a])),
     scopes: new Map(facts.subnetPools.flatMap(p => (p.address_scope_id ? [[p.id, p.address_scope_id]] : []))),
+    logged: new Set(
+      facts.logs.flatMap(log =>
+        log.enabled && log.resource_type === 'snat' && log.resource_id ? [log.resource_id] : [],
+      ),
+    ),
     aliases: new Set(facts.extensions.map(e => e.alias)),
   }
 }

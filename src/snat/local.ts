@@ -81,6 +81,7 @@ function keptCentral(inv: Inventory, view: RouterView): string | undefined {
   if (gateway.enable_snat === false) return REASONS['no-snat']
   if (gateway.qos_policy_id) return REASONS.qos
   if (helpers && helpers.length > 0) return REASONS['conntrack-helper']
+  if (inv.logged.has(view.router.id)) return REASONS['snat-log']
   if (routes?.some(route => /\/0$/.test(route.destination))) return REASONS['own-default-route']
   return undefined
 }

@@ -13,10 +13,12 @@ export const REASONS = {
   'ipv6-only': 'it has no IPv4 subnet, and IPv6 is not translated',
   qos: 'a QoS policy of its gateway limits what leaves, and would not hold elsewhere',
   'conntrack-helper': 'a conntrack helper works for it in its SNAT namespace only',
+  'snat-log': 'Neutron writes a log of its SNAT, in its SNAT namespace only',
   'own-default-route': 'its own routes send the outside elsewhere',
   'no-agent': 'no L3 agent is seen on the node: there is none, or this account may not see agents',
   'no-external-leg': 'the L3 agent of the node has no way to the external network',
   'central-here': 'its central SNAT is on the node already',
+  'too-many': 'as many routers leave from the node already as can',
 } as const
 
 export type Reason = keyof typeof REASONS

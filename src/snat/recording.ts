@@ -74,6 +74,7 @@ export function recordedCloud(recording: Recording): SnatCloud {
       networks: listing('networks'),
       subnets: listing('subnets'),
       subnetPools: listing('subnetPools'),
+      logs: listing('logs'),
       ipAvailabilities: listing('availabilities'),
       extensions: listing('extensions'),
       async routerAgents(id) {
@@ -107,6 +108,7 @@ const rowKinds = {
   subnets: 'subnet',
   availabilities: 'availability',
   subnetPools: 'subnetpool',
+  logs: 'log',
 } as const satisfies Record<ListingName, string>
 
 /** Reads the recording in a file. @throws OsSshError CONFIG */

@@ -5,7 +5,7 @@ import {legDevice, memberDevice, routerDevice} from '../names.ts'
 import type {Seen} from './node.ts'
 
 /** What a router of a node is in; `local` alone is no exception: src/snat/heartbeat.ts */
-export type State = 'local' | Exclude<ExceptionState, 'waiting'>
+export type State = 'local' | ExceptionState
 
 /** So many answers in a row until a leg that had failed is used again. */
 const GOOD = 3
@@ -101,8 +101,13 @@ export class Leg {
   states(): [router: string, State][] {
     const state: State =
       this.port === undefined ? 'no-address' : this.isUp ? 'local' : this.#had ? 'fallback' : 'probing'
+    // The L3 agent has not made its namespace yet, or we its rules.
+    const waits = (router: string) => state === 'local' && !this.told.has(router)
     return [
-      ...[...this.members.keys()].map((router): [string, State] => [router, state]),
+      ...[...this.members.keys()].map((router): [string, State] => [
+        router,
+        waits(router) ? 'waiting' : state,
+      ]),
       ...[...this.draining.keys()].map((router): [string, State] => [router, 'draining']),
     ]
   }

@@ -21,7 +21,7 @@ export async function count(visitor: Visitor, legs: readonly Leg[]): Promise<rea
   }))
 }
 
-const STATES = ['local', 'probing', 'fallback', 'draining', 'no-address'] as const
+const STATES = ['local', 'probing', 'fallback', 'draining', 'waiting', 'no-address'] as const
 
 /** For the textfile collector of Prometheus' node exporter. Pure. */
 export function metricsText(legs: readonly Leg[], counts: readonly LegCount[], at: number): string {

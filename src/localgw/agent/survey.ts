@@ -1,5 +1,5 @@
-import type {Networking} from '../../openstack/index.ts'
-import {FIELDS, LOCAL_SNAT, NO_FACTS, type PortFact} from '../../snat/facts.ts'
+import {type Networking, type NetworkLog, OpenStackError} from '../../openstack/index.ts'
+import {FIELDS, LOCAL_SNAT, NO_FACTS, type PortFact, SNAT_LOGS} from '../../snat/facts.ts'
 import {inventory} from '../../snat/inventory.ts'
 import type {Survey} from '../desire.ts'
 
@@ -13,6 +13,7 @@ export type NodeCloud = Pick<
   | 'networks'
   | 'subnets'
   | 'subnetPools'
+  | 'logs'
   | 'createPort'
   | 'updatePort'
   | 'deletePort'
@@ -35,12 +36,13 @@ export async function survey(network: NodeCloud, host: string, routers: readonly
     ids: readonly string[],
     list: (filter: Record<string, readonly string[]>) => Promise<readonly T[]>,
   ) => Promise.all(chunks(ids).map(some => list({[key]: some}))).then(all => all.flat())
-  const [here, theirs, rows, floatingIps, agents] = await Promise.all([
+  const [here, theirs, rows, floatingIps, agents, logs] = await Promise.all([
     network.ports({'binding:host_id': host, fields: PORTS, ...PAGE}),
     of('device_id', routers, filter => network.ports({...filter, fields: PORTS, ...PAGE})),
     of('id', routers, filter => network.routers({...filter, fields: FIELDS.routers})),
     of('router_id', routers, filter => network.floatingIps({...filter, fields: FIELDS.floatingIps})),
     network.agents({host, fields: FIELDS.agents}),
+    of('resource_id', routers, filter => network.logs({...filter, ...SNAT_LOGS})).catch(withoutLogs),
   ])
   const ports = [...new Map([...here, ...theirs].map(port => [port.id, port])).values()]
   const legs = here.filter(port => port.device_owner === LOCAL_SNAT)
@@ -65,12 +67,20 @@ export async function survey(network: NodeCloud, host: string, routers: readonly
     subnets,
     networks,
     subnetPools,
+    logs,
   }
   return {inv: inventory(facts), legs}
 }
 
 /** Our own ports would say of a router what we ask it for. */
 const isTheirs = (port: PortFact) => port.device_owner !== LOCAL_SNAT
+
+/** A cloud that writes none, or whose operator does not show them to this account. @throws every other error */
+function withoutLogs(error: unknown): readonly NetworkLog[] {
+  if (error instanceof OpenStackError && (error.fault === 'not-found' || error.fault === 'forbidden'))
+    return []
+  throw error
+}
 
 const unique = (ids: readonly string[]) => [...new Set(ids)]
 

@@ -146,7 +146,11 @@ export class Works {
     }
     if (leg.port === undefined) return this.#takeAddress(leg)
     const {gateway} = leg
-    if (gateway !== undefined) await this.#tell(leg, gateway, seen, suspect)
+    if (gateway === undefined) return false
+    // Of a router without a namespace there is nothing to join the leg to, and what names its link would fail for all.
+    const members = gateway.members.filter(({router}) => seen.routers.has(router))
+    for (const router of leg.told.keys()) if (!seen.routers.has(router)) leg.told.delete(router)
+    await this.#tell(leg, {...gateway, members}, seen, suspect)
     return false
   }
 
@@ -157,7 +161,6 @@ export class Works {
     const news = new Map<string, string>()
     for (const member of gateway.members) {
       const {router} = member
-      if (!seen.routers.has(router)) continue
       const key = JSON.stringify({...member, locals: []})
       const isThere = leg.told.has(router) && leg.hasMember(seen, router)
       if (isThere && leg.told.get(router) === key && router !== suspect) continue

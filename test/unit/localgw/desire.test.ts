@@ -143,6 +143,11 @@ describe('numbers', () => {
     expect(Math.max(...numbers.values())).toBe(MAX_MEMBERS)
     expect(numbers.get(idOf('router', MAX_MEMBERS + 1))).toBe(1)
     expect(numbers.has(idOf('router', MAX_MEMBERS))).toBe(false)
+    const {central} = ask(cloudOf(all(MAX_MEMBERS + 2)), {sharing: 'per-node'})
+    expect([...central]).toEqual([
+      [idOf('router', MAX_MEMBERS), 'too-many'],
+      [idOf('router', MAX_MEMBERS + 1), 'too-many'],
+    ])
   })
 
   it('of a router whose way still drains is nobody else’s', () => {

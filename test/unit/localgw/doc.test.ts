@@ -58,6 +58,7 @@ test('the calls are those that the agent can make', () => {
     networks: 'GET /v2.0/networks',
     subnets: 'GET /v2.0/subnets',
     subnetPools: 'GET /v2.0/subnetpools',
+    logs: 'GET /v2.0/log/logs',
     createPort: 'POST /v2.0/ports',
     updatePort: 'PUT /v2.0/ports/PORT',
     deletePort: 'DELETE /v2.0/ports/PORT',

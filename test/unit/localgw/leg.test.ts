@@ -91,7 +91,7 @@ describe('what is heard of the way out', () => {
 describe('states', () => {
   const stateOf = (leg: Leg) => leg.states().map(([, state]) => state)
 
-  it('no-address, probing, local, fallback, local', () => {
+  it('no-address, probing, waiting, local, fallback, local', () => {
     const leg = legWith([0], {port: undefined})
     expect(stateOf(leg)).toEqual(['no-address'])
     leg.want(want([0]), () => LATER)
@@ -99,6 +99,8 @@ describe('states', () => {
     heard(leg, false)
     expect(stateOf(leg)).toEqual(['probing'])
     heard(leg, true)
+    expect(stateOf(leg)).toEqual(['waiting'])
+    leg.told.set(ONE, 'its rules')
     expect(stateOf(leg)).toEqual(['local'])
     heard(leg, false, true)
     expect(stateOf(leg)).toEqual(['fallback'])
@@ -108,6 +110,7 @@ describe('states', () => {
 
   it('are of each router: one that has no VM any more drains, the others stay as they are', () => {
     const leg = legWith([0, 1])
+    for (const router of [ONE, TWO]) leg.told.set(router, 'its rules')
     heard(leg, true)
     leg.want(want([1]), () => LATER)
     expect(leg.states()).toEqual([

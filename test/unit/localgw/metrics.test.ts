@@ -19,6 +19,7 @@ const leg = (n: number, has = true) => {
     {id: made.id, network: EXTERNAL[0], port: has ? port : undefined, members: [memberWith(n)]},
     () => 0,
   )
+  made.told.set(made.id, 'its rules')
   return made
 }
 
@@ -37,6 +38,7 @@ os_ssh_lsnat_routers{state="local"} 1
 os_ssh_lsnat_routers{state="probing"} 0
 os_ssh_lsnat_routers{state="fallback"} 1
 os_ssh_lsnat_routers{state="draining"} 0
+os_ssh_lsnat_routers{state="waiting"} 0
 os_ssh_lsnat_routers{state="no-address"} 1
 # HELP os_ssh_lsnat_addresses External addresses taken.
 # TYPE os_ssh_lsnat_addresses gauge

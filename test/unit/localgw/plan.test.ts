@@ -46,6 +46,10 @@ describe('which VMs leave locally', () => {
 })
 
 describe('what stays central, and why', () => {
+  const withLog = (change: object): Facts => ({
+    ...ovs,
+    logs: [{id: 'log', resource_type: 'snat', resource_id: DVR, enabled: true, ...change}],
+  })
   const second = {...gateway, network_id: 'other', external_fixed_ips: []}
   const cases: readonly (readonly [Reason, Facts, string?])[] = [
     ['not-distributed', ovs, LEGACY],
@@ -54,6 +58,7 @@ describe('what stays central, and why', () => {
     ['no-snat', withRouter({external_gateway_info: {...gateway, enable_snat: false} as never})],
     ['qos', withRouter({external_gateway_info: {...gateway, qos_policy_id: 'x'} as never})],
     ['conntrack-helper', withRouter({conntrack_helpers: [{helper: 'ftp'}]})],
+    ['snat-log', withLog({})],
     ['custom', withRouter({flavor_id: 'flavor'})],
     ['multihomed', withRouter({external_gateways: [gateway, second] as never})],
     ['central-ha', withRouter({distributed: false, ha: true})],
@@ -70,6 +75,13 @@ describe('what stays central, and why', () => {
   it('a router that is highly available and distributed is as any distributed one', () => {
     expect(planOf(withRouter({ha: true})).reason).toBeUndefined()
   })
+
+  it.each([{enabled: false}, {resource_id: LEGACY}, {resource_id: null}, {resource_type: 'security_group'}])(
+    'a log of something else, or that is off, changes nothing: %j',
+    change => {
+      expect(planOf(withLog(change))).toEqual(planOf(ovs))
+    },
+  )
 
   it('an extra route that is no default one changes nothing', () => {
     const routes = [{destination: '192.0.2.0/24', nexthop: '10.0.0.9'}]

@@ -9,7 +9,16 @@ import {inventory} from '../../../src/snat/inventory.ts'
 import {cloudOf, EXTERNAL, idOf, legPort, type RouterOf} from '../../support/localgw.ts'
 
 const HERE = 'compute1'
-const LISTINGS = ['routers', 'ports', 'agents', 'floatingIps', 'subnets', 'networks', 'subnetPools'] as const
+const LISTINGS = [
+  'routers',
+  'ports',
+  'agents',
+  'floatingIps',
+  'subnets',
+  'networks',
+  'subnetPools',
+  'logs',
+] as const
 type Listing = (typeof LISTINGS)[number]
 type Filter = Readonly<Record<string, unknown>>
 
@@ -83,7 +92,7 @@ describe('how Neutron is asked', () => {
     const {network, calls} = neutron(cloudOf(many(3)), [legPort(0, idOf('router', 0))])
     await survey(network, HERE, idsOf(3))
     for (const {filter} of calls) {
-      const words = Object.entries(filter).filter(([key]) => !ABOUT.includes(key))
+      const words = Object.entries(filter).filter(([key]) => ![...ABOUT, 'resource_type'].includes(key))
       expect(words).toHaveLength(1)
       expect([words[0]?.[1]].flat()).not.toEqual([])
     }
@@ -100,7 +109,7 @@ describe('how Neutron is asked', () => {
     }
     for (const {listing, filter} of calls) expect(filter['fields']).toEqual(fields[listing])
     expect(new Set(calls.map(call => call.listing))).toEqual(
-      new Set(['routers', 'ports', 'agents', 'floatingIps', 'subnets', 'networks']),
+      new Set(['routers', 'ports', 'agents', 'floatingIps', 'subnets', 'networks', 'logs']),
     )
   })
 
@@ -114,6 +123,21 @@ describe('how Neutron is asked', () => {
     const {inv} = await survey(pooled.network, HERE, idsOf(1))
     expect(pooled.filters('subnetPools')).toEqual([{fields: FIELDS.subnetPools}])
     expect([...inv.scopes]).toEqual([['pool', 'scope']])
+  })
+
+  it('for the logs of its routers’ SNAT; a cloud without any, or an account that may not see them, has none', async () => {
+    const log = {id: 'log', resource_type: 'snat', resource_id: idOf('router', 0), enabled: true}
+    const facts = {...cloudOf(many(2)), logs: [log, {...log, resource_id: idOf('router', 5)}]}
+    const {network, filters} = neutron(facts)
+    const seen = await survey(network, HERE, idsOf(2))
+    expect(filters('logs')).toEqual([{resource_type: 'snat', resource_id: idsOf(2), fields: FIELDS.logs}])
+    expect(desire(seen, HERE, 'per-router').central).toEqual(new Map([[idOf('router', 0), 'snat-log']]))
+    for (const fault of ['not-found', 'forbidden'] as const) {
+      const logs = () => Promise.reject(new OpenStackError(fault, 'no logs'))
+      const {inv} = await survey({...network, logs}, HERE, idsOf(2))
+      expect(inv.logged.size).toBe(0)
+      expect(inv.routers.size).toBe(2)
+    }
   })
 
   it('and what it refuses is thrown: half of a survey would say that VMs or floating IPs are gone', async () => {

@@ -16,6 +16,8 @@ import {EXTERNAL, idOf, memberWith, outside} from '../../support/localgw.ts'
 const told: string[] = []
 const broken = new Set<string>()
 let plugs: Plugged[] = []
+/** Whose links the leg was told of last. */
+let joined = ''
 const short = (id: string) => id.slice(0, 8)
 const locals = (members: readonly Member[]) => members.map(one => one.locals.join('+') || '-').join(' ')
 jest.unstable_mockModule('../../../src/localgw/agent/node.ts', () => ({
@@ -25,8 +27,10 @@ jest.unstable_mockModule('../../../src/localgw/agent/node.ts', () => ({
     if (broken.has(member.router)) throw new Error('nft says no')
     told.push(`member ${short(member.router)} of ${short(id)}: ${locals([member])}`)
   },
-  applyLeg: async (_: Visitor, __: Seen, {id}: LocalGateway, isKnown: boolean) =>
-    void told.push(`leg ${short(id)}${isKnown ? ', its rules are known' : ''}`),
+  applyLeg: async (_: Visitor, __: Seen, {id, members}: LocalGateway, isKnown: boolean) => {
+    told.push(`leg ${short(id)}${isKnown ? ', its rules are known' : ''}`)
+    joined = members.map(one => short(one.router)).join(' ')
+  },
   dropLink: async (router: string) => void told.push(`no link of ${short(router)}`),
   dropLeg: async (id: string) => void told.push(`no leg ${short(id)}`),
   dropRules: async (_: Visitor, router: string) => void told.push(`no rules of ${short(router)}`),
@@ -113,6 +117,26 @@ describe('a local way is made', () => {
     await works.round(wish([member(0), member(1)]), node([0, 1], [0]), alive)
     expect(heard()).toEqual([`member ${R1} of ${LEG}: -`, `leg ${LEG}`])
     expect(locals(works.members)).toBe('10.0.0.10 10.0.0.11')
+  })
+
+  it('a router without a namespace keeps nobody waiting, and is joined when it has one', async () => {
+    const works = make()
+    await works.round(wish([member(0), member(1)]), node([0]), alive)
+    expect(heard()).toEqual([`namespace ${LEG}`, `member ${R0} of ${LEG}: -`, `leg ${LEG}`])
+    expect(joined).toBe(R0)
+    works.legs.get(NETWORK)?.heard(true)
+    const states = () =>
+      works.legs
+        .get(NETWORK)
+        ?.states()
+        .map(([, state]) => state)
+    expect(states()).toEqual(['local', 'waiting'])
+    await works.round(wish([member(0), member(1)]), node([0, 1], [0]), alive)
+    expect(heard()).toEqual([`member ${R1} of ${LEG}: -`, `leg ${LEG}`])
+    expect(joined).toBe(`${R0} ${R1}`)
+    expect(states()).toEqual(['local', 'local'])
+    await works.round(wish([member(0), member(1)]), node([0], [0]), alive)
+    expect(states()).toEqual(['local', 'waiting'])
   })
 
   it('told again is one router a round, and its leg without the rules that count', async () => {

@@ -19,6 +19,7 @@ const NAMES = {
   subnets: 'subnets',
   ipAvailabilities: 'availabilities',
   subnetPools: 'subnetPools',
+  logs: 'logs',
 } as const
 type Call = keyof typeof NAMES
 
@@ -41,18 +42,20 @@ function neutron(faults: Partial<Record<Call | 'routerAgents', OpenStackFault>> 
 }
 
 describe('gather', () => {
-  it('takes at most nine list calls, whatever is asked, and none a router', async () => {
-    const pooled = {...recorded, subnets: recorded.subnets.map(s => ({...s, subnetpool_id: 'p'}))}
+  it('takes at most ten list calls, whatever is asked, and none a router', async () => {
+    const extensions = [...recorded.extensions, {alias: 'logging'}]
+    const pooled = {...recorded, extensions, subnets: recorded.subnets.map(s => ({...s, subnetpool_id: 'p'}))}
     const {network, calls} = neutron({}, pooled)
     await gather(network, {availabilities: true})
     expect(calls.sort()).toEqual(Object.keys(NAMES).sort())
   })
 
-  it('leaves out subnet pools when no subnet comes from one, and free addresses when nobody wants them', async () => {
+  it('leaves out subnet pools when no subnet comes from one, free addresses when nobody wants them, and logs where nobody writes any', async () => {
     const {network, calls} = neutron()
     await gather(network)
     expect(calls).not.toContain('subnetPools')
     expect(calls).not.toContain('ipAvailabilities')
+    expect(calls).not.toContain('logs')
   })
 
   it.each([

@@ -127,6 +127,15 @@ const facts = fc.record({
     {selector: s => s.id},
   ),
   availabilities: fc.constant([]),
+  logs: fc.array(
+    fc.record({
+      id,
+      resource_type: fc.constantFrom('snat', 'security_group'),
+      resource_id: fc.option(id),
+      enabled: fc.boolean(),
+    }),
+    {maxLength: 2},
+  ),
   subnetPools: fc.array(fc.record({id, address_scope_id: fc.option(id)}), {maxLength: 2}),
   gaps: fc.constant([]),
 }) as unknown as fc.Arbitrary<Facts>

@@ -123,6 +123,14 @@ describe('a router with a leg on a node leaves by its central SNAT', () => {
       REASONS.qos,
     ],
     [
+      'when Neutron writes a log of its SNAT',
+      {
+        ...withLegs(ovs, here),
+        logs: [{id: 'log', resource_type: 'snat', resource_id: DVR, enabled: true}],
+      },
+      REASONS['snat-log'],
+    ],
+    [
       'when its routes lead elsewhere',
       withRouter(withLegs(ovs, here), {routes: [{destination: '0.0.0.0/0', nexthop: '10.0.1.9'}]}),
       REASONS['own-default-route'],
