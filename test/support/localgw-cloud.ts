@@ -32,7 +32,8 @@ export class LocalGatewayCloud {
   /** The agents' user. */
   readonly userId: string
   readonly routers: Record<Tenant, string> = {a: '', b: ''}
-  readonly #projects: Record<Tenant, Rest>
+  /** Their users. */
+  readonly projects: Record<Tenant, Rest>
   readonly #nets: Record<Tenant, {network: string; subnet: string}> = {
     a: {network: '', subnet: ''},
     b: {network: '', subnet: ''},
@@ -46,7 +47,7 @@ export class LocalGatewayCloud {
     this.admin = admin
     this.userId = userId
     this.network = network
-    this.#projects = projects
+    this.projects = projects
   }
 
   static async open(): Promise<LocalGatewayCloud> {
@@ -67,7 +68,7 @@ export class LocalGatewayCloud {
 
   async #tenant(tenant: Tenant): Promise<void> {
     const {admin} = this
-    const project_id = this.#projects[tenant].projectId
+    const project_id = this.projects[tenant].projectId
     const name = `lsnat-${tenant}`
     const {network} = await admin.neutron('POST', 'networks', {network: {name, project_id}})
     const subnet = {name, network_id: network.id, cidr: '10.20.0.0/24', ip_version: 4, project_id}
@@ -79,18 +80,18 @@ export class LocalGatewayCloud {
     })
     this.routers[tenant] = router.id
     await admin.neutron('PUT', `routers/${router.id}/add_router_interface`, {subnet_id: made.subnet.id})
-    const {security_groups: groups} = await this.#projects[tenant].neutron(
+    const {security_groups: groups} = await this.projects[tenant].neutron(
       'GET',
       `security-groups?name=default&project_id=${project_id}`,
     )
     const security_group_rule = {security_group_id: groups[0].id, direction: 'ingress', ethertype: 'IPv4'}
     const rules = `${api('network')}/v2.0/security-group-rules`
-    await this.#projects[tenant].call('POST', rules, {security_group_rule}, [409])
+    await this.projects[tenant].call('POST', rules, {security_group_rule}, [409])
   }
 
   /** VMs of a tenant on a host, when their ports are wired. */
   async boot(tenant: Tenant, host: Host, ...addresses: string[]): Promise<Vm[]> {
-    const project = this.#projects[tenant]
+    const project = this.projects[tenant]
     const {images} = await project.call('GET', `${api('image')}/v2/images?name=debian-12`)
     const ids = await Promise.all(
       addresses.map(async fixed_ip => {
@@ -189,7 +190,7 @@ export class LocalGatewayCloud {
     const echo = await startEcho(inVm({port, address, ...vm}))
     this.#children.push(echo)
     // An admin of another project does not see the forwardings.
-    const user = this.#projects[tenant]
+    const user = this.projects[tenant]
     const floatingip = {floating_network_id: this.network, project_id: user.projectId}
     const made = (await admin.neutron('POST', 'floatingips', {floatingip})).floatingip
     const path = `floatingips/${made.id}/port_forwardings`
@@ -266,7 +267,7 @@ export class LocalGatewayCloud {
   /** Takes away what there is of the tenants, of this run or another. */
   async #sweep(): Promise<void> {
     const {admin} = this
-    for (const user of Object.values(this.#projects)) {
+    for (const user of Object.values(this.projects)) {
       const project = user.projectId
       const servers = async () =>
         (await admin.nova('GET', `servers?all_tenants=1&project_id=${project}`)).servers as Json[]

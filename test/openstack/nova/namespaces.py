@@ -241,6 +241,24 @@ class NamespaceDriver(fake.FakeDriver):
             return hardware.InstanceInfo(state=power_state.SHUTDOWN)
         return info
 
+    def pre_live_migration(self, context, instance, block_device_info, network_info, disk_info, migrate_data):
+        """Memory cannot be moved: the machine boots here, plugged before the one there ends, as libvirt's driver plugs."""
+        self._boot(instance, network_info)
+        return migrate_data
+
+    def live_migration(self, context, instance, dest, post_method, *args, **kwargs):
+        self._machine(instance).stop()
+        super().live_migration(context, instance, dest, post_method, *args, **kwargs)
+
+    def post_live_migration(self, context, instance, block_device_info, migrate_data=None):
+        self.destroy(context, instance, None)
+
+    def post_live_migration_at_destination(self, context, instance, network_info, *args, **kwargs):
+        fake.FakeDriver.spawn(self, context, instance, None, None, None, None)
+
+    def rollback_live_migration_at_destination(self, context, instance, network_info, *args, **kwargs):
+        self._machine(instance).stop()
+
     def attach_interface(self, context, instance, image_meta, vif):
         super().attach_interface(context, instance, image_meta, vif)
         if self._machine(instance).process:  # one that is off finds it at its next boot

@@ -1,0 +1,125 @@
+import {dir} from '../openstack/place.ts'
+import {command} from '../openstack/processes.ts'
+import type {Json} from '../openstack/rest.ts'
+import type {LocalGatewayCloud, Tenant, Vm} from './localgw-cloud.ts'
+import type {Host} from './localgw-node.ts'
+import {eventually} from './run.ts'
+
+/* What tenants and operators change beside a local gateway, each with the way back. */
+
+/** Moves a VM to another node while it runs, and waits until Nova and Neutron have done. */
+export async function migrate(cloud: LocalGatewayCloud, vm: Vm, host: Host): Promise<Vm> {
+  const {admin} = cloud
+  await admin.nova('POST', `servers/${vm.id}/action`, {'os-migrateLive': {host, block_migration: 'auto'}})
+  const look = async () => {
+    const [{server}, {port}] = await Promise.all([
+      admin.nova('GET', `servers/${vm.id}`),
+      admin.neutron('GET', `ports/${vm.port}`),
+    ])
+    return [server['OS-EXT-SRV-ATTR:host'], server.status, port['binding:host_id'], port.status].join(' ')
+  }
+  const wanted = `${host} ACTIVE ${host} ACTIVE`
+  const last = await eventually(look, now => now === wanted, 180_000)
+  if (last !== wanted) throw new Error(`the migration has ended as ${last}`)
+  return {...vm, host}
+}
+
+/** A conntrack helper of a router. @returns takes it away */
+export async function helper(cloud: LocalGatewayCloud, tenant: Tenant): Promise<() => Promise<void>> {
+  const path = `routers/${cloud.routers[tenant]}/conntrack_helpers`
+  const conntrack_helper = {helper: 'ftp', protocol: 'tcp', port: 21}
+  // An admin of another project may make one, and does not see it.
+  const user = cloud.projects[tenant]
+  const made = await user.neutron('POST', path, {conntrack_helper})
+  return async () => void (await user.neutron('DELETE', `${path}/${made.conntrack_helper.id}`))
+}
+
+/**
+ * A log of a router's SNAT. No driver in Neutron's own tree writes one, so its API takes it for a log of groups; what it answers
+ * afterwards is what it would with such a driver. @returns takes it away
+ */
+export async function snatLog(cloud: LocalGatewayCloud, tenant: Tenant): Promise<() => Promise<void>> {
+  const {log} = await cloud.admin.neutron('POST', 'log/logs', {
+    log: {name: 'lsnat', resource_type: 'security_group', project_id: cloud.admin.projectId},
+  })
+  const set = (type: string, id: string) =>
+    command([
+      ...['mariadb', `--socket=${dir}/mysql.sock`, '-uroot', 'neutron', '-e'],
+      `update logs set resource_type = '${type}', resource_id = ${id} where id = '${log.id}'`,
+    ])
+  await set('snat', `'${cloud.routers[tenant]}'`)
+  return async () => {
+    await set('security_group', 'null')
+    await cloud.admin.neutron('DELETE', `log/logs/${log.id}`)
+  }
+}
+
+const NAME = 'lsnat-other'
+const VLAN = 150
+
+/** Another external network, with few addresses; the workstation is its gateway, too. */
+export class OtherNetwork {
+  readonly id: string
+  readonly #cloud: LocalGatewayCloud
+  #taken: string[] = []
+
+  private constructor(cloud: LocalGatewayCloud, id: string) {
+    this.#cloud = cloud
+    this.id = id
+  }
+
+  static async make(cloud: LocalGatewayCloud): Promise<OtherNetwork> {
+    await OtherNetwork.sweep(cloud)
+    const type = {'provider:network_type': 'vlan', 'provider:physical_network': 'external'}
+    const network = {name: NAME, 'router:external': true, ...type, 'provider:segmentation_id': VLAN}
+    const made = await cloud.admin.neutron('POST', 'networks', {network})
+    const subnet = {network_id: made.network.id, ip_version: 4, cidr: '172.25.0.0/28', enable_dhcp: false}
+    await cloud.admin.neutron('POST', 'subnets', {subnet})
+    const link = ['link', 'add', 'link', 'oscloud-ext', 'name', NAME, 'type', 'vlan', 'id', String(VLAN)]
+    await command(['ip', ...link])
+    await command(['ip', 'address', 'add', '172.25.0.1/28', 'dev', NAME])
+    await command(['ip', 'link', 'set', NAME, 'up'])
+    return new OtherNetwork(cloud, made.network.id)
+  }
+
+  /** Takes every address that is left. */
+  async exhaust(): Promise<void> {
+    const port = {network_id: this.id, name: NAME}
+    for (let left = 14; left > 0; left--) {
+      const answer = await this.#cloud.admin.neutron('POST', 'ports', {port}).catch(String)
+      if (typeof answer === 'string') {
+        if (!answer.includes('IpAddressGenerationFailure')) throw new Error(answer)
+        return
+      }
+      this.#taken.push(answer.port.id)
+    }
+  }
+
+  /** Gives one of them back. */
+  async free(): Promise<void> {
+    await this.#cloud.admin.neutron('DELETE', `ports/${this.#taken.pop()}`)
+  }
+
+  /** Sets a router's gateway to it. */
+  async lead(tenant: Tenant): Promise<void> {
+    await gateway(this.#cloud, tenant, this.id)
+  }
+
+  static async sweep({admin}: LocalGatewayCloud): Promise<void> {
+    await command(['sh', '-c', `! ip link show ${NAME} 2>/dev/null || ip link delete ${NAME}`])
+    const {networks} = await admin.neutron('GET', `networks?name=${NAME}`)
+    for (const {id} of networks) {
+      const {ports} = await admin.neutron('GET', `ports?network_id=${id}`)
+      for (const port of ports as Json[])
+        if (port.name === NAME || port.device_owner === 'network:local_snat')
+          await admin.neutron('DELETE', `ports/${port.id}`)
+      await admin.neutron('DELETE', `networks/${id}`)
+    }
+  }
+}
+
+/** Sets the external network of a tenant's router. */
+export async function gateway(cloud: LocalGatewayCloud, tenant: Tenant, network_id: string): Promise<void> {
+  const router = {external_gateway_info: {network_id}}
+  await cloud.admin.neutron('PUT', `routers/${cloud.routers[tenant]}`, {router})
+}
