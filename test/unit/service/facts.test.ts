@@ -163,37 +163,33 @@ describe('the networks from which a VM is reached', () => {
   })
 
   it('of two routers to equal prefixes the one to the VM is kept, whichever is named first', async () => {
-    const ways = {
-      a: {
-        subnet: subnet('a', '10.9.0.0/24'),
-        in: leg('ra', 'near', {near: '10.0.0.1'}),
-        to: leg('ra', 'a', {a: '10.9.0.1'}),
-      },
-      b: {
-        subnet: subnet('b', '10.9.0.0/24'),
-        in: leg('rb', 'near', {near: '10.0.0.2'}),
-        to: leg('rb', 'b', {b: '10.9.0.1'}),
-      },
+    // Both routers are on the VM's network, one of them by another subnet of it; behind that one is the VM's prefix once more.
+    const subnets = [
+      ...[subnet('near', '10.0.0.0/24'), subnet('vms', '10.9.0.0/24'), subnet('vms', '10.8.0.0/24', 'more')],
+      subnet('twin', '10.9.0.0/24'),
+    ]
+    const [own, other] = [
+      [leg('r', 'near', {near: '10.0.0.1'}), leg('r', 'vms', {vms: '10.9.0.1'})],
+      [
+        ...[leg('s', 'near', {near: '10.0.0.2'}), leg('s', 'vms', {more: '10.8.0.1'})],
+        leg('s', 'twin', {twin: '10.9.0.1'}),
+      ],
+    ]
+    const all = {
+      networks: ['near', 'vms', 'twin'].map(id => network(id)),
+      routers: [router('r'), router('s')],
     }
-    const base = {
-      networks: [network('near'), network('a'), network('b')],
-      routers: [router('ra'), router('rb')],
-      subnets: [subnet('near', '10.0.0.0/24'), ways.a.subnet, ways.b.subnet],
-    }
-    const way = (network_id: string, via: string) => ({network_id, cidr: '10.9.0.0/24', via})
     for (const order of [
-      [ways.a, ways.b],
-      [ways.b, ways.a],
-    ]) {
-      const cloud = seen({...base, ports: order.flatMap(one => [one.in, one.to])})
-      for (const [target, via] of [
-        ['a', '10.0.0.1'],
-        ['b', '10.0.0.2'],
-      ] as const) {
-        const all = await candidates(cloud, nic('10.9.0.5', target), 't')
-        expect(all.find(one => one.network_id === 'near')?.reach).toEqual([link, way(target, via)])
+      [own, other],
+      [other, own],
+    ])
+      for (const seenFirst of [subnets, subnets.toReversed()]) {
+        const cloud = {...all, subnets: seenFirst, ports: order.flat()}
+        const reach = (await from(cloud, nic('10.9.0.5', 'vms')))['near'] ?? []
+        expect(reach.filter(one => one.cidr === '10.9.0.0/24')).toEqual([
+          {network_id: 'vms', cidr: '10.9.0.0/24', via: '10.0.0.1'},
+        ])
       }
-    }
   })
 
   it.each(['10.0.0.0/24', '10.0.0.0/25', '10.0.0.0/16', '0.0.0.0/0'])(
