@@ -85,6 +85,11 @@ describe.each(kinds)('the CAs %s', (_, open) => {
   })
 })
 
+it('of two keys that somebody keeps each is used for its own', () => {
+  const {userCas, hostCas} = memoryCa({user_ca: user.privateKey, host_ca: host.privateKey})
+  expect([userCas, hostCas]).toEqual([[user.publicKey], [host.publicKey]])
+})
+
 it('what a user’s name holds reaches the log of sshd as it is, and the line as one word', async () => {
   const path = {publicKey: subject, serial: 1, pathId: 'p', userName: 'Zoë\nx y', from: NOW, until: NOW}
   const line = (await openCa(directory)).signPath(path)

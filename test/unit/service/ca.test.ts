@@ -74,7 +74,8 @@ it('makes none where half of them is', async () => {
   rmSync(join(directory, 'host_ca'))
   await expect(open()).rejects.toMatchObject({
     code: 'CONFIG',
-    message: expect.stringContaining('host_ca.next'),
+    message: `${directory} has host_ca.next, but no host_ca`,
+    suggestions: ['copy the whole directory, or restore it from its backup'],
   })
   writeFileSync(join(directory, 'user_ca'), 'x')
   await expect(rotate()).rejects.toMatchObject({
@@ -161,6 +162,7 @@ describe('a rotation', () => {
     await expect(forced(phase)).rejects.toMatchObject({
       code: 'USAGE',
       message: expect.stringContaining(words),
+      suggestions: ['how far it is: os-ssh service rotate-ca'],
     })
     expect(readdirSync(directory)).toEqual(before)
   })
@@ -212,6 +214,12 @@ describe('a rotation', () => {
 })
 
 describe('the service', () => {
+  it('follows also when its clock was set back', async () => {
+    await rotate('begin')
+    ahead = -HOUR
+    expect(service.userCas).toHaveLength(2)
+  })
+
   it('takes nothing over that is still being written', async () => {
     ahead = -10_000
     service = await open()
