@@ -23,7 +23,7 @@ import {attachmentRow, gateRow, pathRow} from '../../support/rows.ts'
 /* Rounds of a gate: the store is real, time and what the gate answers are the test's. The scripts themselves are in render and e2e. */
 
 const [SERVICE, STRANGER] = [1, 2].map(n => `00000000-0000-4000-9000-00000000000${n}`)
-const PATH = '00000000-0000-4000-8000-000000000001'
+const [PATH, OTHER] = ['00000000-0000-4000-8000-000000000001', '00000000-0000-4000-8000-000000000002']
 const home = mkdtempSync(join(tmpdir(), 'os-ssh-worker-'))
 let db: Store
 let ca: CertificateAuthority
@@ -287,18 +287,62 @@ it('tries nothing by an attachment that was ready and is not any more', async ()
   expect(await round()).toEqual(['state os-ssh-0', 'probe'])
 })
 
-it('a path that is over is cut when the gate has said so, and its account rests 35 s', async () => {
-  await attachmentRow(db, {...plugged, state: 'ready'})
-  await pathRow(db, {id: PATH, state: 'ended'})
+it.each(['ended', 'failed'] as const)(
+  'a path that has %s is cut when the gate has said so, and its account rests 35 s',
+  async state => {
+    await attachmentRow(db, {...plugged, state: 'ready'})
+    await pathRow(db, {id: PATH, state})
+    await round()
+    expect(scripts.at(-1)).toContain('pkill -KILL -u osp0000\n')
+    expect(await path(db, PATH)).toMatchObject({state: 'cut', cut_at: now})
+    // A login may be under way for longer than sshd waits for it: nobody else gets the account before.
+    const [, grace = ''] = /^LoginGraceTime (\d+)$/m.exec(scripts.join('\n')) ?? []
+    expect(Number(grace)).toBe(30)
+    now += 34_999
+    await round()
+    expect((await path(db, PATH))?.state).toBe('cut')
+    now += 1
+    await round()
+    // Once more: what came through meanwhile is not the next one's.
+    expect(scripts.at(-1)).toContain('pkill -KILL -u osp0000\n')
+    expect((await path(db, PATH))?.state).toBe('released')
+  },
+)
+
+const nothing = {status: 0, stdout: '', stderr: ''}
+it.each([
+  ['fails', () => ({...nothing, status: 1})],
+  ['fails at the very end', () => ({...applied(), status: 1})],
+  ['stops in the middle', () => nothing],
+  ['is not as it was left', () => ({...nothing, stdout: 'stale\n'})],
+  ['is another service’s', () => ({...nothing, stdout: `held ${STRANGER} 3\n`})],
+  ['has heard of a later lease', () => ({...nothing, stdout: `held ${SERVICE} 41\n`})],
+  [
+    'is lost',
+    () => {
+      lost()
+      throw new OsSshError('GATE_DOWN', 'the management connection to the gate was lost')
+    },
+  ],
+])('while the gate %s no path is cut and no account is anybody else’s', async (_, how) => {
+  await pathRow(db, {id: PATH, state: 'ended', attachment_id: ''})
+  await pathRow(db, {id: OTHER, state: 'cut', cut_at: now - 99_999, alias: '100.64.0.17', login: 'osp0001'})
+  answer = how
   await round()
-  expect(scripts.at(-1)).toContain('pkill -KILL -u osp0000')
-  expect(await path(db, PATH)).toMatchObject({state: 'cut', cut_at: now})
-  now += 34_999
+  const states = async () =>
+    [await path(db, PATH), await path(db, OTHER)].map(one => [one?.state, one?.cut_at])
+  expect(await states()).toEqual([
+    ['ended', null],
+    ['cut', now - 99_999],
+  ])
+  answer = applied
   await round()
-  expect((await path(db, PATH))?.state).toBe('cut')
-  now += 1
-  await round()
-  expect((await path(db, PATH))?.state).toBe('released')
+  // What it was told then may have reached it or not: all of it comes again.
+  expect(sent).toEqual(['accounts', 'state base'])
+  expect(await states()).toEqual([
+    ['cut', now],
+    ['released', now - 99_999],
+  ])
 })
 
 it('lets go of a network only when the gate has forgotten it', async () => {
