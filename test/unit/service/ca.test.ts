@@ -81,6 +81,13 @@ it('makes none where half of them is', async () => {
   await expect(rotate()).rejects.toMatchObject({
     code: 'CONFIG',
     message: expect.stringContaining('user_ca cannot'),
+    suggestions: ['restore it from its backup, with mode 0600 and of the account of the service'],
+  })
+  rmSync(join(directory, 'user_ca'))
+  await expect(rotate('begin')).rejects.toMatchObject({
+    code: 'CONFIG',
+    message: `there is no user_ca in ${directory}`,
+    suggestions: [expect.stringMatching(/^is --state the directory of the service\?/)],
   })
 })
 

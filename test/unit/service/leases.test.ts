@@ -1,7 +1,8 @@
 import {afterEach, beforeEach, describe, expect, it} from '@jest/globals'
+import type {KyselyPlugin} from 'kysely'
 
 import {Leases} from '../../../src/service/leases.ts'
-import type {Store} from '../../../src/service/store/open.ts'
+import {openStore, type Store} from '../../../src/service/store/open.ts'
 import {dialects} from '../../support/stores.ts'
 
 /* Who may do what only one replica may. PostgreSQL judges by its own clock, SQLite by that of the only replica. */
@@ -87,4 +88,70 @@ describe.each(dialects)('on $name', ({open}) => {
     expect(await a.hold('x')).toBeUndefined()
     expect(await b.hold('x')).toBe(43)
   })
+
+  it('a number that somebody has seen makes no lease of what is not ours, and none last longer', async () => {
+    const [a, b] = [replica('a'), replica('b')]
+    await a.seen('x', 41)
+    expect(await b.hold('x')).toBe(1)
+    await a.hold('y')
+    now += 9999
+    await a.seen('y', 41)
+    expect(await a.hold('y')).toBe(42)
+    now += 1
+    expect(await a.hold('y')).toBe(43)
+  })
+
+  it('a renewal that is late does not bring back the number of before', async () => {
+    let answer = Promise.resolve()
+    const plugin: KyselyPlugin = {
+      transformQuery: ({node}) => node,
+      transformResult: async ({result}) => {
+        await answer
+        return result
+      },
+    }
+    const a = new Leases(db.withPlugin(plugin), 'a', clock)
+    expect(await a.hold('x')).toBe(1)
+    const late = Promise.withResolvers<void>()
+    answer = late.promise
+    const renewal = a.renew()
+    answer = Promise.resolve()
+    await a.seen('x', 41)
+    late.resolve()
+    await renewal
+    expect(await a.hold('x')).toBe(42)
+  })
+
+  it('renewed and given back are ours and no other, also of the same name', async () => {
+    const [a, b] = [replica('a'), replica('b')]
+    await a.hold('x')
+    await b.hold('y')
+    await a.renew()
+    await a.release()
+    const rows = await db.selectFrom('leases').select(['name', 'owner', 'until']).orderBy('name').execute()
+    expect(rows.map(row => [row.name, row.owner, row.until > 0])).toEqual([
+      ['x', 'a', false],
+      ['y', 'b', true],
+    ])
+  })
+
+  it('one that is dropped is nobody’s, and begins anew', async () => {
+    const [a, b] = [replica('a'), replica('b')]
+    for (const name of ['x', 'y']) await a.hold(name)
+    await a.drop('x')
+    expect([await b.hold('x'), await b.hold('y')]).toEqual([1, undefined])
+    expect(await a.hold('x')).toBeUndefined()
+  })
+})
+
+it('is another’s from the moment on at which it ends', async () => {
+  db = await openStore(':memory:')
+  now = 1_000_000
+  const [a, b] = [replica('a'), replica('b')]
+  await a.hold('x')
+  now += 9999
+  expect(await b.hold('x')).toBeUndefined()
+  now += 1
+  expect(await b.hold('x')).toBe(2)
+  await db.destroy()
 })

@@ -8,6 +8,7 @@ import {afterAll, describe, expect, test} from '@jest/globals'
 
 import {signHostCertificate, signUserCertificate} from '../../../src/ssh/certificate.ts'
 import {generateKeyPair} from '../../../src/ssh/keys.ts'
+import {decoded} from '../../support/certificate.ts'
 import {startSshd} from '../../support/sshd.ts'
 
 const dir = mkdtempSync(join(tmpdir(), 'os-ssh-cert-'))
@@ -62,6 +63,13 @@ test('a host’s certificate is the same whenever it is asked for, a user’s ne
   expect(host()).toBe(host())
   expect(host()).not.toBe(signHostCertificate({...base, principals: ['gate-2']}))
   expect(signUserCertificate(base)).not.toBe(signUserCertificate(base))
+})
+
+test('options are in the order of their names, as sshd wants them, and are no critical ones', () => {
+  const extensions = ['permit-pty', 'permit-X11-forwarding', 'permit-port-forwarding']
+  const {critical, extensions: signed} = decoded(signUserCertificate({...base, extensions}))
+  expect(critical).toEqual([])
+  expect(signed).toEqual(['permit-X11-forwarding', '', 'permit-port-forwarding', '', 'permit-pty', ''])
 })
 
 test('a certificate for everybody is never signed', () => {
