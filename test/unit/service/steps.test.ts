@@ -233,6 +233,49 @@ describe.each(dialects)('on $name', ({open}) => {
     expect(await kept()).toEqual([])
   })
 
+  it('a path ends by its own end, at that moment, and not by its certificate’s', async () => {
+    const ends = {expires_at: NOW + 5, certificate_until: NOW}
+    await pathRow(db, {...ends, state: 'active'})
+    await pathRow(db, {...ends, id: 'later', expires_at: NOW + 6, alias: 'x', login: 'y', user_id: 'v'})
+    const expired = async (at: number) =>
+      (await endPaths(db, {expiredBy: at}, at, {action: 'expire'})).map(one => one.id)
+    expect([await expired(NOW + 4), await expired(NOW + 5), await expired(NOW + 5)]).toEqual([
+      [],
+      ['path'],
+      [],
+    ])
+    expect(await auditPage(db, {limit: 9, denials: false})).toMatchObject([
+      {action: 'expire', path_id: 'path', at: NOW + 5},
+    ])
+  })
+
+  it.each([
+    ['user_id', 'u'],
+    ['server_id', 's1'],
+    ['project_id', 't'],
+    ['gate_id', 'g'],
+  ] as const)('those of one %s end, and nobody else’s', async (column, value) => {
+    await pathRow(db, {state: 'active'})
+    const place = {alias: 'x', login: 'y', fingerprint: 'x'}
+    await pathRow(db, {...place, state: 'active', id: 'other', [column]: column === 'gate_id' ? 'g2' : 'z'})
+    const ended = await endPaths(db, {of: {[column]: value}}, NOW, {action: 'revoke'})
+    expect(ended.map(one => one.id)).toEqual(['path'])
+  })
+
+  it('none of none are ended or failed, and not all', async () => {
+    await pathRow(db, {state: 'active'})
+    expect(await endPaths(db, {ids: []}, NOW, {action: 'revoke'})).toEqual([])
+    expect(await failPaths(db, [], FAULT, NOW)).toEqual([])
+    expect((await path(db, 'path'))?.state).toBe('active')
+  })
+
+  it('of the audit goes what is older, and no more', async () => {
+    await pathRow(db, {state: 'active'})
+    for (const at of [6, 7]) await renewPath(db, 'path', again, at, {})
+    await prune(db, 7)
+    expect((await auditPage(db, {limit: 9, denials: false})).map(row => row.at)).toEqual([7])
+  })
+
   it('an acknowledgement of what was read before it changed says nothing of the change', async () => {
     await pathRow(db, {state: 'active'})
     const read = (await path(db, 'path')) as PathRow
