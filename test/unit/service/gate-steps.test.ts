@@ -269,7 +269,11 @@ describe.each(dialects)('on $name', ({open}) => {
         state,
         ...(state === 'requested' ? {gate_id: '', attachment_id: ''} : {}),
       })
-    await pathRow(db, {...place(9), state: 'active', gate_id: 'a', attachment_id: ''})
+    for (const [n, state] of [
+      [8, 'ended'],
+      [9, 'active'],
+    ] as const)
+      await pathRow(db, {...place(n), state, gate_id: 'a', attachment_id: ''})
     for (const name of ['gate g', 'gate a'])
       await db.insertInto('leases').values({name, owner: 'x', until: 1, fence: 1}).execute()
     expect(await removeGate(db, gate, who, NOW)).toBe(false)
@@ -286,6 +290,7 @@ describe.each(dialects)('on $name', ({open}) => {
       ...[
         ['p3', 'released', null],
         ['p4', 'requested', null],
+        ['p8', 'ended', null],
         ['p9', 'active', null],
       ],
     ])
@@ -294,7 +299,7 @@ describe.each(dialects)('on $name', ({open}) => {
       ['revoke', 'p0', 'gate removed'],
     ])
     expect(await db.selectFrom('leases').select('name').execute()).toEqual([{name: 'gate a'}])
-    expect((await gateChoices(db)).map(one => [one.id, one.paths])).toEqual([['a', 1]])
+    expect((await gateChoices(db)).map(one => [one.id, one.paths])).toEqual([['a', 2]])
     expect(await db.selectFrom('holdings').select('gate_id').where('gate_id', '=', 'g').execute()).toEqual([])
   })
 })
