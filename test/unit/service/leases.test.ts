@@ -135,6 +135,16 @@ describe.each(dialects)('on $name', ({open}) => {
     ])
   })
 
+  it('an earlier life neither raises nor gives back what the later one has', async () => {
+    const [raises, gives, after] = [replica('a'), replica('a'), replica('a')]
+    expect([await raises.hold('x'), await gives.hold('x'), await after.hold('x')]).toEqual([1, 2, 3])
+    await raises.seen('x', 41)
+    await gives.release()
+    const [row] = await db.selectFrom('leases').select(['fence', 'until']).execute()
+    expect([row?.fence, Number(row?.until) > 0]).toEqual([3, true])
+    expect([await after.hold('x'), await replica('b').hold('x')]).toEqual([3, undefined])
+  })
+
   it('one that is dropped is nobody’s, and begins anew', async () => {
     const [a, b] = [replica('a'), replica('b')]
     for (const name of ['x', 'y']) await a.hold(name)
