@@ -102,11 +102,16 @@ describe.each(dialects)('on $name', ({open}) => {
   })
 
   it('a renewal that is late does not bring back the number of before', async () => {
+    /** When what is asked now is answered. */
     let answer = Promise.resolve()
+    const answers = new WeakMap<object, Promise<void>>()
     const plugin: KyselyPlugin = {
-      transformQuery: ({node}) => node,
-      transformResult: async ({result}) => {
-        await answer
+      transformQuery({node, queryId}) {
+        answers.set(queryId, answer)
+        return node
+      },
+      async transformResult({result, queryId}) {
+        await answers.get(queryId)
         return result
       },
     }
