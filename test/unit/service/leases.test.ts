@@ -72,6 +72,8 @@ describe.each(dialects)('on $name', ({open}) => {
     await a.hold('x')
     await a.release()
     expect(await a.hold('x')).toBeUndefined()
+    // The renewal of a moment later takes nothing back.
+    await a.renew()
     expect(await b.hold('x')).toBe(2)
     await a.release()
     expect(await b.hold('x')).toBe(2)
