@@ -148,6 +148,11 @@ describe.each(dialects)('on $name', ({open}) => {
     })
 
     it('has its grace from when the last path was cut until somebody comes back', async () => {
+      for (const uncut of ['ended', 'failed'] as const) {
+        await db.updateTable('paths').set({state: uncut}).execute()
+        await retireIdle(db, now - 5000, 1000)
+        expect(await attachment()).toMatchObject({state: 'ready', idle_since: null})
+      }
       await db.updateTable('paths').set({state: 'cut', cut_at: now}).execute()
       await retireIdle(db, now, 1000)
       await retireIdle(db, now + 999, 1000)
