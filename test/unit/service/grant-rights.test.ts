@@ -19,7 +19,7 @@ import {path as pathById} from '../../../src/service/store/paths.ts'
 import {generateKeyPair} from '../../../src/ssh/keys.ts'
 import {string} from '../../../src/ssh/wire.ts'
 import {matches} from '../../support/fake-rows.ts'
-import {gateRow} from '../../support/rows.ts'
+import {attachmentRow, gateRow} from '../../support/rows.ts'
 
 /* Who may have a path, by which key, to which address, by whose gate and for how long. */
 
@@ -203,6 +203,28 @@ describe('the address', () => {
       detail: 'the VM has another address now',
     })
   })
+})
+
+it('who collides with others again and again is told so after twelve times', async () => {
+  await attachmentRow(db, {gate_id: 'g1', project_id: 't1'})
+  const who = caller()
+  const {subnets: seen} = who.cloud.network
+  let asked = 0
+  who.cloud.network.subnets = async filter => {
+    // Between the plan and its transaction somebody else has always widened it.
+    const reach = [{network_id: 'n1', cidr: `192.0.2.${asked++}/32`, via: null}]
+    await db
+      .updateTable('attachments')
+      .set({reach: JSON.stringify(reach)})
+      .execute()
+    return seen(filter)
+  }
+  await expect(ask({}, who)).rejects.toMatchObject({
+    ...{code: 'BUSY', message: 'too many ask for the same at this moment', retryAfter: 2},
+  })
+  expect(asked).toBe(12)
+  expect(await db.selectFrom('paths').select('id').execute()).toEqual([])
+  expect(await auditPage(db, {limit: 9, denials: false})).toEqual([])
 })
 
 describe('the life', () => {
