@@ -12,6 +12,8 @@ import {
 } from '../../../src/service/store/gates.ts'
 import type {GateState, MachineState} from '../../../src/service/store/lifecycle.ts'
 import {
+  allowed,
+  allowThese,
   bootMachine,
   clearMachine,
   failMachine,
@@ -162,12 +164,28 @@ describe.each(dialects)('on $name', ({open}) => {
     expect(await rows('machines')).toHaveLength(1)
     await forgetMachines(db, 5)
     expect(await rows('machines')).toEqual([])
-    await machineRow(db, given)
+    await machineRow(db, {...given, cleared_at: null})
+    for (const _ of [1, 2]) expect(await forgetMachine(db, machine, who, NOW)).toBe(false)
+    expect(await audit()).toHaveLength(1)
+    await clearMachine(db, 'm', NOW)
+    await db.deleteFrom('audit').execute()
     expect(await forgetMachine(db, machine, who, NOW)).toBe(true)
     expect(await rows('machines')).toEqual([])
     // Again is no act.
     expect(await forgetMachine(db, machine, who, NOW)).toBe(false)
     expect(await audit()).toHaveLength(1)
+  })
+
+  it('what may reach the gates is written down, with who said so; so is the end of it', async () => {
+    await allowThese(db, ['192.0.2.0/24', 'fd00::/8'], who, NOW)
+    expect(await allowed(db)).toEqual(['192.0.2.0/24', 'fd00::/8'])
+    await allowThese(db, undefined, who, NOW)
+    expect(await allowed(db)).toBeUndefined()
+    const row = {...blank, ...act, action: 'gate-allow'}
+    expect(await audit()).toEqual([
+      {...row, detail: 'as it is configured'},
+      {...row, detail: '192.0.2.0/24 fd00::/8'},
+    ])
   })
 
   it('a gate whose machine goes takes no new paths, and no other gate is concerned', async () => {

@@ -252,6 +252,8 @@ it.each([
 it('waits for an interface that Nova has promised, 20 s and no longer', async () => {
   await attachmentRow(db, plugged)
   await pathRow(db, {id: PATH})
+  const established = {state: 'active', user_id: 'v', alias: '100.64.0.17', login: 'osp0001'} as const
+  await pathRow(db, {...established, id: OTHER})
   answer = () => applied('attachment 0 nic-missing\n')
   await round()
   now += 19_000
@@ -260,8 +262,32 @@ it('waits for an interface that Nova has promised, 20 s and no longer', async ()
   expect((await path(db, PATH))?.state).toBe('pending')
   now += 1000
   await round()
-  expect(await path(db, PATH)).toMatchObject({state: 'failed', error: {code: 'NIC_MISSING'}})
+  const error = {code: 'NIC_MISSING', message: 'the network interface did not appear in the gate'}
+  expect(await path(db, PATH)).toMatchObject({state: 'failed', error})
+  // It may be back: whose path was there does not lose it.
+  expect(await path(db, OTHER)).toMatchObject({state: 'active', error: undefined})
 })
+
+it.each<[string, Error, string, string]>([
+  ['the gate', new OsSshError('GATE_DOWN', 'no answer'), 'down', 'failed'],
+  ['the database', new OsSshError('SERVICE_DOWN', 'no answer'), 'ready', 'pending'],
+  ['a mistake of ours', new Error('x is not a function'), 'ready', 'pending'],
+])(
+  'what %s says ends no path that is established, and only a gate makes one fail',
+  async (_, error, is, becomes) => {
+    await round()
+    await attachmentRow(db, plugged)
+    await pathRow(db, {id: PATH})
+    const established = {state: 'active', user_id: 'v', alias: '100.64.0.17', login: 'osp0001'} as const
+    await pathRow(db, {...established, id: OTHER})
+    answer = () => {
+      throw error
+    }
+    await round()
+    expect([(await gate(db, 'g'))?.state, (await path(db, PATH))?.state]).toEqual([is, becomes])
+    expect((await path(db, OTHER))?.state).toBe('active')
+  },
+)
 
 it('probes the VM once its attachment is ready and its port is in the VM’s groups, not before', async () => {
   await attachmentRow(db, plugged)
@@ -343,6 +369,13 @@ it.each([
     ['cut', now],
     ['released', now - 99_999],
   ])
+})
+
+it.each(['wanted', 'plugged', 'ready'] as const)('lets go of no network that is %s', async state => {
+  await attachmentRow(db, {...plugged, state})
+  answer = () => applied(state === 'wanted' ? '' : 'attachment 0 ready\n')
+  await round()
+  expect([jobs, (await attachment(db, 'a'))?.state]).toEqual([[], state === 'plugged' ? 'ready' : state])
 })
 
 it('lets go of a network only when the gate has forgotten it', async () => {
