@@ -1,8 +1,8 @@
 import {takeOne} from '../../src/service/store/holdings.ts'
 import type {Store} from '../../src/service/store/open.ts'
-import type {AttachmentRow, GateRow, PathRow} from '../../src/service/store/schema.ts'
+import type {AttachmentRow, GateRow, MachineTable, PathRow} from '../../src/service/store/schema.ts'
 
-/* Rows of the service's database for unit tests: one gate `g`, its attachment `a`, a path `path` on it; say what matters. */
+/* Rows of the service's database for unit tests: one gate `g`, its attachment `a`, a path `path` on it, a machine `m`; say what matters. */
 
 export async function gateRow(db: Store, given: Partial<GateRow> = {}): Promise<void> {
   const usual = {
@@ -80,4 +80,15 @@ export async function pathRow(
   for (const group_id of groups)
     await db.insertInto('path_groups').values({path_id: row.id, group_id}).execute()
   if (row.state !== 'released') await takeOne(db, row.gate_id, row.project_id)
+}
+
+export async function machineRow(db: Store, given: Partial<MachineTable> = {}): Promise<void> {
+  const who = {id: 'm', name: 'gate-m', state: 'running', scope: 'project', serves: null, zone: null} as const
+  const what = {wish: '{}', plan: null, automatic: 0, first_key: null, next_key: null, reason: null} as const
+  const server = {server_id: null, host: null, created_at: 0, since: 0} as const
+  const times = {silent_since: null, rebooted_at: null, idle_since: null, cleared_at: null} as const
+  await db
+    .insertInto('machines')
+    .values({...who, ...what, ...server, ...times, ...given})
+    .execute()
 }

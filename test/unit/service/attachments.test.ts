@@ -6,6 +6,7 @@ import {plug, unplug} from '../../../src/service/gates/attachments.ts'
 import {attachmentViews} from '../../../src/service/store/attachments.ts'
 import type {Store} from '../../../src/service/store/open.ts'
 import type {AttachmentRow, GateRow} from '../../../src/service/store/schema.ts'
+import {matches} from '../../support/fake-rows.ts'
 import {attachmentRow, gateRow, pathRow} from '../../support/rows.ts'
 import {dialects} from '../../support/stores.ts'
 
@@ -19,66 +20,84 @@ let port: Port | undefined
 let later: number
 let mayNotDelete: boolean
 
-const cloud = {
-  identity: {token: async () => ({project: {id: 'infra'}})},
-  compute: {
-    async attachPort(server: string) {
-      calls.push('attach')
-      port = {...(port as Port), device_id: server}
-      later = 2
+/** What Nova and Neutron were asked, where that matters. */
+let asked: unknown[]
+let own: string
+let cloud: OpenStack
+const missing = () => new OpenStackError('not-found', 'no such port', {status: 404})
+
+/** A cloud of its own for each test, which may break it. */
+const fresh = () =>
+  ({
+    identity: {token: async () => ({project: {id: own}})},
+    compute: {
+      async attachPort(server: string, id: string) {
+        calls.push('attach')
+        asked.push(`${id} to ${server}`)
+        port = {...(port as Port), device_id: server}
+        later = 2
+      },
+      async detachPort(server: string, id: string) {
+        calls.push('detach')
+        asked.push(`${id} from ${server}`)
+        later = 2
+      },
     },
-    async detachPort() {
-      calls.push('detach')
-      later = 2
+    network: {
+      ports: async (filter: object) => (port && matches(port, filter) ? [port] : []),
+      async port(id: string) {
+        calls.push('look')
+        if (port?.id !== id) throw missing()
+        if (later > 0 && --later === 0)
+          port = {...port, status: 'ACTIVE', device_id: calls.includes('detach') ? '' : port.device_id}
+        return port
+      },
+      async createPort(wanted: object) {
+        calls.push(`create ${Object.keys(wanted).sort().join(' ')}`)
+        asked.push(wanted)
+        const made = {
+          id: 'p1',
+          project_id: own,
+          mac_address: 'fa:16:3e:00:00:01',
+          status: 'DOWN',
+          device_id: '',
+        }
+        const fixed_ips = [
+          {subnet_id: 'six', ip_address: 'fd00:10::5'},
+          {subnet_id: 'four', ip_address: '10.0.1.5'},
+        ]
+        port = {...made, security_groups: ['own'], fixed_ips, ...wanted} as unknown as Port
+        return port
+      },
+      async updatePort(id: string, change: Partial<Port>) {
+        calls.push(`update ${change.security_groups?.join(' ')}`)
+        asked.push(id)
+        port = {...(port as Port), ...change}
+        return port
+      },
+      async deletePort() {
+        calls.push('delete')
+        if (mayNotDelete) throw missing()
+        port = undefined
+      },
+      tagPort: async () => {
+        calls.push('tag')
+      },
+      securityGroups: async (filter: object) =>
+        [
+          {id: 'own', project_id: 'infra', name: 'default'},
+          {id: 'web', project_id: 'infra', name: 'web'},
+          {id: 'theirs', project_id: 'tenant', name: 'default'},
+        ].filter(group => matches(group, filter)),
     },
-  },
-  network: {
-    ports: async () => (port ? [port] : []),
-    async port() {
-      calls.push('look')
-      if (!port) throw new OpenStackError('not-found', 'no such port', {status: 404})
-      if (later > 0 && --later === 0)
-        port = {...port, status: 'ACTIVE', device_id: calls.includes('detach') ? '' : port.device_id}
-      return port
-    },
-    async createPort(wanted: object) {
-      calls.push(`create ${Object.keys(wanted).sort().join(' ')}`)
-      const made = {
-        id: 'p1',
-        project_id: 'infra',
-        mac_address: 'fa:16:3e:00:00:01',
-        status: 'DOWN',
-        device_id: '',
-      }
-      const fixed_ips = [
-        {subnet_id: 'six', ip_address: 'fd00:10::5'},
-        {subnet_id: 'four', ip_address: '10.0.1.5'},
-      ]
-      port = {...made, security_groups: ['own'], fixed_ips, ...wanted} as unknown as Port
-      return port
-    },
-    async updatePort(_: string, change: Partial<Port>) {
-      calls.push(`update ${change.security_groups?.join(' ')}`)
-      port = {...(port as Port), ...change}
-      return port
-    },
-    async deletePort() {
-      calls.push('delete')
-      if (mayNotDelete) throw new OpenStackError('not-found', 'no such port', {status: 404})
-      port = undefined
-    },
-    tagPort: async () => {
-      calls.push('tag')
-    },
-    securityGroups: async () => [{id: 'own'}],
-  },
-} as unknown as OpenStack
+  }) as unknown as OpenStack
 const context = () => ({db, cloud, log: pino({level: 'silent'}), clock: () => 4711, serviceId: 'service'})
 
 describe.each(dialects)('on $name', ({open}) => {
   beforeEach(async () => {
     db = await open()
-    calls = []
+    ;[calls, asked, own] = [[], [], 'infra']
+    cloud = fresh()
     port = undefined
     later = 0
     mayNotDelete = false
@@ -101,6 +120,8 @@ describe.each(dialects)('on $name', ({open}) => {
     await live(['vm'])
     expect(await plug(context(), await row(), gate)).toBe(true)
     expect(calls).toEqual(['create description name network_id', 'update own vm', 'tag', 'attach'])
+    const made = {network_id: 'n1', name: 'os-ssh-a', description: 'os-ssh service service'}
+    expect(asked).toEqual([made, 'p1', 'p1 to gate-server'])
     expect(await row()).toMatchObject({
       state: 'plugged',
       port_id: 'p1',
@@ -114,12 +135,11 @@ describe.each(dialects)('on $name', ({open}) => {
 
   it('keeps the gate’s own group when an attachment failed half-way', async () => {
     await live(['vm'])
-    const attach = cloud.compute.attachPort
     cloud.compute.attachPort = async () => {
       throw new OpenStackError('server', 'Nova broke', {status: 500})
     }
     await expect(plug(context(), await row(), gate)).rejects.toMatchObject({fault: 'server'})
-    cloud.compute.attachPort = attach
+    cloud = fresh()
     await plug(context(), await row(), gate)
     expect(await row()).toMatchObject({state: 'plugged', groups: ['own', 'vm']})
   })
@@ -137,6 +157,63 @@ describe.each(dialects)('on $name', ({open}) => {
     await plug(context(), await row(), gate)
     expect(calls).toEqual(['tag'])
     expect(await row()).toMatchObject({state: 'plugged', port_id: 'p1'})
+  })
+
+  it.each([
+    ['of another project', {project_id: 'tenant'}],
+    ['on another network', {network_id: 'n9'}],
+    ['of another attachment', {name: 'os-ssh-b'}],
+  ])('leaves a port %s alone, whatever else it has of ours', async (_, change) => {
+    await live(['vm'])
+    const theirs = {id: 'theirs', name: 'os-ssh-a', network_id: 'n1', project_id: 'infra', ...change}
+    port = theirs as Port
+    await plug(context(), await row(), gate)
+    expect(calls[0]).toBe('create description name network_id')
+    expect(await row()).toMatchObject({port_id: 'p1'})
+  })
+
+  it('says whose the port is, in whose groups, where the gate is not of the account’s project', async () => {
+    await live(['vm'])
+    own = 'admin'
+    await plug(context(), await row(), gate)
+    expect(asked[0]).toMatchObject({network_id: 'n1', project_id: 'infra'})
+    expect(await row()).toMatchObject({groups: ['own', 'vm']})
+  })
+
+  it('has an address in each subnet of the link in which there is a VM of a path, and in no other', async () => {
+    const link = (cidr: string, subnet_id: string) => ({network_id: 'n1', cidr, via: null, subnet_id})
+    const reach = [link('10.0.0.0/24', 'a'), link('10.0.1.0/24', 'b'), link('10.0.2.0/24', 'c')]
+    await db
+      .updateTable('attachments')
+      .set({reach: JSON.stringify(reach)})
+      .execute()
+    await live(['vm'])
+    const {createPort, updatePort} = cloud.network
+    const given = {a: '10.0.0.9', b: '10.0.1.9', c: '10.0.2.9'}
+    const addressed = (one: Port) => {
+      const fixed_ips = one.fixed_ips.map(({subnet_id}) => ({
+        ...{subnet_id, ip_address: given[subnet_id as 'a']},
+      }))
+      port = {...one, fixed_ips}
+      return port
+    }
+    cloud.network.createPort = async wanted => addressed(await createPort(wanted))
+    cloud.network.updatePort = async (id, change) => addressed(await updatePort(id, change))
+    await plug(context(), await row(), gate)
+    expect((await row()).addresses).toEqual(['10.0.0.9/24'])
+    await pathRow(db, {...another, address: '10.0.2.5', groups: ['vm']})
+    // Nobody needs one there: behind a router, and no path at all.
+    await pathRow(db, {
+      ...another,
+      id: 'routed',
+      user_id: 'w',
+      network_id: 'n2',
+      address: '10.0.1.5',
+      ...third,
+    })
+    expect(await plug(context(), await row(), gate)).toBe(true)
+    expect((await row()).addresses).toEqual(['10.0.0.9/24', '10.0.2.9/24'])
+    expect(await plug(context(), await row(), gate)).toBe(false)
   })
 
   it('makes it anew when it is gone, though the row names it; and leaves another replica’s alone', async () => {
@@ -164,6 +241,7 @@ describe.each(dialects)('on $name', ({open}) => {
     expect(calls).toEqual(['look', 'update other own vm'])
   })
 
+  const third = {alias: '100.64.0.18', login: 'osp0002'}
   const another = {id: 'another', user_id: 'v', alias: '100.64.0.17', login: 'osp0001'}
 
   it('leaves the groups of a VM that no path leads to any more, but not while nobody uses the network', async () => {
@@ -192,7 +270,6 @@ describe.each(dialects)('on $name', ({open}) => {
       return updatePort(id, change)
     }
     await plug(context(), await row(), gate)
-    cloud.network.updatePort = updatePort
     expect(said).toEqual(['own'])
   })
 
@@ -204,6 +281,7 @@ describe.each(dialects)('on $name', ({open}) => {
     await live([])
     await cloud.network.createPort({network_id: 'n1', name: 'os-ssh-a'})
     port = {...(port as unknown as Port), ...change} as Port
+    await db.updateTable('attachments').set({port_id: 'p1'}).execute()
     await expect(plug(context(), await row(), gate)).rejects.toMatchObject({
       code: 'CLOUD_REFUSED',
       message: expect.stringContaining(words),
@@ -219,6 +297,18 @@ describe.each(dialects)('on $name', ({open}) => {
     expect(await row()).toMatchObject({state: 'removing', port_id: 'p1'})
   })
 
+  it('waits for Nova 30 s and no longer', async () => {
+    await live([])
+    await plug(context(), await row(), gate)
+    await db.updateTable('attachments').set({state: 'removing'}).execute()
+    cloud.compute.detachPort = async () => undefined
+    ;[calls, later] = [[], 0]
+    const times = [0, 30_000, 30_001]
+    const clock = () => times.shift() ?? Number.NaN
+    await unplug({...context(), clock}, await row(), gate)
+    expect(calls).toEqual(['look', 'look', 'look', 'delete'])
+  })
+
   it('takes out, waits until Nova has, deletes, and forgets the row last', async () => {
     await live([])
     await plug(context(), await row(), gate)
@@ -226,6 +316,7 @@ describe.each(dialects)('on $name', ({open}) => {
     calls = []
     await unplug(context(), await row(), gate)
     expect(calls).toEqual(['look', 'detach', 'look', 'look', 'delete'])
+    expect(asked.at(-1)).toBe('p1 from gate-server')
     expect(await db.selectFrom('attachments').select('id').execute()).toEqual([])
   })
 })

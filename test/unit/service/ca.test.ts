@@ -18,7 +18,7 @@ import {type CertificateAuthority, openCa} from '../../../src/service/ca/ca.ts'
 import {bare} from '../../../src/service/ca/files.ts'
 import {type Phase, type RotateOptions, rotateCa} from '../../../src/service/ca/rotate.ts'
 import {fingerprint, generateKeyPair} from '../../../src/ssh/keys.ts'
-import {Reader} from '../../../src/ssh/wire.ts'
+import {decoded} from '../../support/certificate.ts'
 import {expectGolden} from '../../support/golden.ts'
 
 /* Both CAs, and how they are changed beside a service that runs. */
@@ -42,21 +42,6 @@ const later = () => {
 }
 const keys = () => ({user: service.userCas.map(bare), host: service.hostCas.map(bare)})
 
-/** Key of the CA in a certificate: the last string before the signature. */
-function signer(certificate: string): string {
-  const fields = new Reader(Buffer.from(certificate.split(' ')[1] ?? '', 'base64'))
-  fields.string() // type
-  fields.string() // nonce
-  fields.string() // key
-  fields.take(8 + 4) // serial, kind
-  fields.string() // id
-  fields.string() // principals
-  fields.take(8 + 8)
-  fields.string() // options
-  fields.string() // extensions
-  fields.string()
-  return `ssh-ed25519 ${fields.string().toString('base64')}`
-}
 const subject = generateKeyPair('somebody').publicKey
 const path = {
   publicKey: subject,
@@ -66,7 +51,8 @@ const path = {
   from: Date.now(),
   until: Date.now() + HOUR,
 }
-const signers = () => [signer(service.signPath(path)), signer(service.signGate('g', subject, Date.now()))]
+const signers = () =>
+  [service.signPath(path), service.signGate('g', subject, Date.now())].map(one => decoded(one).ca)
 
 beforeEach(async () => {
   state = mkdtempSync(join(tmpdir(), 'os-ssh-ca-'))
@@ -88,12 +74,20 @@ it('makes none where half of them is', async () => {
   rmSync(join(directory, 'host_ca'))
   await expect(open()).rejects.toMatchObject({
     code: 'CONFIG',
-    message: expect.stringContaining('host_ca.next'),
+    message: `${directory} has host_ca.next, but no host_ca`,
+    suggestions: ['copy the whole directory, or restore it from its backup'],
   })
   writeFileSync(join(directory, 'user_ca'), 'x')
   await expect(rotate()).rejects.toMatchObject({
     code: 'CONFIG',
     message: expect.stringContaining('user_ca cannot'),
+    suggestions: ['restore it from its backup, with mode 0600 and of the account of the service'],
+  })
+  rmSync(join(directory, 'user_ca'))
+  await expect(rotate('begin')).rejects.toMatchObject({
+    code: 'CONFIG',
+    message: `there is no user_ca in ${directory}`,
+    suggestions: [expect.stringMatching(/^is --state the directory of the service\?/)],
   })
 })
 
@@ -175,6 +169,7 @@ describe('a rotation', () => {
     await expect(forced(phase)).rejects.toMatchObject({
       code: 'USAGE',
       message: expect.stringContaining(words),
+      suggestions: ['how far it is: os-ssh service rotate-ca'],
     })
     expect(readdirSync(directory)).toEqual(before)
   })
@@ -226,6 +221,12 @@ describe('a rotation', () => {
 })
 
 describe('the service', () => {
+  it('follows also when its clock was set back', async () => {
+    await rotate('begin')
+    ahead = -HOUR
+    expect(service.userCas).toHaveLength(2)
+  })
+
   it('takes nothing over that is still being written', async () => {
     ahead = -10_000
     service = await open()

@@ -6,6 +6,7 @@ import ssh2 from 'ssh2'
 
 import {GateConnection} from '../../../src/service/gates/connection.ts'
 import {generateKeyPair} from '../../../src/ssh/keys.ts'
+import {eventually} from '../../support/run.ts'
 
 /* A gate that somebody has taken over, as a real SSH server. */
 
@@ -14,6 +15,8 @@ const [host, user] = [generateKeyPair('gate'), generateKeyPair('management')]
 let server: InstanceType<typeof Server>
 let link: GateConnection | undefined
 const sockets: Socket[] = []
+/** How often the open connection of this test has ended. */
+let losses = {count: 0}
 afterEach(() => {
   for (const socket of sockets.splice(0)) socket.destroy()
   link?.close()
@@ -38,7 +41,9 @@ async function gate(answer: (channel: ssh2.ServerChannel) => void, login = 'root
   await once(server, 'listening')
   const {port} = server.address() as AddressInfo
   const hostKey = host.publicKey.split(' ').slice(0, 2).join(' ')
-  link = new GateConnection({host: '127.0.0.1', port, login, hostKey}, user.privateKey, () => undefined)
+  const own = {count: 0}
+  losses = own
+  link = new GateConnection({host: '127.0.0.1', port, login, hostKey}, user.privateKey, () => own.count++)
   return link
 }
 
@@ -53,6 +58,49 @@ it('gives what a script says, and where we came from to sudo', async () => {
     status: 0,
     stderr: 'sudo -n env "SSH_CONNECTION=$SSH_CONNECTION" sh -s',
   })
+})
+
+it('asks root’s own shell for nothing but what it is given', async () => {
+  expect((await (await gate(bye)).run('true')).stderr).toBe('sh -s')
+})
+
+it.each<[string, () => void, string]>([
+  [
+    'cuts it',
+    () => {
+      for (const socket of sockets) socket.destroy()
+    },
+    'the management connection to the gate was lost',
+  ],
+  ['closes it', () => link?.close(), 'the management connection to the gate was lost'],
+])(
+  'whoever %s: what waits for an answer is told, and that it was lost is said once',
+  async (_, end, message) => {
+    const begun = Promise.withResolvers<void>()
+    const connection = await gate(() => begun.resolve())
+    const answer = connection.run('sleep 1000')
+    await begun.promise
+    expect(losses.count).toBe(0)
+    end()
+    await expect(answer).rejects.toMatchObject({code: 'GATE_DOWN', message})
+    await eventually(
+      async () => losses.count,
+      times => times > 0,
+    )
+    expect(losses.count).toBe(1)
+  },
+)
+
+it('after a loss the next question takes a new connection', async () => {
+  const connection = await gate(bye)
+  await connection.run('true')
+  for (const socket of sockets.splice(0)) socket.destroy()
+  await eventually(
+    async () => losses.count,
+    times => times > 0,
+  )
+  expect((await connection.run('true')).status).toBe(0)
+  expect([sockets.length, losses.count]).toEqual([1, 1])
 })
 
 it('no small write waits for an answer to the one before, from the first on', async () => {

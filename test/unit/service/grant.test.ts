@@ -491,12 +491,6 @@ describe.each(dialects)('on $name', ({open}) => {
       expect(await db.selectFrom('attachments').selectAll().execute()).toEqual([])
     })
 
-    it('takes no key but Ed25519', async () => {
-      await expect(ask(caller(), {public_key: 'ssh-ed25519 AAAA x\nreboot'})).rejects.toMatchObject({
-        code: 'USAGE',
-      })
-    })
-
     const foreign = (roles: string[]) =>
       caller({}, {roles, project: {id: 'x', name: 'x'} as NonNullable<Token['project']>})
 

@@ -94,7 +94,19 @@ it.each<[string, GateChoice[]]>([
     for (const way of ways(order, 'a')) expect(way()).toMatchObject({gate_id: '2'})
 })
 
-it('far counts for nothing where the VM’s zone is not known', () => {
-  const gates = [gate('1', {zone: 'b'}), gate('2', {zone: 'a', paths: 1})]
+it.each([null, 'a'])('far counts for nothing where the VM’s zone is not known, beside one in %p', zone => {
+  const gates = [gate('1', {zone: 'b'}), gate('2', {zone, paths: 1})]
   for (const way of ways(gates)) expect(way()).toMatchObject({gate_id: '1'})
+})
+
+it('among equals it is the same one, in whatever order they come', () => {
+  for (const order of [
+    ['1', '2'],
+    ['2', '1'],
+  ])
+    for (const way of ways(order.map(id => gate(id)))) expect(way()).toMatchObject({gate_id: '1'})
+})
+
+it('one that has not been up yet is taken as well: it may be in a moment', () => {
+  for (const way of ways([gate('1', {state: 'new'})])) expect(way()).toMatchObject({gate_id: '1'})
 })

@@ -87,12 +87,18 @@ describe('planReuse', () => {
     expect(() => planReuse([nic('a')], [foreign], t1, limits)).toThrow('no gate serves')
   })
 
+  it('does not take the row’s word for it that another network is on the link', () => {
+    const [reach] = attachment('b').reach
+    const odd = gate({attachments: [{...attachment('a'), reach: reach ? [reach] : []}]})
+    expect(planReuse([nic('b')], [odd], t1, limits)).toBeUndefined()
+  })
+
   it.each([
-    ['NO_GATE', []],
-    ['GATE_DOWN', [gate({state: 'down'})]],
-    ['GATE_FULL', [gate({paths: 10})]],
-  ] as const)('says %s', (code, gates) => {
-    expect(() => planReuse([nic('a')], gates, t1, limits)).toThrow(expect.objectContaining({code}))
+    ['NO_GATE', 'no gate serves the project of this VM', []],
+    ['GATE_DOWN', 'the gate of this project does not answer', [gate({state: 'down'})]],
+    ['GATE_FULL', 'every gate of this project has its full number of paths', [gate({paths: 10})]],
+  ] as const)('says %s: %s', (code, message, gates) => {
+    expect(() => planReuse([nic('a')], gates, t1, limits)).toThrow(expect.objectContaining({code, message}))
   })
 })
 
@@ -122,11 +128,77 @@ describe('planNew', () => {
       })
   })
 
-  it('says that all gates have their interfaces in use', () => {
-    const full = gate({attachments: [attachment('x'), attachment('y')]})
-    expect(() => planNew(nic('a'), [candidate('a', 1)], [full], t1, limits)).toThrow(
-      expect.objectContaining({code: 'GATE_FULL'}),
+  it('takes the same one of equals, in whatever order they come', () => {
+    const options = [candidate('b', 1), candidate('c', 1)]
+    for (const order of [options, options.toReversed()])
+      expect(planNew(nic('a'), order, [gate()], t1, limits)).toMatchObject({
+        attachment: {create: {network_id: 'b'}},
+      })
+  })
+
+  it.each([
+    ['the network’s own project has', 't1', true],
+    ['another project has, which may see routers of its own there,', 't2', false],
+  ])('an attachment leads where a router of %s leads', (_, project_id, is) => {
+    const there = gate({attachments: [attachment('a')]})
+    const way = {network_id: 'b', cidr: '10.0.1.0/24', via: '10.0.0.1'}
+    const option = {...candidate('a', 1), reach: [...candidate('a', 1).reach, way]}
+    const plan = () => planNew(nic('b', '10.0.1.10'), [option], [there], {project_id}, limits)
+    if (is)
+      expect(plan()).toMatchObject({route: 'routed', attachment: {reuse: 'on-a', reach: {now: option.reach}}})
+    else expect(plan).toThrow(expect.objectContaining({code: 'BUSY'}))
+  })
+
+  it('takes no network that the gate is letting go of: another one, or none for the moment', () => {
+    const there = [gate({attachments: [{...attachment('a'), removing: true}]})]
+    expect(() => planNew(nic('a'), [candidate('a', 1)], there, t1, limits)).toThrow(
+      expect.objectContaining({
+        code: 'BUSY',
+        message: 'the gate is just letting go of this network',
+        suggestions: ['try again in a few seconds'],
+      }),
     )
+    const other = planNew(nic('a'), [candidate('a', 2), candidate('b', 1)], there, t1, limits)
+    expect(other).toMatchObject({route: 'routed', attachment: {create: {network_id: 'b'}}})
+  })
+
+  it('says that all gates have their interfaces in use, whatever the project’s share is', () => {
+    const full = gate({attachments: [attachment('x'), attachment('y')]})
+    for (const asker of [t1, {...t1, networks: 9}, {...t1, networks: 1}])
+      expect(() => planNew(nic('a'), [candidate('a', 1)], [full], asker, limits)).toThrow(
+        expect.objectContaining({
+          code: 'GATE_FULL',
+          message: 'every gate of this project has all its interfaces in use',
+        }),
+      )
+  })
+
+  describe('of a gate’s interfaces a project has its share,', () => {
+    const theirs = {...attachment('y'), project_id: 't2'}
+    const used = gate({attachments: [attachment('x'), theirs]})
+    const room = {...limits, attachments: 4}
+    const plan = (networks: number, gates = [used]) =>
+      planNew(nic('a'), [candidate('a', 1)], gates, {...t1, networks}, room)
+
+    it('counted by its own networks', () => {
+      expect(plan(2)).toMatchObject({gate_id: 'g1', attachment: {create: {network_id: 'a'}}})
+    })
+
+    it('and no more', () => {
+      expect(() => plan(1)).toThrow(
+        expect.objectContaining({
+          code: 'RATE_LIMITED',
+          message: 'this project has its share of the gate’s networks, and others wait',
+          retryAfter: 30,
+        }),
+      )
+    })
+
+    it('but on another gate', () => {
+      expect(plan(1, [used, gate({id: 'g2', paths: 5, attachments: [theirs]})])).toMatchObject({
+        gate_id: 'g2',
+      })
+    })
   })
 })
 

@@ -1,20 +1,15 @@
 import {afterEach, beforeEach, expect, it} from '@jest/globals'
 
+import type {MachineState} from '../../../src/service/store/lifecycle.ts'
 import {openStore, type Store} from '../../../src/service/store/open.ts'
 import {isAtRest} from '../../../src/service/store/rest.ts'
-import {attachmentRow, gateRow, pathRow} from '../../support/rows.ts'
+import {attachmentRow, gateRow, machineRow, pathRow} from '../../support/rows.ts'
 
 /* When a service could go, and nothing would be missed. */
 
 let db: Store
 
-async function machine(state: string, cleared_at: number | null) {
-  const what = {id: 'm', name: 'gate-m', state, scope: 'project', wish: '{}', automatic: 0} as const
-  await db
-    .insertInto('machines')
-    .values({...what, created_at: 0, since: 0, cleared_at} as never)
-    .execute()
-}
+const machine = (state: MachineState, cleared_at: number | null) => machineRow(db, {state, cleared_at})
 
 beforeEach(async () => {
   db = await openStore(':memory:')
@@ -46,7 +41,7 @@ it.each([
   expect(await isAtRest(db)).toBe(is)
 })
 
-it.each(['wanted', 'booting', 'deleting'])('is not while a machine is %s', async state => {
+it.each(['wanted', 'booting', 'deleting'] as const)('is not while a machine is %s', async state => {
   await machine(state, null)
   expect(await isAtRest(db)).toBe(false)
 })
@@ -55,7 +50,7 @@ it.each([
   ['running', null, true],
   ['failed', null, false],
   ['failed', 1, true],
-])('with a machine that is %s, cleared at %p: %p', async (state, cleared, is) => {
+] as const)('with a machine that is %s, cleared at %p: %p', async (state, cleared, is) => {
   await machine(state, cleared)
   expect(await isAtRest(db)).toBe(is)
 })

@@ -1,7 +1,7 @@
 import {afterEach, beforeEach, describe, expect, it} from '@jest/globals'
 
 import type {OpenStack, Port} from '../../../src/openstack/index.ts'
-import {forgetGrace, retireIdle} from '../../../src/service/store/attachment-steps.ts'
+import {forgetGrace, retireEarly, retireIdle} from '../../../src/service/store/attachment-steps.ts'
 import {attachmentViews, wronglyGrouped} from '../../../src/service/store/attachments.ts'
 import type {Store} from '../../../src/service/store/open.ts'
 import type {AttachmentRow} from '../../../src/service/store/schema.ts'
@@ -148,6 +148,11 @@ describe.each(dialects)('on $name', ({open}) => {
     })
 
     it('has its grace from when the last path was cut until somebody comes back', async () => {
+      for (const uncut of ['ended', 'failed'] as const) {
+        await db.updateTable('paths').set({state: uncut}).execute()
+        await retireIdle(db, now - 5000, 1000)
+        expect(await attachment()).toMatchObject({state: 'ready', idle_since: null})
+      }
       await db.updateTable('paths').set({state: 'cut', cut_at: now}).execute()
       await retireIdle(db, now, 1000)
       await retireIdle(db, now + 999, 1000)
@@ -155,6 +160,40 @@ describe.each(dialects)('on $name', ({open}) => {
       await db.updateTable('paths').set({state: 'active'}).execute()
       await retireIdle(db, now + 2000, 1000)
       expect(await attachment()).toMatchObject({state: 'ready', idle_since: null})
+    })
+
+    it('goes when its grace is over, and not a moment before', async () => {
+      await db.updateTable('paths').set({state: 'cut', cut_at: now}).execute()
+      for (const [at, is] of [
+        [now, 'ready'],
+        [now + 999, 'ready'],
+        [now + 1000, 'removing'],
+      ] as const) {
+        await retireIdle(db, at, 1000)
+        expect(await state()).toBe(is)
+      }
+    })
+
+    it.each([
+      ['active', null, false],
+      // Somebody came back at this moment.
+      ['active', now, false],
+      ['cut', null, false],
+      ['cut', now, true],
+    ] as const)('gives way early with a path that is %s, idle since %p: %p', async (path, idle_since, is) => {
+      await db.updateTable('paths').set({state: path}).execute()
+      await db.updateTable('attachments').set({idle_since}).execute()
+      expect([await retireEarly(db, 'a'), await state()]).toEqual([is, is ? 'removing' : 'ready'])
+    })
+
+    it('keeps its grace while a path needs it, whichever VMs are gone', async () => {
+      await forgetGrace(db, ['a'])
+      expect((await attachment()).idle_since).toBeNull()
+      await forgetGrace(db, [])
+      await db.updateTable('paths').set({state: 'cut', cut_at: now}).execute()
+      expect((await attachment()).idle_since).toBeNull()
+      await forgetGrace(db, ['a'])
+      expect((await attachment()).idle_since).toBe(0)
     })
 
     it('is not held by a gate that is down and cannot say that it has cut the paths', async () => {

@@ -23,7 +23,7 @@ import {attachmentRow, gateRow, pathRow} from '../../support/rows.ts'
 /* Rounds of a gate: the store is real, time and what the gate answers are the test's. The scripts themselves are in render and e2e. */
 
 const [SERVICE, STRANGER] = [1, 2].map(n => `00000000-0000-4000-9000-00000000000${n}`)
-const PATH = '00000000-0000-4000-8000-000000000001'
+const [PATH, OTHER] = ['00000000-0000-4000-8000-000000000001', '00000000-0000-4000-8000-000000000002']
 const home = mkdtempSync(join(tmpdir(), 'os-ssh-worker-'))
 let db: Store
 let ca: CertificateAuthority
@@ -252,6 +252,8 @@ it.each([
 it('waits for an interface that Nova has promised, 20 s and no longer', async () => {
   await attachmentRow(db, plugged)
   await pathRow(db, {id: PATH})
+  const established = {state: 'active', user_id: 'v', alias: '100.64.0.17', login: 'osp0001'} as const
+  await pathRow(db, {...established, id: OTHER})
   answer = () => applied('attachment 0 nic-missing\n')
   await round()
   now += 19_000
@@ -260,8 +262,32 @@ it('waits for an interface that Nova has promised, 20 s and no longer', async ()
   expect((await path(db, PATH))?.state).toBe('pending')
   now += 1000
   await round()
-  expect(await path(db, PATH)).toMatchObject({state: 'failed', error: {code: 'NIC_MISSING'}})
+  const error = {code: 'NIC_MISSING', message: 'the network interface did not appear in the gate'}
+  expect(await path(db, PATH)).toMatchObject({state: 'failed', error})
+  // It may be back: whose path was there does not lose it.
+  expect(await path(db, OTHER)).toMatchObject({state: 'active', error: undefined})
 })
+
+it.each<[string, Error, string, string]>([
+  ['the gate', new OsSshError('GATE_DOWN', 'no answer'), 'down', 'failed'],
+  ['the database', new OsSshError('SERVICE_DOWN', 'no answer'), 'ready', 'pending'],
+  ['a mistake of ours', new Error('x is not a function'), 'ready', 'pending'],
+])(
+  'what %s says ends no path that is established, and only a gate makes one fail',
+  async (_, error, is, becomes) => {
+    await round()
+    await attachmentRow(db, plugged)
+    await pathRow(db, {id: PATH})
+    const established = {state: 'active', user_id: 'v', alias: '100.64.0.17', login: 'osp0001'} as const
+    await pathRow(db, {...established, id: OTHER})
+    answer = () => {
+      throw error
+    }
+    await round()
+    expect([(await gate(db, 'g'))?.state, (await path(db, PATH))?.state]).toEqual([is, becomes])
+    expect((await path(db, OTHER))?.state).toBe('active')
+  },
+)
 
 it('probes the VM once its attachment is ready and its port is in the VM’s groups, not before', async () => {
   await attachmentRow(db, plugged)
@@ -287,18 +313,69 @@ it('tries nothing by an attachment that was ready and is not any more', async ()
   expect(await round()).toEqual(['state os-ssh-0', 'probe'])
 })
 
-it('a path that is over is cut when the gate has said so, and its account rests 35 s', async () => {
-  await attachmentRow(db, {...plugged, state: 'ready'})
-  await pathRow(db, {id: PATH, state: 'ended'})
+it.each(['ended', 'failed'] as const)(
+  'a path that has %s is cut when the gate has said so, and its account rests 35 s',
+  async state => {
+    await attachmentRow(db, {...plugged, state: 'ready'})
+    await pathRow(db, {id: PATH, state})
+    await round()
+    expect(scripts.at(-1)).toContain('pkill -KILL -u osp0000\n')
+    expect(await path(db, PATH)).toMatchObject({state: 'cut', cut_at: now})
+    // A login may be under way for longer than sshd waits for it: nobody else gets the account before.
+    const [, grace = ''] = /^LoginGraceTime (\d+)$/m.exec(scripts.join('\n')) ?? []
+    expect(Number(grace)).toBe(30)
+    now += 34_999
+    await round()
+    expect((await path(db, PATH))?.state).toBe('cut')
+    now += 1
+    await round()
+    // Once more: what came through meanwhile is not the next one's.
+    expect(scripts.at(-1)).toContain('pkill -KILL -u osp0000\n')
+    expect((await path(db, PATH))?.state).toBe('released')
+  },
+)
+
+const nothing = {status: 0, stdout: '', stderr: ''}
+it.each([
+  ['fails', () => ({...nothing, status: 1})],
+  ['fails at the very end', () => ({...applied(), status: 1})],
+  ['stops in the middle', () => nothing],
+  ['is not as it was left', () => ({...nothing, stdout: 'stale\n'})],
+  ['is another service’s', () => ({...nothing, stdout: `held ${STRANGER} 3\n`})],
+  ['has heard of a later lease', () => ({...nothing, stdout: `held ${SERVICE} 41\n`})],
+  [
+    'is lost',
+    () => {
+      lost()
+      throw new OsSshError('GATE_DOWN', 'the management connection to the gate was lost')
+    },
+  ],
+])('while the gate %s no path is cut and no account is anybody else’s', async (_, how) => {
+  await pathRow(db, {id: PATH, state: 'ended', attachment_id: ''})
+  await pathRow(db, {id: OTHER, state: 'cut', cut_at: now - 99_999, alias: '100.64.0.17', login: 'osp0001'})
+  answer = how
   await round()
-  expect(scripts.at(-1)).toContain('pkill -KILL -u osp0000')
-  expect(await path(db, PATH)).toMatchObject({state: 'cut', cut_at: now})
-  now += 34_999
+  const states = async () =>
+    [await path(db, PATH), await path(db, OTHER)].map(one => [one?.state, one?.cut_at])
+  expect(await states()).toEqual([
+    ['ended', null],
+    ['cut', now - 99_999],
+  ])
+  answer = applied
   await round()
-  expect((await path(db, PATH))?.state).toBe('cut')
-  now += 1
+  // What it was told then may have reached it or not: all of it comes again.
+  expect(sent).toEqual(['accounts', 'state base'])
+  expect(await states()).toEqual([
+    ['cut', now],
+    ['released', now - 99_999],
+  ])
+})
+
+it.each(['wanted', 'plugged', 'ready'] as const)('lets go of no network that is %s', async state => {
+  await attachmentRow(db, {...plugged, state})
+  answer = () => applied(state === 'wanted' ? '' : 'attachment 0 ready\n')
   await round()
-  expect((await path(db, PATH))?.state).toBe('released')
+  expect([jobs, (await attachment(db, 'a'))?.state]).toEqual([[], state === 'plugged' ? 'ready' : state])
 })
 
 it('lets go of a network only when the gate has forgotten it', async () => {

@@ -1,14 +1,15 @@
-import {execFileSync, spawn} from 'node:child_process'
-import {once} from 'node:events'
-import {mkdirSync, mkdtempSync, readFileSync, rmSync, writeFileSync} from 'node:fs'
-import {createServer} from 'node:net'
+import {execFile, execFileSync} from 'node:child_process'
+import {mkdtempSync, readFileSync, rmSync, writeFileSync} from 'node:fs'
 import {tmpdir, userInfo} from 'node:os'
 import {join} from 'node:path'
+import {promisify} from 'node:util'
 
 import {afterAll, describe, expect, test} from '@jest/globals'
 
 import {signHostCertificate, signUserCertificate} from '../../../src/ssh/certificate.ts'
 import {generateKeyPair} from '../../../src/ssh/keys.ts'
+import {decoded} from '../../support/certificate.ts'
+import {startSshd} from '../../support/sshd.ts'
 
 const dir = mkdtempSync(join(tmpdir(), 'os-ssh-cert-'))
 afterAll(() => rmSync(dir, {recursive: true}))
@@ -64,6 +65,13 @@ test('a host’s certificate is the same whenever it is asked for, a user’s ne
   expect(signUserCertificate(base)).not.toBe(signUserCertificate(base))
 })
 
+test('options are in the order of their names, as sshd wants them, and are no critical ones', () => {
+  const extensions = ['permit-pty', 'permit-X11-forwarding', 'permit-port-forwarding']
+  const {critical, extensions: signed} = decoded(signUserCertificate({...base, extensions}))
+  expect(critical).toEqual([])
+  expect(signed).toEqual(['permit-X11-forwarding', '', 'permit-port-forwarding', '', 'permit-pty', ''])
+})
+
 test('a certificate for everybody is never signed', () => {
   for (const principals of [[], ['']]) {
     expect(() => signUserCertificate({...base, principals})).toThrow(/at least one principal/)
@@ -71,7 +79,6 @@ test('a certificate for everybody is never signed', () => {
 })
 
 test('a real sshd lets the user in and a real ssh trusts the host, by certificates alone', async () => {
-  const port = await freePort()
   const host = generateKeyPair('host')
   const now = Date.now()
   const life = {validAfter: new Date(now - 60_000), validBefore: new Date(now + 600_000)}
@@ -91,9 +98,7 @@ test('a real sshd lets the user in and a real ssh trusts the host, by certificat
   }
   const config = write(
     'sshd_config',
-    `Port ${port}
-ListenAddress 127.0.0.1
-HostKey ${hostKey}
+    `HostKey ${hostKey}
 HostCertificate ${files.hostCert}
 TrustedUserCAKeys ${files.ca}
 AuthorizedPrincipalsFile ${files.principals}
@@ -102,15 +107,10 @@ StrictModes no
 UsePAM no
 PidFile none`,
   )
-  // What Debian's service unit makes; root's sshd refuses to start without it.
-  if (userInfo().uid === 0) mkdirSync('/run/sshd', {recursive: true})
-  const sshd = spawn('/usr/sbin/sshd', ['-D', '-e', '-f', config], {stdio: ['ignore', 'ignore', 'pipe']})
+  const {port, stop} = await startSshd(config)
   try {
-    await new Promise<void>(resolve =>
-      sshd.stderr.on('data', text => String(text).includes('listening') && resolve()),
-    )
     const login = (certificate: string) =>
-      execFileSync(
+      promisify(execFile)(
         'ssh',
         ['-F', 'none', '-p', String(port), '-i', key, '-o', `CertificateFile=${certificate}`]
           .concat(
@@ -123,23 +123,13 @@ PidFile none`,
           )
           .concat('-o', 'IdentitiesOnly=yes', '-o', 'StrictHostKeyChecking=yes', '-l', userInfo().username)
           .concat('127.0.0.1', 'echo', 'in'),
-        {encoding: 'utf8', stdio: ['ignore', 'pipe', 'pipe'], env: {PATH: process.env['PATH']}},
+        {env: {PATH: process.env['PATH']}},
       )
-    expect(login(files.userCert)).toBe('in\n')
+    expect((await login(files.userCert)).stdout).toBe('in\n')
     // Beside the key lies id-cert.pub, which ssh would also offer: away with it.
     rmSync(files.userCert)
-    expect(() => login(files.wrongCert)).toThrow(/Permission denied/)
+    await expect(login(files.wrongCert)).rejects.toThrow(/Permission denied/)
   } finally {
-    sshd.kill()
-    if (sshd.exitCode === null) await once(sshd, 'exit')
+    await stop()
   }
 })
-
-async function freePort(): Promise<number> {
-  const server = createServer().listen(0, '127.0.0.1')
-  await once(server, 'listening')
-  const address = server.address()
-  server.close()
-  await once(server, 'close')
-  return typeof address === 'object' && address ? address.port : 0
-}

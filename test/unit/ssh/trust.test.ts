@@ -1,7 +1,4 @@
-import {spawn} from 'node:child_process'
-import {once} from 'node:events'
-import {mkdirSync, mkdtempSync, rmSync, writeFileSync} from 'node:fs'
-import {createServer} from 'node:net'
+import {mkdtempSync, rmSync, writeFileSync} from 'node:fs'
 import {tmpdir, userInfo} from 'node:os'
 import {join} from 'node:path'
 
@@ -10,6 +7,7 @@ import {afterAll, expect, test} from '@jest/globals'
 import {fingerprint, generateKeyPair} from '../../../src/ssh/keys.ts'
 import {pinnedKeys} from '../../../src/ssh/known-hosts.ts'
 import {learnHostKey} from '../../../src/ssh/trust.ts'
+import {startSshd} from '../../support/sshd.ts'
 
 const dir = mkdtempSync(join(tmpdir(), 'os-ssh-trust-'))
 const before = process.env['HOME']
@@ -25,17 +23,10 @@ const write = (name: string, text: string) => {
 
 test('the key of a real sshd is pinned without logging in; one that is away pins nothing', async () => {
   const [host, user] = [generateKeyPair('host'), generateKeyPair('user')]
-  const probe = createServer().listen(0, '127.0.0.1')
-  await once(probe, 'listening')
-  const {port} = probe.address() as {port: number}
-  probe.close()
-  await once(probe, 'close')
   // One sshd is the gate and the VM behind it.
   const config = write(
     'sshd_config',
     [
-      `Port ${port}`,
-      'ListenAddress 127.0.0.1',
       `HostKey ${write('host', host.privateKey)}`,
       `AuthorizedKeysFile ${write('authorized', user.publicKey)}`,
       'StrictModes no',
@@ -43,6 +34,7 @@ test('the key of a real sshd is pinned without logging in; one that is away pins
       'PidFile none',
     ].join('\n'),
   )
+  const {port, stop} = await startSshd(config)
   const gate = [
     'Host gate-1',
     'HostName 127.0.0.1',
@@ -52,20 +44,13 @@ test('the key of a real sshd is pinned without logging in; one that is away pins
     'HostKeyAlias gate-1',
     `UserKnownHostsFile ${write('known', `gate-1 ${host.publicKey}`)}`,
   ].join('\n')
-  if (userInfo().uid === 0) mkdirSync('/run/sshd', {recursive: true})
-  const sshd = spawn('/usr/sbin/sshd', ['-D', '-e', '-f', config], {stdio: ['ignore', 'ignore', 'pipe']})
   try {
-    await new Promise<void>((resolve, reject) => {
-      sshd.stderr.on('data', text => String(text).includes('listening') && resolve())
-      sshd.once('exit', () => reject(new Error('sshd did not start')))
-    })
     const way = {config: write('gate.conf', gate), alias: '127.0.0.1', port, gate: 'gate-1'}
     expect(await learnHostKey('vm-2', {...way, port: 1})).toBeUndefined()
     expect(await learnHostKey('vm-1', way)).toBe(fingerprint(host.publicKey))
     expect(await pinnedKeys('vm-1')).toEqual([host.publicKey.replace(/ host$/, '')])
     expect(await pinnedKeys('vm-2')).toEqual([])
   } finally {
-    sshd.kill()
-    if (sshd.exitCode === null) await once(sshd, 'exit')
+    await stop()
   }
 }, 30_000)
