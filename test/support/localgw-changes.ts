@@ -1,5 +1,5 @@
 import {dir} from '../openstack/place.ts'
-import {command} from '../openstack/processes.ts'
+import {command, inNode} from '../openstack/processes.ts'
 import type {Json} from '../openstack/rest.ts'
 import type {LocalGatewayCloud, Tenant, Vm} from './localgw-cloud.ts'
 import type {Host} from './localgw-node.ts'
@@ -57,7 +57,20 @@ export async function snatLog(cloud: LocalGatewayCloud, tenant: Tenant): Promise
 const NAME = 'lsnat-other'
 const VLAN = 150
 
-/** Another external network, with few addresses; the workstation is its gateway, too. */
+/** The node whose bridge has the other network's router, for a kernel need not know VLANs, and OVS does. */
+const GATEWAY = 'network1'
+const ROUTER_OUTSIDE = '172.24.4.99'
+const ROUTER = `set -e
+ovs-vsctl add-port br-ex lsnat-in tag=${VLAN} -- set Interface lsnat-in type=internal
+ovs-vsctl add-port br-ex lsnat-out -- set Interface lsnat-out type=internal
+for _ in $(seq 100); do ip link show lsnat-in && ip link show lsnat-out && break; sleep 0.1; done >/dev/null 2>&1
+ip address add 172.25.0.1/28 dev lsnat-in
+ip address add ${ROUTER_OUTSIDE}/24 dev lsnat-out
+ip link set lsnat-in up
+ip link set lsnat-out up
+sysctl -qw net.ipv4.ip_forward=1 net.ipv4.conf.lsnat-in.rp_filter=0 net.ipv4.conf.lsnat-out.rp_filter=0`
+
+/** Another external network, with few addresses. */
 export class OtherNetwork {
   readonly id: string
   readonly #cloud: LocalGatewayCloud
@@ -75,10 +88,8 @@ export class OtherNetwork {
     const made = await cloud.admin.neutron('POST', 'networks', {network})
     const subnet = {network_id: made.network.id, ip_version: 4, cidr: '172.25.0.0/28', enable_dhcp: false}
     await cloud.admin.neutron('POST', 'subnets', {subnet})
-    const link = ['link', 'add', 'link', 'oscloud-ext', 'name', NAME, 'type', 'vlan', 'id', String(VLAN)]
-    await command(['ip', ...link])
-    await command(['ip', 'address', 'add', '172.25.0.1/28', 'dev', NAME])
-    await command(['ip', 'link', 'set', NAME, 'up'])
+    await inNode(GATEWAY, ['sh', '-c', ROUTER])
+    await command(['ip', 'route', 'replace', '172.25.0.0/28', 'via', ROUTER_OUTSIDE])
     return new OtherNetwork(cloud, made.network.id)
   }
 
@@ -106,7 +117,8 @@ export class OtherNetwork {
   }
 
   static async sweep({admin}: LocalGatewayCloud): Promise<void> {
-    await command(['sh', '-c', `! ip link show ${NAME} 2>/dev/null || ip link delete ${NAME}`])
+    for (const port of ['lsnat-in', 'lsnat-out'])
+      await inNode(GATEWAY, ['ovs-vsctl', '--if-exists', 'del-port', 'br-ex', port])
     const {networks} = await admin.neutron('GET', `networks?name=${NAME}`)
     for (const {id} of networks) {
       const {ports} = await admin.neutron('GET', `ports?network_id=${id}`)

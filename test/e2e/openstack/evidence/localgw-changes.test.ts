@@ -153,17 +153,18 @@ it('killed at any time, coming and going, it leaks nothing, breaks nothing, and 
     await new Promise(resolve => setTimeout(resolve, ms))
     await agent.end('SIGKILL')
   }
-  for (let ms = 600; ms < 4000; ms += 200) {
-    await cut(cloud.agent(HOST, '--mode', 'per-router'), ms)
-    if (ms % 600 !== 0) continue
-    await cut(cloud.agent(HOST, '--clean', '--grace', '1'), ms)
-  }
+  for (let ms = 600; ms < 4000; ms += 200) await cut(cloud.agent(HOST, '--mode', 'per-router'), ms)
   const {changed, broken} = await load.end()
   const address = await local()
   expect(await comes(address)).toBe(address)
+  expect({changed, broken}).toEqual({changed: 0, broken: 0})
   for (const agent of agents) await agent.end()
   agents = []
-  expect({changed, broken}).toEqual({changed: 0, broken: 0})
+  // What is still local a clean-up ends after its grace, so no flow is counted here.
+  for (let ms = 600; ms < 4000; ms += 400) {
+    await cut(cloud.agent(HOST, '--clean', '--grace', '1'), ms)
+    if (ms % 1200 === 0) await cut(cloud.agent(HOST, '--mode', 'per-router'), 4000)
+  }
   const cleaned = await cloud.agent(HOST, '--clean', '--grace', '1').result()
   expect(cleaned).toMatchObject({status: 0, stderr: ''})
   expect(await cloud.legs(HOST)).toEqual([])
