@@ -44,8 +44,9 @@ const keyLine = (type: string, ...fields: Uint8Array[]) => {
   })
   return `${type} ${Buffer.concat(lengths).toString('base64')}`
 }
-/** Keys that are whole, and of types that are not granted by. */
+/** Keys that are whole; only the first is of a type that is granted by. */
 export const otherKeys = {
+  ed25519: keyLine('ssh-ed25519', Buffer.alloc(32, 7)),
   rsa: keyLine('ssh-rsa', Buffer.from([1, 0, 1]), Buffer.alloc(257, 0x7f)),
   ecdsa: keyLine('ecdsa-sha2-nistp256', Buffer.from('nistp256'), Buffer.alloc(65, 4)),
   sk: keyLine('sk-ssh-ed25519@openssh.com', Buffer.alloc(32, 1), Buffer.from('ssh:')),
@@ -55,7 +56,7 @@ export const hostKey = generateKeyPair('web').publicKey.split(' ').slice(0, 2).j
 const people = {
   alice: {user: {id: 'alice', name: 'alice'}, project: {id: 't1', name: 'tenant1'}, roles: ['member']},
   /** Of the same project as alice. */
-  carol: {user: {id: 'carol', name: 'carol'}, project: {id: 't1', name: 'tenant1'}, roles: ['member']},
+  carol: {user: {id: 'carol', name: 'Carol'}, project: {id: 't1', name: 'tenant1'}, roles: ['member']},
   /** Who is admin of a domain has that role in its projects, too. */
   boss: {user: {id: 'boss', name: 'boss'}, project: {id: 't1', name: 'tenant1'}, roles: ['admin', 'reader']},
   reader: {user: {id: 'rita', name: 'rita'}, project: {id: 't1', name: 'tenant1'}, roles: ['reader']},

@@ -1,8 +1,10 @@
 import {expect, test} from '@jest/globals'
 
-import {gateChoices, gateUp} from '../../../src/service/store/gates.ts'
+import {gateChoices, gateUp, removeGate} from '../../../src/service/store/gates.ts'
 import {bootMachine, retireMachine, runMachine, wantMachines} from '../../../src/service/store/machines.ts'
 import {openStore} from '../../../src/service/store/open.ts'
+import {path} from '../../../src/service/store/paths.ts'
+import {gateRow, pathRow} from '../../support/rows.ts'
 
 const self = {id: 's', name: 'the SSH service', project_id: 'infra'}
 const id = '00000000-0000-4000-8000-000000000001'
@@ -18,5 +20,25 @@ test('a gate whose machine goes is given no paths, even while it answers', async
   expect(await gateChoices(db)).toMatchObject([{state: 'ready', draining: false}])
   await retireMachine(db, {id, name: 'gate-1', server_id: 'server-1'}, 'gate-delete', self, 4)
   expect(await gateChoices(db)).toMatchObject([{state: 'ready', draining: true}])
+  await db.destroy()
+})
+
+test('a path that came while its gate was being removed ends with it: by whom, and from where', async () => {
+  const db = await openStore(':memory:')
+  await gateRow(db)
+  await pathRow(db, {state: 'active', attachment_id: ''})
+  const who = {id: 'op', name: 'Olga', project_id: 'infra', source: '192.0.2.7'}
+  expect(await removeGate(db, {id: 'g', name: 'gate1'}, who, 5)).toBe(true)
+  expect(await path(db, 'path')).toMatchObject({state: 'released', ended_at: 5, cut_at: 5})
+  expect(await db.selectFrom('audit').selectAll().orderBy('id').execute()).toMatchObject([
+    {
+      action: 'revoke',
+      path_id: 'path',
+      user_name: 'alice',
+      detail: 'gate removed by Olga',
+      source: '192.0.2.7',
+    },
+    {action: 'gate-remove', path_id: null, user_name: 'Olga', detail: 'gate1', source: '192.0.2.7'},
+  ])
   await db.destroy()
 })
