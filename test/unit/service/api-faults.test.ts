@@ -1,0 +1,93 @@
+import {describe, expect, it} from '@jest/globals'
+import {sql} from 'kysely'
+
+import {ask, db, deps, grant, id, inject, key, type Method, problemOf, VM} from '../../support/api.ts'
+import {eventually} from '../../support/run.ts'
+
+/* What is answered where something is wrong: with a request, or with us. */
+
+describe('a request that cannot be read', () => {
+  const said = (status: number, headers: Record<string, string>, payload?: string) =>
+    expect(
+      inject('POST', '/v1/paths', {'x-auth-token': 'token-of-alice-0123456789', ...headers}, payload),
+    ).resolves.toMatchObject(problemOf(status, 'USAGE'))
+
+  it.each([
+    ['too long', 'application/json', JSON.stringify({server_id: VM, public_key: 'x'.repeat(65_536)})],
+    ['in no language', 'text/xml', '<path/>'],
+    ['broken', 'application/json', '{"server_id":'],
+    ['nothing', 'application/json', ''],
+  ])('is the fault of whoever sent it: %s', async (_, type, payload) => {
+    await said(400, {'content-type': type}, payload)
+  })
+
+  it.each([
+    ['GET', '/v1/paths?everybody=true'],
+    ['GET', '/v1/paths?all=perhaps'],
+    ['GET', '/v1/paths?user_id=a%20b'],
+    ['GET', '/v1/paths?server_id=web'],
+    ['GET', '/v1/paths/web'],
+    ['DELETE', '/v1/paths/web'],
+    ['POST', '/v1/paths?wait=121'],
+    ['GET', '/v1/audit?limit=1001'],
+    ['GET', '/v1/audit?before=0'],
+    ['GET', '/v1/audit?denials=perhaps'],
+    ['DELETE', '/v1/gates/gate1'],
+    ['GET', '/v1/service?fresh=perhaps'],
+  ] as [Method, string][])('asks for what there is not: %s %s', async (method, url) => {
+    const payload = method === 'POST' ? {server_id: VM, public_key: key} : undefined
+    expect(await ask('operator', method, url, payload)).toMatchObject(problemOf(400, 'USAGE'))
+  })
+})
+
+it('a fault is a problem document: its kind, what to do next, and by which id it is found in the log', async () => {
+  const {body, headers} = await ask('operator', 'DELETE', `/v1/gates/${id(99)}`)
+  expect(body).toEqual({
+    ...{
+      type: 'https://os-ssh.invalid/problems/not-found',
+      title: 'NOT_FOUND',
+      code: 'NOT_FOUND',
+      status: 404,
+    },
+    ...{detail: `there is no gate ${id(99)}`, hint: 'see os-ssh gate list'},
+    request_id: headers['x-openstack-request-id'],
+  })
+  expect([headers['cache-control'], headers['retry-after']]).toEqual(['no-store', undefined])
+})
+
+it('is asked something from a request’s beginning to its end', async () => {
+  const {authenticate} = deps
+  let during = 0
+  deps.authenticate = request => {
+    during = deps.activity.underWay
+    return authenticate(request)
+  }
+  expect(await ask('alice', 'GET', '/v1/audit')).toMatchObject({status: 403})
+  expect(during).toBe(1)
+  await eventually(
+    async () => deps.activity.underWay,
+    n => n === 0,
+  )
+})
+
+it('is not ready without its database', async () => {
+  await db.schema.dropTable('gates').execute()
+  expect(await ask(undefined, 'GET', '/readyz')).toMatchObject(problemOf(500, 'BUG'))
+  expect((await ask(undefined, 'GET', '/healthz')).status).toBe(200)
+})
+
+it('a mistake of the service is told without its words', async () => {
+  await db.schema.dropTable('audit').execute()
+  const answer = await ask('operator', 'GET', '/v1/audit')
+  expect(answer).toMatchObject(problemOf(500, 'BUG'))
+  expect(JSON.stringify(answer.body)).not.toMatch(/audit|sqlite/i)
+})
+
+it('a disk that keeps nothing is said to be that', async () => {
+  await sql`pragma query_only = 1`.execute(db)
+  const answer = await grant('alice')
+  await sql`pragma query_only = 0`.execute(db)
+  const reason = 'the service cannot keep its state: attempt to write a readonly database'
+  expect(answer).toMatchObject(problemOf(500, 'LOCAL_FILE', reason))
+  expect(answer.body.hint).toBe('it must be writable and not full')
+})
