@@ -168,7 +168,9 @@ describe('an end', () => {
     const place = {gate_id: GATE, attachment_id: '', alias: '100.64.0.99', login: 'osp0099'}
     await pathRow(db, {...place, id: id(70), user_id: 'alice', state: 'ended', fingerprint: 'other'})
     gate.elsewhere = true
+    asked.waits = []
     expect((await ask('operator', 'DELETE', '/v1/paths?user_id=alice')).body).toEqual({revoked: 1})
+    expect(asked.waits.map(([path]) => path).sort()).toEqual([body.id, id(70)].sort())
     expect([await stateOf(body.id), await stateOf(id(70))]).toEqual(['cut', 'cut'])
   })
 })
