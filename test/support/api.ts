@@ -207,6 +207,7 @@ beforeEach(async () => {
     },
     wakeFor: paths => void asked.gates.push(...paths.map(path => `soon ${path.gate_id}`)),
     leave: async ({id}) => void asked.gates.push(`leave ${id}`),
+    seenFrom: async () => '198.51.100.9',
     forget: gateId => void asked.gates.push(`forget ${gateId}`),
   }
   const fleet = new Fleet({

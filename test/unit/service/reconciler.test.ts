@@ -176,6 +176,13 @@ it('a gate is asked again until it has cut what is over, and when its account ha
   expect(await tick(1)).toContain('g')
 })
 
+it('a gate is told again what it has not acknowledged', async () => {
+  await pathRow(db, {state: 'active', version: 2, applied: 1})
+  expect(await tick(1)).toEqual(['g'])
+  await db.updateTable('paths').set({applied: 2}).execute()
+  expect(await tick(1)).toEqual([])
+})
+
 it('every gate is looked at whole now and then', async () => {
   expect(await tick(59_999)).not.toContain('forget g')
   expect(await tick(1)).toEqual(['forget g', 'g'])
@@ -198,14 +205,14 @@ it('a grant that was left half done is taken up', async () => {
 })
 
 it('what an operator has barred ends wherever it was granted', async () => {
-  await pathRow(db, {state: 'active'})
+  await pathRow(db, {state: 'active', applied: 1})
   await bar(db, {user_id: 'u'}, now)
   expect(await tick(1)).toContain('g')
   expect((await path(db, 'path'))?.state).toBe('ended')
 })
 
 it('the cloud is asked what it has taken away: the path to a VM that is gone fails, and its network goes at once', async () => {
-  await pathRow(db, {state: 'active', project_id: 'infra'})
+  await pathRow(db, {state: 'active', project_id: 'infra', applied: 1})
   expect(surveyed).toBe(1)
   await tick(19_999)
   expect(surveyed).toBe(1)
