@@ -55,6 +55,9 @@ export const hostKey = generateKeyPair('web').publicKey.split(' ').slice(0, 2).j
 
 const people = {
   alice: {user: {id: 'alice', name: 'alice'}, project: {id: 't1', name: 'tenant1'}, roles: ['member']},
+  /** She herself, by a token for another project, and when she has lost her role. */
+  elsewhere: {user: {id: 'alice', name: 'alice'}, project: {id: 't2', name: 'tenant2'}, roles: ['member']},
+  demoted: {user: {id: 'alice', name: 'alice'}, project: {id: 't1', name: 'tenant1'}, roles: ['reader']},
   /** Of the same project as alice. */
   carol: {user: {id: 'carol', name: 'Carol'}, project: {id: 't1', name: 'tenant1'}, roles: ['member']},
   /** Who is admin of a domain has that role in its projects, too. */
@@ -245,9 +248,14 @@ export async function inject(
     status: reply.statusCode,
     headers: reply.headers,
     type: String(reply.headers['content-type']),
-    body: reply.payload === '' ? undefined : JSON.parse(reply.payload),
+    body: bodyOf(reply),
   }
 }
+function bodyOf({payload, headers}: {payload: string; headers: Readonly<Record<string, unknown>>}) {
+  if (payload === '') return undefined
+  return String(headers['content-type']).includes('json') ? JSON.parse(payload) : payload
+}
+
 /** Who did this, in which project, to what, and from where; the newest first. */
 export async function audited(...actions: AuditRow['action'][]) {
   const rows = await db

@@ -25,6 +25,10 @@ describe('a request that cannot be read', () => {
     ['GET', '/v1/paths?everybody=true'],
     ['GET', '/v1/paths?all=perhaps'],
     ['GET', '/v1/paths?user_id=a%20b'],
+    ['GET', '/v1/paths?user_id=alice&user_id=bob'],
+    ['DELETE', '/v1/paths?user_id=alice&user_id=bob'],
+    ['DELETE', '/v1/paths?user_id='],
+    ['DELETE', '/v1/paths?user_id=alice&all=true'],
     ['GET', '/v1/paths?server_id=web'],
     ['GET', '/v1/paths/web'],
     ['DELETE', '/v1/paths/web'],
@@ -68,6 +72,25 @@ it('is asked something from a request’s beginning to its end', async () => {
     async () => deps.activity.underWay,
     n => n === 0,
   )
+})
+
+it('counts requests by their routes, and says nothing of who or what was asked for', async () => {
+  const {body} = await grant('alice')
+  for (const path of [body.id, id(99)]) await ask('alice', 'GET', `/v1/paths/${path}`)
+  await ask('alice', 'GET', '/v1/secret')
+  const text = String((await ask(undefined, 'GET', '/metrics')).body)
+  const counts = [...text.matchAll(/^os_ssh_request_seconds_count{(.*)} (\d+)$/gm)].map(([, what, n]) => [
+    what,
+    n,
+  ])
+  expect(counts).toEqual([
+    ['method="POST",route="/v1/paths",status="201"', '1'],
+    ['method="GET",route="/v1/paths/:id",status="200"', '1'],
+    ['method="GET",route="/v1/paths/:id",status="404"', '1'],
+    ['method="GET",route="none",status="404"', '1'],
+  ])
+  expect(text).toContain('os_ssh_paths{state="active"} 1')
+  for (const word of [body.id, id(99), VM, 'alice', 'secret', '192.0.2.1']) expect(text).not.toContain(word)
 })
 
 it('is not ready without its database', async () => {

@@ -210,6 +210,24 @@ describe('a refusal is written down: who, which VM, why', () => {
     expect(await denials()).toEqual([['alice', 't1', VM, 'RATE_LIMITED', '127.0.0.1']])
   })
 
+  it.each([
+    ['elsewhere', 't2'],
+    ['demoted', 't1'],
+  ] as [Who, string][])(
+    'at a renewal of one’s own by a token that gives no right to the VM: %s',
+    async (who, project) => {
+      const {body} = await grant('alice', {life: 600})
+      const one = `/v1/paths/${body.id}`
+      expect(await ask(who, 'PATCH', one, {life: 7200})).toMatchObject(
+        problemOf(403, 'DENIED', 'your roles let you see this VM, but not log in to it'),
+      )
+      expect((await ask(who, 'GET', one)).body).toMatchObject({state: 'active', expires_at: body.expires_at})
+      expect(await denials()).toEqual([['alice', project, VM, 'DENIED', '127.0.0.1']])
+      // Less is no right that anybody lacks.
+      expect((await ask(who, 'DELETE', one)).status).toBe(204)
+    },
+  )
+
   it('at a renewal, too, and for whom the path is barred', async () => {
     const {body} = await grant('alice')
     await ask('operator', 'DELETE', '/v1/paths?user_id=alice')
