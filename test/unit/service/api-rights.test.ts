@@ -114,6 +114,21 @@ describe('an end', () => {
     },
   )
 
+  it.each([
+    ['address', {address: '10.0.0.99'}],
+    ['network', {network_id: id(98)}],
+  ])('since its VM has another %s is, too, by whom that was found', async (_, old) => {
+    const {body} = await grant('alice')
+    await db.updateTable('paths').set(old).execute()
+    asked.gates = []
+    const again = await grant('alice')
+    expect([again.status, again.body.id === body.id, await stateOf(body.id)]).toEqual([201, false, 'ended'])
+    expect(await audited('revoke')).toEqual([
+      ['alice', 't1', 'the VM has another address now', VM, '127.0.0.1'],
+    ])
+    expect(asked.gates).toEqual([`soon ${GATE}`, `soon ${GATE}`])
+  })
+
   it('of many is, too, each of them', async () => {
     for (const who of ['alice', 'carol'] as const) await grant(who)
     expect((await ask('operator', 'DELETE', '/v1/paths?project_id=t1')).body).toEqual({revoked: 2})

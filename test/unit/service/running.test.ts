@@ -92,6 +92,18 @@ it('admins are operators where their project was named, and who calls is told of
   expect(callers.map(token => token.project?.id)).toEqual(['ops', 'tenant1'])
 })
 
+it('says what one gate takes here, and when this life of it began', async () => {
+  const from = Date.now()
+  await start({maxPathsPerGate: 7, maxNetworksPerGate: 3, version: '4.5.6'})
+  const {body} = await ask('GET', '/v1/service')
+  expect(body).toMatchObject({version: '4.5.6', project_id: 'infra', limits: {paths: 7, networks: 3}})
+  expect(Date.parse(body.since)).toBeGreaterThanOrEqual(from)
+  const {id} = body
+  await service?.close()
+  await start()
+  expect((await ask('GET', '/v1/service')).body.id).toBe(id)
+})
+
 it('a copy that another one has taken over answers nobody but by whom, and may go', async () => {
   await before(async db => {
     await gateRow(db)
