@@ -190,6 +190,23 @@ describe('an end', () => {
   })
 })
 
+it('an end of many that a gate does not know is told as that, and bars all the same', async () => {
+  const {body} = await grant('alice')
+  gate.answers = false
+  expect(await ask('operator', 'DELETE', '/v1/paths?user_id=alice')).toMatchObject(
+    problemOf(
+      503,
+      'GATE_DOWN',
+      'paths are revoked (1 just now), but not all gates answer: what goes by those is cut when its time is over or the gate is back',
+    ),
+  )
+  expect([await stateOf(body.id), (await audited('revoke')).length]).toEqual(['ended', 1])
+  expect((await grant('alice')).body.code).toBe('DENIED')
+  gate.answers = true
+  expect((await ask('operator', 'DELETE', '/v1/paths?user_id=alice')).body).toEqual({revoked: 0})
+  expect(await stateOf(body.id)).toBe('cut')
+})
+
 describe('a refusal is written down: who, which VM, why', () => {
   const denials = async () => {
     const {body} = await ask('operator', 'GET', '/v1/audit?denials=true')
