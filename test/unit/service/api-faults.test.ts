@@ -7,18 +7,17 @@ import {eventually} from '../../support/run.ts'
 /* What is answered where something is wrong: with a request, or with us. */
 
 describe('a request that cannot be read', () => {
-  const said = (status: number, headers: Record<string, string>, payload?: string) =>
-    expect(
-      inject('POST', '/v1/paths', {'x-auth-token': 'token-of-alice-0123456789', ...headers}, payload),
-    ).resolves.toMatchObject(problemOf(status, 'USAGE'))
-
   it.each([
-    ['too long', 'application/json', JSON.stringify({server_id: VM, public_key: 'x'.repeat(65_536)})],
-    ['in no language', 'text/xml', '<path/>'],
-    ['broken', 'application/json', '{"server_id":'],
-    ['nothing', 'application/json', ''],
-  ])('is the fault of whoever sent it: %s', async (_, type, payload) => {
-    await said(400, {'content-type': type}, payload)
+    ['too long', 'application/json', `{"x": "${'x'.repeat(65_536)}"}`, /^Request body is too large$/],
+    ['in no language', 'text/xml', '<path/>', /^Unsupported Media Type/],
+    ['broken', 'application/json', '{"server_id":', /JSON/],
+    ['nothing', 'application/json', '', /^Body cannot be empty/],
+    ['more than it says', 'application/json', '{"__proto__": {"life": 60}}', /JSON/],
+  ])('is the fault of whoever sent it: %s', async (_, type, payload, words) => {
+    const headers = {'x-auth-token': 'token-of-alice-0123456789', 'content-type': type}
+    const answer = await inject('POST', '/v1/paths', headers, payload)
+    expect(answer).toMatchObject(problemOf(400, 'USAGE'))
+    expect(answer.body.detail).toMatch(words)
   })
 
   it.each([
