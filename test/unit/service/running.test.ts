@@ -146,6 +146,10 @@ it('one that gets new tokens is not at rest for the end of one', async () => {
   expect(await one.isAtRest()).toBe(false)
 })
 
+it('is at rest with nothing to look after', async () => {
+  expect(await (await start()).isAtRest()).toBe(true)
+})
+
 it('leaves at the word of whoever reaches it, where it may be told to', async () => {
   let left = 0
   await start({leave: () => void left++})
