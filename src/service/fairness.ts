@@ -77,9 +77,12 @@ export function askerOf(
   return {project_id, share: part(paths, fairness), networks: part(attachments, fairness)}
 }
 
-/** The gates that the project may use and that answer. */
+/** The gates that the project may use and that answer: as the planner has it, or others would give way for nothing. */
 const usable = (gates: readonly GateChoice[], {project_id}: Asker) =>
-  gates.filter(gate => gate.state !== 'down' && (gate.scope === 'shared' || gate.project_id === project_id))
+  gates.filter(
+    ({state, scope, serves, draining, project_id: own}) =>
+      state !== 'down' && !draining && (scope === 'shared' || (serves ?? own) === project_id),
+  )
 
 /**
  * On a gate whose interfaces are all in use, the network that has been idle for longest gives way before its grace is over.

@@ -19,6 +19,7 @@ import type {Gates} from '../../src/service/gates/gates.ts'
 import {openStore, type Store} from '../../src/service/store/open.ts'
 import {activatePaths, cutPaths} from '../../src/service/store/path-steps.ts'
 import {path as pathById, pathsOfGate} from '../../src/service/store/paths.ts'
+import type {AuditRow} from '../../src/service/store/schema.ts'
 import {generateKeyPair} from '../../src/ssh/keys.ts'
 import {matches} from './fake-rows.ts'
 import {gateRow} from './rows.ts'
@@ -31,12 +32,36 @@ import {seen} from './seen.ts'
 
 export const id = (n: number) => `00000000-0000-4000-8000-${String(n).padStart(12, '0')}`
 export const [VM, NETWORK, GATE, GATE_SERVER] = [1, 2, 3, 4].map(id) as [string, string, string, string]
+/** A server whose console shows no key that could be pinned. */
+export const KEYLESS = id(5)
 export const NOW = Date.UTC(2026, 10, 25)
 export const key = generateKeyPair('alice').publicKey
+const keyLine = (type: string, ...fields: Uint8Array[]) => {
+  const lengths = [Buffer.from(type), ...fields].flatMap(field => {
+    const length = Buffer.alloc(4)
+    length.writeUInt32BE(field.length)
+    return [length, field]
+  })
+  return `${type} ${Buffer.concat(lengths).toString('base64')}`
+}
+/** Keys that are whole; only the first is of a type that is granted by. */
+export const otherKeys = {
+  ed25519: keyLine('ssh-ed25519', Buffer.alloc(32, 7)),
+  rsa: keyLine('ssh-rsa', Buffer.from([1, 0, 1]), Buffer.alloc(257, 0x7f)),
+  ecdsa: keyLine('ecdsa-sha2-nistp256', Buffer.from('nistp256'), Buffer.alloc(65, 4)),
+  sk: keyLine('sk-ssh-ed25519@openssh.com', Buffer.alloc(32, 1), Buffer.from('ssh:')),
+}
 export const hostKey = generateKeyPair('web').publicKey.split(' ').slice(0, 2).join(' ')
 
 const people = {
   alice: {user: {id: 'alice', name: 'alice'}, project: {id: 't1', name: 'tenant1'}, roles: ['member']},
+  /** She herself, by a token for another project, and when she has lost her role. */
+  elsewhere: {user: {id: 'alice', name: 'alice'}, project: {id: 't2', name: 'tenant2'}, roles: ['member']},
+  demoted: {user: {id: 'alice', name: 'alice'}, project: {id: 't1', name: 'tenant1'}, roles: ['reader']},
+  /** Of the same project as alice. */
+  carol: {user: {id: 'carol', name: 'Carol'}, project: {id: 't1', name: 'tenant1'}, roles: ['member']},
+  /** Who is admin of a domain has that role in its projects, too. */
+  boss: {user: {id: 'boss', name: 'boss'}, project: {id: 't1', name: 'tenant1'}, roles: ['admin', 'reader']},
   reader: {user: {id: 'rita', name: 'rita'}, project: {id: 't1', name: 'tenant1'}, roles: ['reader']},
   bob: {user: {id: 'bob', name: 'bob'}, project: {id: 't2', name: 'tenant2'}, roles: ['member']},
   unscoped: {user: {id: 'una', name: 'una'}, roles: []},
@@ -52,7 +77,13 @@ let api: Api
 export const gate = {
   provision: async (_: string): Promise<void> => undefined,
   answers: true,
+  /** Is it another replica's? That one does what it is asked for while somebody waits. */
+  elsewhere: false,
 }
+/** What was asked of the gates, by name; and the paths that somebody waited for, each with the time that is left, ms. */
+export const asked = {gates: [] as string[], waits: [] as [string, number][]}
+/** What the routes work with; a test may have it changed before it asks. */
+export let deps: {-readonly [K in keyof Deps]: Deps[K]}
 /** What the cloud says instead of its images and security groups, if anything. */
 export const refusal: {fault?: OpenStackError | undefined} = {}
 /** Prefixes that the gates' group was told to admit. */
@@ -67,14 +98,15 @@ function fakes() {
     ...{security_groups: ['sg'], fixed_ips: [{subnet_id: id(8), ip_address: '10.0.0.10'}]},
   }
   const servers = [
-    {id: VM, name: 'web', status: 'ACTIVE', tenant_id: 't1'},
+    {id: VM, name: 'web', status: 'ACTIVE', tenant_id: 't1', 'OS-EXT-AZ:availability_zone': 'az1'},
     {id: GATE_SERVER, name: 'gate', status: 'ACTIVE', tenant_id: 'infra'},
+    {id: KEYLESS, name: 'bare', status: 'ACTIVE', tenant_id: 'infra', 'OS-EXT-AZ:availability_zone': ''},
   ]
   return {
     identity: {
       async validate(secret: string) {
         const [, who] = /^token-of-(\w+)-/.exec(secret) ?? []
-        if (who === undefined || !(who in people)) throw new OpenStackError('not-found', 'no such token')
+        if (who === undefined || !(who in people)) throw new OpenStackError('unauthorized', 'no such token')
         return {...people[who as Who], id: secret, catalog: [], expires_at: new Date(NOW + 3_600_000)}
       },
       token: async () => ({project: {id: 'infra', name: 'the infrastructure'}, catalog: []}),
@@ -86,8 +118,10 @@ function fakes() {
           throw new OpenStackError('not-found', 'Instance could not be found', {status: 404})
         return found
       },
-      consoleLog: async () =>
-        `-----BEGIN SSH HOST KEY KEYS-----\n${hostKey} root@web\n-----END SSH HOST KEY KEYS-----\n`,
+      consoleLog: async (server: string) =>
+        ['-----BEGIN SSH HOST KEY KEYS-----', server === KEYLESS ? otherKeys.rsa : `${hostKey} root@web`]
+          .concat('-----END SSH HOST KEY KEYS-----', '')
+          .join('\n'),
       instanceActions: async () => [],
       flavors: async () => facts.flavors,
       limits: async () => facts.limits,
@@ -127,6 +161,18 @@ function fakes() {
   }
 }
 
+/** A round of the gate: what is over is cut, or it is down. */
+async function round(gateId: string): Promise<void> {
+  const over = (await pathsOfGate(db, gateId)).filter(path => path.state === 'ended')
+  if (!gate.answers) await db.updateTable('gates').set({state: 'down'}).execute()
+  else
+    await cutPaths(
+      db,
+      over.map(path => path.id),
+      NOW,
+    )
+}
+
 beforeAll(async () => {
   ca = await openCa(join(home, 'ca'))
   Object.assign(cloud, fakes(), {as: () => cloud})
@@ -136,7 +182,8 @@ afterAll(() => rmSync(home, {recursive: true}))
 beforeEach(async () => {
   db = await openStore(':memory:')
   await gateRow(db, {id: GATE, server_id: GATE_SERVER, host: '192.0.2.1'})
-  gate.answers = true
+  Object.assign(gate, {answers: true, elsewhere: false})
+  Object.assign(asked, {gates: [], waits: []})
   refusal.fault = undefined
   admitted.length = 0
   gate.provision = path => activatePaths(db, [path])
@@ -144,8 +191,10 @@ beforeEach(async () => {
     ...{db, ca, cloud: cloud as OpenStack, clock: () => NOW, log: pino({level: 'silent'})},
     events: {
       emit: () => undefined,
-      async wait(_: unknown, path: string) {
-        await gate.provision(path)
+      async wait(_: unknown, path: string, deadline: number, is?: unknown) {
+        asked.waits.push([path, deadline - NOW])
+        if (is === undefined) await gate.provision(path)
+        else if (gate.elsewhere) await round(GATE)
         return pathById(db, path)
       },
     },
@@ -155,25 +204,25 @@ beforeEach(async () => {
   } as unknown as ServiceContext
   const gates: Partial<Gates> = {
     async wake(gateId) {
-      const over = (await pathsOfGate(db, gateId)).filter(path => path.state === 'ended')
-      const ids = over.map(path => path.id)
-      if (gate.answers) await cutPaths(db, ids, NOW)
-      else await db.updateTable('gates').set({state: 'down'}).execute()
-      return true
+      asked.gates.push(`wake ${gateId}`)
+      if (!gate.elsewhere) await round(gateId)
+      return !gate.elsewhere
     },
-    wakeFor: () => undefined,
-    leave: async () => undefined,
+    wakeFor: paths => void asked.gates.push(...paths.map(path => `soon ${path.gate_id}`)),
+    leave: async ({id}) => void asked.gates.push(`leave ${id}`),
+    seenFrom: async () => '198.51.100.9',
+    forget: gateId => void asked.gates.push(`forget ${gateId}`),
   }
   const fleet = new Fleet({
     ...{context, gates: gates as Gates, config: gatesConfig({}), managementKey: 'ssh-ed25519 AAAA'},
     self: {id: 'service', name: 'the SSH service', project_id: ''},
   })
-  const deps = {
+  deps = {
     ...{context, gates, fleet, version: '1.2.3', authenticate: authenticator(cloud, () => NOW, [])},
     ...{since: NOW, activity: new Activity(() => NOW)},
     limits: {maxLife: 7200, defaultLife: 3600, certLife: 600, paths: 9, attachments: 9},
-  }
-  api = await createApi(deps as unknown as Deps)
+  } as unknown as Deps
+  api = await createApi(deps)
 })
 afterEach(async () => {
   await api.close()
@@ -188,14 +237,34 @@ export async function ask(who: Who | undefined, method: Method, url: string, pay
 }
 
 /** With these headers and no others. */
-export async function inject(method: Method, url: string, headers: Record<string, string>, payload?: object) {
-  const reply = await api.inject({method, url, headers, ...(payload && {payload})})
+export async function inject(
+  method: Method,
+  url: string,
+  headers: Record<string, string>,
+  payload?: object | string,
+) {
+  const reply = await api.inject({method, url, headers, ...(payload !== undefined && {payload})})
   return {
     status: reply.statusCode,
     headers: reply.headers,
     type: String(reply.headers['content-type']),
-    body: reply.payload === '' ? undefined : JSON.parse(reply.payload),
+    body: bodyOf(reply),
   }
+}
+function bodyOf({payload, headers}: {payload: string; headers: Readonly<Record<string, unknown>>}) {
+  if (payload === '') return undefined
+  return String(headers['content-type']).includes('json') ? JSON.parse(payload) : payload
+}
+
+/** Who did this, in which project, to what, and from where; the newest first. */
+export async function audited(...actions: AuditRow['action'][]) {
+  const rows = await db
+    .selectFrom('audit')
+    .select(['user_name', 'project_id', 'detail', 'server_id', 'source'])
+    .where('action', 'in', actions)
+    .orderBy('id', 'desc')
+    .execute()
+  return rows.map(row => Object.values(row))
 }
 export const grant = (who: Who, change: object = {}) =>
   ask(who, 'POST', '/v1/paths', {server_id: VM, public_key: key, ...change})

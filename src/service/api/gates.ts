@@ -68,7 +68,11 @@ async function removeGate({context, gates, fleet}: Deps, caller: Caller, id: str
   await areCut(
     context,
     gates,
-    await revoke(context, {ids: paths.map(path => path.id)}, {detail: 'gate removed'}),
+    await revoke(
+      context,
+      {ids: paths.map(path => path.id)},
+      {source: caller.source, detail: `gate removed by ${caller.token.user.name}`},
+    ),
   )
   await retireAll(db, id)
   if (!(await removeRow(db, gate, actor(caller), clock()))) {

@@ -231,7 +231,11 @@ export function pathRoutes(api: Api, deps: Deps): void {
     const why = {source: caller.source, detail: caller.token.user.name}
     const ended = await revokeBarred(context, why)
     // Another replica may have ended some of them.
-    await areCut(context, deps.gates, await uncutPaths(context.db, request.query))
+    if (!(await areCut(context, deps.gates, await uncutPaths(context.db, request.query))))
+      throw new OsSshError(
+        'GATE_DOWN',
+        `paths are revoked (${ended.length} just now), but not all gates answer: what goes by those is cut when its time is over or the gate is back`,
+      )
     return {revoked: ended.length}
   })
 }

@@ -124,7 +124,7 @@ export async function removeGate(
       .where('id', 'not in', tx.selectFrom('attachments').select('gate_id'))
       .executeTakeFirst()
     if (numDeletedRows === 0n) return false
-    await releaseGate(tx, id, at)
+    await releaseGate(tx, id, who, at)
     await tx.deleteFrom('leases').where('name', '=', gateTurn(id)).execute()
     await auditAct(tx, 'gate-remove', who, {at, detail})
     return true

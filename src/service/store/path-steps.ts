@@ -1,6 +1,6 @@
 import {sql} from 'kysely'
 
-import {auditPaths, type Why} from './audit.ts'
+import {type Actor, auditPaths, type Why} from './audit.ts'
 import {giveBack} from './holdings.ts'
 import {isUncut, lifecycle} from './lifecycle.ts'
 import {RELEASED} from './literals.ts'
@@ -187,8 +187,14 @@ export async function prune(db: Store, before: number): Promise<void> {
 }
 
 /** Nothing of a gate that was removed is left: what is over on it is cut by that, and released. */
-export async function releaseGate(tx: Store, gateId: string, now: number): Promise<void> {
-  await endPaths(tx, {of: {gate_id: gateId}}, now, {action: 'revoke', detail: 'gate removed'})
+export async function releaseGate(
+  tx: Store,
+  gateId: string,
+  {name, source}: Pick<Actor, 'name' | 'source'>,
+  now: number,
+): Promise<void> {
+  const why = {source, detail: `gate removed by ${name}`}
+  await endPaths(tx, {of: {gate_id: gateId}}, now, {action: 'revoke', ...why})
   const over = tx.updateTable('paths').where('gate_id', '=', gateId).where('state', '<>', RELEASED)
   await over.set({state: steps.cut.to, cut_at: now}).where('state', 'in', steps.cut.from).execute()
   await over.set({state: steps.release.to}).where('state', 'in', steps.release.from).execute()

@@ -1,3 +1,4 @@
+import {LIVE, UNCUT} from './lifecycle.ts'
 import type {Store} from './open.ts'
 
 /**
@@ -8,7 +9,7 @@ export async function isAtRest(db: Store): Promise<boolean> {
   const path = await db
     .selectFrom('paths')
     .select('id')
-    .where('state', 'in', ['requested', 'pending', 'active', 'ended'])
+    .where('state', 'in', [...LIVE, ...UNCUT])
     .limit(1)
     .executeTakeFirst()
   const attachment = await db.selectFrom('attachments').select('id').limit(1).executeTakeFirst()

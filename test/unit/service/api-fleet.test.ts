@@ -10,7 +10,19 @@ import {
   machines,
   runMachine,
 } from '../../../src/service/store/machines.ts'
-import {admitted, ask, db, GATE, hostKey, id, NOW, problemOf, refusal, type Who} from '../../support/api.ts'
+import {
+  admitted,
+  ask,
+  audited,
+  db,
+  GATE,
+  hostKey,
+  id,
+  NOW,
+  problemOf,
+  refusal,
+  type Who,
+} from '../../support/api.ts'
 
 /* The routes by which operators have gates made, drained and deleted, and say who may reach them. */
 
@@ -215,10 +227,38 @@ describe('access', () => {
     })
     expect([await allowed(), admitted]).toEqual([{allow: usual}, usual])
     expect((await db.selectFrom('service').select('allow').executeTakeFirst())?.allow).toBeNull()
-    expect(await audit('gate-allow')).toHaveLength(2)
+    expect(await audited('gate-allow')).toEqual([
+      ['op', 'infra', 'as it is configured', null, '127.0.0.1'],
+      ['op', 'infra', '192.0.2.0/24', null, '127.0.0.1'],
+    ])
     refusal.fault = new OpenStackError('unreachable', 'gone')
     expect(await ask('operator', 'DELETE', '/v1/gates/access')).toMatchObject(problemOf(502, 'CLOUD_DOWN'))
   })
+
+  it('is for this machine alone, as a gate sees it, when that is asked for by itself', async () => {
+    expect(await allow('auto')).toMatchObject(
+      problemOf(503, 'NO_GATE', 'there is no gate yet that could see from where you come'),
+    )
+    expect(await audited('gate-allow')).toEqual([])
+    await made()
+    expect(await allow('auto')).toMatchObject({status: 200, body: {allow: ['198.51.100.9/32']}})
+    expect(await allowed()).toEqual({allow: ['198.51.100.9/32']})
+    expect(await audited('gate-allow')).toEqual([['op', 'infra', '198.51.100.9/32', null, '127.0.0.1']])
+  })
+
+  it.each([
+    ['auto', 'auto is not an address range such as 192.0.2.0/24'],
+    ['\u001b[2J', '\\u001b[2J is not an address range such as 192.0.2.0/24'],
+  ])(
+    'among others is for nobody called %j, and says so in words that a terminal may show',
+    async (word, says) => {
+      for (const given of [
+        [word, '192.0.2.0/24'],
+        ['192.0.2.0/24', word],
+      ])
+        expect(await allow(...given)).toMatchObject(problemOf(400, 'USAGE', says))
+    },
+  )
 
   it.each([
     '192.0.2.0/33',

@@ -1,5 +1,4 @@
 import {describe, expect, it} from '@jest/globals'
-import {sql} from 'kysely'
 import type {Static} from 'typebox'
 
 import type * as Protocol from '../../../src/protocol/index.ts'
@@ -7,16 +6,15 @@ import type * as answers from '../../../src/service/api/answers.ts'
 import type * as schemas from '../../../src/service/api/schemas.ts'
 import {
   ask,
+  asked,
   ca,
-  db,
+  deps,
   GATE,
   GATE_SERVER,
-  grant,
   id,
   inject,
   key,
   type Method,
-  NETWORK,
   NOW,
   problemOf,
   VM,
@@ -24,7 +22,7 @@ import {
 } from '../../support/api.ts'
 import {expectGolden} from '../../support/golden.ts'
 
-/* What all routes have in common, and those of operators. */
+/* What all routes have in common. */
 
 type Mutable<T> = T extends object ? {-readonly [K in keyof T]: Mutable<T[K]>} : T
 type Same<A, B> = [Mutable<A>, Mutable<B>] extends [Mutable<B>, Mutable<A>] ? true : never
@@ -53,6 +51,17 @@ it('says what runs here to whoever has a token, and leaves for nobody', async ()
     },
   })
   expect(await ask('operator', 'POST', '/v1/service/leave')).toMatchObject({status: 404})
+})
+
+it('says it when all gates were asked anew, and not what another runs by then', async () => {
+  expect(await ask('alice', 'GET', '/v1/service')).toMatchObject({status: 200})
+  expect(asked.gates).toEqual([])
+  expect(await ask('alice', 'GET', '/v1/service?fresh=true')).toMatchObject({status: 200})
+  expect(asked.gates).toEqual([`forget ${GATE}`, `wake ${GATE}`])
+  await deps.context.copy.taken('bob on b')
+  expect(await ask('alice', 'GET', '/v1/service?fresh=true')).toMatchObject(
+    problemOf(409, 'MOVED', 'the gates of this service are run by bob on b now'),
+  )
 })
 
 it('describes itself: the golden document', async () => {
@@ -111,7 +120,9 @@ describe('whoever they are', () => {
       headers: {'www-authenticate': 'Keystone'},
     })
     const stale = {'x-auth-token': 'token-of-nobody-0123456789'}
-    expect(await inject(method, url, stale, payload)).toMatchObject(problemOf(404, 'NOT_FOUND'))
+    expect(await inject(method, url, stale, payload)).toMatchObject(
+      problemOf(401, 'NOT_LOGGED_IN', 'the token is not valid any more'),
+    )
   })
 
   it.each([
@@ -126,17 +137,34 @@ describe('whoever they are', () => {
     ['DELETE', '/v1/gates/access'],
     ['GET', '/v1/paths?all=true'],
     ['GET', '/v1/paths?user_id=alice'],
+    ['GET', '/v1/paths?project_id=t1'],
+    ['GET', '/v1/paths?all=false&user_id=alice'],
     ['DELETE', '/v1/paths?project_id=t1'],
+    ['DELETE', '/v1/paths?user_id=alice'],
+    ['DELETE', `/v1/paths?server_id=${VM}`],
   ] as [Method, string][])(
-    '%s %s is for operators, and a refusal is written down once',
+    '%s %s is for operators, and a refusal is written down once for each who asks',
     async (method, url) => {
-      for (const _ of [1, 2])
-        expect(await ask('alice', method, url, bodies[`${method} ${url}`])).toMatchObject(
+      const others: Who[] = ['alice', 'boss', 'reader', 'bob', 'unscoped']
+      for (const who of [...others, ...others])
+        expect(await ask(who, method, url, bodies[`${method} ${url}`])).toMatchObject(
           problemOf(403, 'DENIED', 'this is for operators of the SSH service'),
         )
       const {body} = await ask('operator', 'GET', '/v1/audit?denials=true')
-      expect(body.audit).toHaveLength(1)
-      expect(body.audit[0]).toMatchObject({action: 'deny', user_name: 'alice', source: '127.0.0.1'})
+      const route = url.replace(/\?.*/, '').replace(/0{8}-[^/]*/, ':id')
+      expect(body.audit.map(({id: _, ...entry}: {id: number}) => entry)).toEqual(
+        [
+          ['una', ''],
+          ['bob', 't2'],
+          ['rita', 't1'],
+          ['boss', 't1'],
+          ['alice', 't1'],
+        ].map(([name, project_id]) => ({
+          ...{at: new Date(NOW).toISOString(), action: 'deny', user_id: name, user_name: name, project_id},
+          ...{server_id: null, path_id: null, source: '127.0.0.1', until: null},
+          detail: `DENIED ${method} ${route}`,
+        })),
+      )
     },
   )
 
@@ -151,76 +179,4 @@ describe('whoever they are', () => {
     })
     expect((await ask(undefined, 'GET', '/v1/nothing')).status).toBe(404)
   })
-})
-
-describe('gates', () => {
-  const two = bodies['POST /v1/gates'] as object
-
-  it('are added with the key of their console, once', async () => {
-    const added = await ask('operator', 'POST', '/v1/gates', {...two, server_id: VM})
-    expect(added).toMatchObject({status: 201, body: {name: 'two', state: 'new', attachments: 0, paths: 0}})
-    expect(await ask('operator', 'POST', '/v1/gates', {...two, server_id: VM})).toMatchObject(
-      problemOf(400, 'USAGE', 'a gate of this name or server is registered already'),
-    )
-    expect(await ask('operator', 'POST', '/v1/gates', {...two, server_id: id(99)})).toMatchObject(
-      problemOf(404, 'NOT_FOUND'),
-    )
-    expect(await ask('operator', 'POST', '/v1/gates', {...two, name: '$(reboot)'})).toMatchObject(
-      problemOf(400, 'USAGE'),
-    )
-  })
-
-  it('are shown to whom they serve', async () => {
-    const names = async (who: Who) =>
-      (await ask(who, 'GET', '/v1/gates')).body.gates.map((gate: {name: string}) => gate.name)
-    await db.updateTable('gates').set({scope: 'project', project_id: 't2'}).execute()
-    expect([await names('operator'), await names('alice'), await names('bob')]).toEqual([
-      ['gate1'],
-      [],
-      ['gate1'],
-    ])
-  })
-
-  it('go when nothing is plugged into them any more', async () => {
-    const {body} = await grant('alice')
-    const one = `/v1/gates/${GATE}`
-    expect(await ask('operator', 'DELETE', one)).toMatchObject({status: 202, body: undefined})
-    expect((await ask('alice', 'GET', `/v1/paths/${body.id}`)).body.state).toBe('ended')
-    expect((await ask('operator', 'GET', '/v1/attachments')).body.attachments).toMatchObject([
-      {gate_id: GATE, network_id: NETWORK, state: 'removing', groups: [], reach: [{cidr: '10.0.0.0/24'}]},
-    ])
-    await db.deleteFrom('attachments').execute()
-    expect((await ask('operator', 'DELETE', one)).status).toBe(204)
-    expect(await ask('operator', 'DELETE', one)).toMatchObject(
-      problemOf(404, 'NOT_FOUND', `there is no gate ${GATE}`),
-    )
-  })
-})
-
-it('the audit comes page by page', async () => {
-  await grant('alice')
-  await ask('operator', 'DELETE', '/v1/paths?user_id=alice')
-  const first = (await ask('operator', 'GET', '/v1/audit?limit=1')).body
-  expect(first.audit).toMatchObject([
-    {action: 'revoke', user_name: 'alice', detail: 'op', path_id: expect.any(String)},
-  ])
-  const second = (await ask('operator', 'GET', `/v1/audit?limit=1&before=${first.next}`)).body
-  expect(second.audit).toMatchObject([{action: 'grant', at: '2026-11-25T00:00:00.000Z', server_id: VM}])
-  expect((await ask('operator', 'GET', `/v1/audit?before=${second.next}`)).body).toEqual({audit: []})
-})
-
-it('a mistake of the service is told without its words', async () => {
-  await db.schema.dropTable('audit').execute()
-  const answer = await ask('operator', 'GET', '/v1/audit')
-  expect(answer).toMatchObject(problemOf(500, 'BUG'))
-  expect(JSON.stringify(answer.body)).not.toMatch(/audit|sqlite/i)
-})
-
-it('a disk that keeps nothing is said to be that', async () => {
-  await sql`pragma query_only = 1`.execute(db)
-  const answer = await grant('alice')
-  await sql`pragma query_only = 0`.execute(db)
-  const reason = 'the service cannot keep its state: attempt to write a readonly database'
-  expect(answer).toMatchObject(problemOf(500, 'LOCAL_FILE', reason))
-  expect(answer.body.hint).toBe('it must be writable and not full')
 })

@@ -1,11 +1,13 @@
 import {afterAll, beforeAll, beforeEach, describe, expect, it} from '@jest/globals'
 
+import {OpenStackError} from '../../../src/openstack/index.ts'
 import type {GatesConfig} from '../../../src/service/deploy/config.ts'
 import {gates as allGates} from '../../../src/service/store/gates.ts'
 import {machines as allMachines, failMachine} from '../../../src/service/store/machines.ts'
 import {openStore, type Store} from '../../../src/service/store/open.ts'
 import {FakeCloud} from '../../support/fake-cloud.ts'
 import {emptied, isOurs, operator, replica, rowOf, wanted} from '../../support/fleet.ts'
+import {gateRow} from '../../support/rows.ts'
 
 const {tend} = await import('../../../src/service/deploy/machine.ts')
 const {Fleet} = await import('../../../src/service/deploy/fleet.ts')
@@ -167,6 +169,47 @@ describe('who may reach port 22', () => {
     expect(one.admission.isDue).toBe(true)
     await one.admission.mend()
     expect([prefixes(), one.admission.isDue]).toEqual([['192.0.2.7/32'], false])
+  })
+
+  it('is said once and for all, though the cloud does it later: at a tick, by the holder of the lease', async () => {
+    await running()
+    const [one, other] = [fleet(), fleet({}, false)]
+    await one.admission.allow(['192.0.2.7/32'], operator)
+    cloud.cut = (_, call) =>
+      /SecurityGroupRule/.test(call) ? new OpenStackError('unreachable', 'gone') : undefined
+    for (const {admission} of [one, other])
+      await expect(admission.allow(['192.0.2.8/32'], operator)).rejects.toMatchObject({fault: 'unreachable'})
+    expect([await one.admission.allowed(), prefixes(), one.admission.isDue]).toEqual([
+      ...[['192.0.2.8/32'], ['192.0.2.7/32'], true],
+    ])
+    cloud.revive()
+    const looks = []
+    for (const each of [other, one]) {
+      await each.tick()
+      await each.service.settled()
+      looks.push([prefixes(), each.admission.isDue])
+    }
+    expect(looks).toEqual([
+      [['192.0.2.7/32'], true],
+      [['192.0.2.8/32'], false],
+    ])
+  })
+
+  it('is this machine by all addresses that gates of ours see, each once, whether all answer or not', async () => {
+    const ids = ['0', '1', '2', '3'].map(n => `${n.repeat(8)}-0000-4000-8000-000000000000`)
+    for (const id of ids) await running({id})
+    // Registered, and none of ours: who runs it sees whom it will.
+    await gateRow(db, {id: 'g', name: 'registered', host: '192.0.2.1'})
+    const one = fleet()
+    const hosts = await Promise.all(ids.map(async id => (await rowOf(db, id)).host ?? ''))
+    for (const [n, seen] of ['198.51.100.9', '2001:db8::9', '198.51.100.9'].entries())
+      one.service.sees.set(hosts[n] ?? '', seen)
+    expect([...(await one.admission.allowSeen(operator))].sort()).toEqual([
+      '198.51.100.9/32',
+      '2001:db8::9/128',
+    ])
+    expect(one.service.looks).toHaveLength(4)
+    expect([...prefixes()].sort()).toEqual(['198.51.100.9/32', '2001:db8::9/128'])
   })
 
   it('is nobody’s to see where there is no gate', async () => {

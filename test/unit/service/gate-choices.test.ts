@@ -1,8 +1,9 @@
 import {expect, test} from '@jest/globals'
 
-import {gateChoices, gateUp} from '../../../src/service/store/gates.ts'
+import {gateChoices, gateUp, removeGate} from '../../../src/service/store/gates.ts'
 import {bootMachine, retireMachine, runMachine, wantMachines} from '../../../src/service/store/machines.ts'
 import {openStore} from '../../../src/service/store/open.ts'
+import {path} from '../../../src/service/store/paths.ts'
 import {attachmentRow, gateRow, pathRow} from '../../support/rows.ts'
 
 const self = {id: 's', name: 'the SSH service', project_id: 'infra'}
@@ -64,5 +65,25 @@ test('the planner sees each gate with what is its own', async () => {
     },
   ]
   expect(await gateChoices(db)).toEqual(gates)
+  await db.destroy()
+})
+
+test('a path that came while its gate was being removed ends with it: by whom, and from where', async () => {
+  const db = await openStore(':memory:')
+  await gateRow(db)
+  await pathRow(db, {state: 'active', attachment_id: ''})
+  const who = {id: 'op', name: 'Olga', project_id: 'infra', source: '192.0.2.7'}
+  expect(await removeGate(db, {id: 'g', name: 'gate1'}, who, 5)).toBe(true)
+  expect(await path(db, 'path')).toMatchObject({state: 'released', ended_at: 5, cut_at: 5})
+  expect(await db.selectFrom('audit').selectAll().orderBy('id').execute()).toMatchObject([
+    {
+      action: 'revoke',
+      path_id: 'path',
+      user_name: 'alice',
+      detail: 'gate removed by Olga',
+      source: '192.0.2.7',
+    },
+    {action: 'gate-remove', path_id: null, user_name: 'Olga', detail: 'gate1', source: '192.0.2.7'},
+  ])
   await db.destroy()
 })

@@ -32,6 +32,7 @@ it.each([
   ['active', false],
   // Its gate has not cut it yet.
   ['ended', false],
+  ['failed', false],
   ['cut', true],
   ['released', true],
 ] as const)('with a path that is %s: %p', async (state, is) => {
