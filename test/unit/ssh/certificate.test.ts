@@ -1,7 +1,5 @@
-import {execFileSync, spawn} from 'node:child_process'
-import {once} from 'node:events'
-import {mkdirSync, mkdtempSync, readFileSync, rmSync, writeFileSync} from 'node:fs'
-import {createServer} from 'node:net'
+import {execFileSync} from 'node:child_process'
+import {mkdtempSync, readFileSync, rmSync, writeFileSync} from 'node:fs'
 import {tmpdir, userInfo} from 'node:os'
 import {join} from 'node:path'
 
@@ -9,6 +7,8 @@ import {afterAll, describe, expect, test} from '@jest/globals'
 
 import {signHostCertificate, signUserCertificate} from '../../../src/ssh/certificate.ts'
 import {generateKeyPair} from '../../../src/ssh/keys.ts'
+import {run} from '../../support/run.ts'
+import {Sshd} from '../../support/sshd.ts'
 
 const dir = mkdtempSync(join(tmpdir(), 'os-ssh-cert-'))
 afterAll(() => rmSync(dir, {recursive: true}))
@@ -57,6 +57,19 @@ describe('ssh-keygen -L', () => {
   })
 })
 
+test('extensions stand in the order that OpenSSH wants, whatever order they come in', () => {
+  const extensions = ['permit-pty', 'no-touch-required', 'permit-port-forwarding']
+  expect(inspect(signUserCertificate({...base, extensions}))).toMatch(
+    /Extensions: \n\s+no-touch-required\n\s+permit-port-forwarding\n\s+permit-pty\n*$/,
+  )
+})
+
+test('what a key id has in it beside the letters of a line stays in the log, and leaves no comment', () => {
+  const line = signUserCertificate({...base, keyId: 'path 1\nalice'})
+  expect(line.split(' ')[2]).toBe('path_1_alice')
+  expect(line).not.toContain('\n')
+})
+
 test('a host’s certificate is the same whenever it is asked for, a user’s never', () => {
   const host = () => signHostCertificate({...base, principals: ['gate-1']})
   expect(host()).toBe(host())
@@ -71,7 +84,6 @@ test('a certificate for everybody is never signed', () => {
 })
 
 test('a real sshd lets the user in and a real ssh trusts the host, by certificates alone', async () => {
-  const port = await freePort()
   const host = generateKeyPair('host')
   const now = Date.now()
   const life = {validAfter: new Date(now - 60_000), validBefore: new Date(now + 600_000)}
@@ -86,14 +98,14 @@ test('a real sshd lets the user in and a real ssh trusts the host, by certificat
     ),
     userCert: write('id-cert.pub', signUserCertificate({...ours, extensions: ['permit-pty']})),
     wrongCert: write('wrong-cert.pub', signUserCertificate({...ours, principals: ['path-2']})),
+    oldCert: write('old-cert.pub', signUserCertificate({...ours, validBefore: new Date(now - 1000)})),
+    earlyCert: write('early-cert.pub', signUserCertificate({...ours, validAfter: new Date(now + 300_000)})),
     principals: write('principals', 'path-1'),
     known: write('known', `@cert-authority gate-1 ${ca.publicKey}`),
   }
   const config = write(
     'sshd_config',
-    `Port ${port}
-ListenAddress 127.0.0.1
-HostKey ${hostKey}
+    `HostKey ${hostKey}
 HostCertificate ${files.hostCert}
 TrustedUserCAKeys ${files.ca}
 AuthorizedPrincipalsFile ${files.principals}
@@ -102,17 +114,12 @@ StrictModes no
 UsePAM no
 PidFile none`,
   )
-  // What Debian's service unit makes; root's sshd refuses to start without it.
-  if (userInfo().uid === 0) mkdirSync('/run/sshd', {recursive: true})
-  const sshd = spawn('/usr/sbin/sshd', ['-D', '-e', '-f', config], {stdio: ['ignore', 'ignore', 'pipe']})
+  const sshd = await Sshd.start(config)
   try {
-    await new Promise<void>(resolve =>
-      sshd.stderr.on('data', text => String(text).includes('listening') && resolve()),
-    )
     const login = (certificate: string) =>
-      execFileSync(
+      run(
         'ssh',
-        ['-F', 'none', '-p', String(port), '-i', key, '-o', `CertificateFile=${certificate}`]
+        ['-F', 'none', '-p', String(sshd.port), '-i', key, '-o', `CertificateFile=${certificate}`]
           .concat(
             '-o',
             'HostKeyAlias=gate-1',
@@ -123,23 +130,16 @@ PidFile none`,
           )
           .concat('-o', 'IdentitiesOnly=yes', '-o', 'StrictHostKeyChecking=yes', '-l', userInfo().username)
           .concat('127.0.0.1', 'echo', 'in'),
-        {encoding: 'utf8', stdio: ['ignore', 'pipe', 'pipe'], env: {PATH: process.env['PATH']}},
+        {env: {PATH: process.env['PATH']}},
       )
-    expect(login(files.userCert)).toBe('in\n')
+    expect(await login(files.userCert)).toMatchObject({status: 0, stdout: 'in\n'})
     // Beside the key lies id-cert.pub, which ssh would also offer: away with it.
     rmSync(files.userCert)
-    expect(() => login(files.wrongCert)).toThrow(/Permission denied/)
+    for (const certificate of [files.wrongCert, files.oldCert, files.earlyCert])
+      expect(await login(certificate)).toMatchObject({
+        ...{status: 255, stdout: '', stderr: expect.stringContaining('Permission denied')},
+      })
   } finally {
-    sshd.kill()
-    if (sshd.exitCode === null) await once(sshd, 'exit')
+    await sshd.stop()
   }
 })
-
-async function freePort(): Promise<number> {
-  const server = createServer().listen(0, '127.0.0.1')
-  await once(server, 'listening')
-  const address = server.address()
-  server.close()
-  await once(server, 'close')
-  return typeof address === 'object' && address ? address.port : 0
-}

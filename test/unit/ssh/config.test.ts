@@ -1,5 +1,5 @@
-import {execFileSync} from 'node:child_process'
-import {mkdtempSync, rmSync, writeFileSync} from 'node:fs'
+import {execFileSync, spawnSync} from 'node:child_process'
+import {mkdtempSync, readFileSync, rmSync, writeFileSync} from 'node:fs'
 import {tmpdir} from 'node:os'
 import {join} from 'node:path'
 
@@ -112,11 +112,26 @@ test.each(['/a"b', '/a\nb', '/a\\b', '/${HOME}/x', '$HOME'])('the path %j is ref
   expect(() => configPath(path)).toThrow(expect.objectContaining({code: 'CONFIG'}))
 })
 
-test('a ProxyCommand starts the very words that were meant', () => {
-  const words = ['/bin/echo', 'a b', '$(id)', '`id`', '"', '\\', "'", '%h', '100%', '*', ';id', '-n']
-  const written = proxyCommand(words)
-  // What ssh does: expand %%, then the shell.
-  const printed = execFileSync('/bin/sh', ['-c', `exec ${written.replaceAll('%%', '%')}`], {encoding: 'utf8'})
-  expect(printed).toBe(`${words.slice(1).join(' ')}\n`)
-  expect(() => proxyCommand(['/bin/x', 'a\nb'])).toThrow(/cannot hold/)
+/** What ssh itself makes of an ssh_config, with which it gets nowhere. */
+const tried = (text: string, ...options: string[]) => {
+  const file = join(dir, 'config')
+  writeFileSync(file, text)
+  return spawnSync('ssh', ['-F', file, '-o', 'BatchMode=yes', ...options, 'x'], {encoding: 'utf8'})
+}
+
+test('ssh starts the very words that were meant as a ProxyCommand', () => {
+  const [program, said] = [join(dir, 'a 100%h $x'), join(dir, 'said')]
+  writeFileSync(program, `#!/bin/sh\nprintf '%s\\n' "$@" >'${said}'\n`, {mode: 0o700})
+  const words = ['a b', '$(id)', '`id`', '"', '\\', "'", '%h', '100%', '%%', '*', ';id', '-n']
+  tried(`Host x\n  HostName h.invalid\n  ProxyCommand ${proxyCommand([program, ...words])}\n`)
+  expect(readFileSync(said, 'utf8')).toBe(`${words.join('\n')}\n`)
+  expect(() => proxyCommand(['/bin/x', 'a\nb'])).toThrow(
+    expect.objectContaining({code: 'CONFIG', message: String.raw`ssh_config cannot hold "a\nb"`}),
+  )
+})
+
+test('ssh opens the very path that was meant, where it expands tokens', () => {
+  const path = join(dir, '100%h %C')
+  const {status, stderr} = tried(`Host x\n  ControlPath ${configPath(path)}\n`, '-O', 'check')
+  expect([status, stderr.trim()]).toEqual([255, `Control socket connect(${path}): No such file or directory`])
 })
