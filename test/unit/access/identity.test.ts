@@ -108,14 +108,17 @@ it('what is written down of it is public, and its user’s alone', async () => {
 it.each([
   [14 * HOUR, 1],
   [16 * HOUR, 2],
-])('a path shall outlive its user’s day: after %i s the agent has been given it %i times', async (later, times) => {
-  const one = await ensureIdentity(session())
-  now += later
-  const other = await ensureIdentity(session())
-  expect(other.publicKey).toBe(one.publicKey)
-  expect(added()).toHaveLength(times)
-  expect(other.until - one.until).toBe(times > 1 ? later : 0)
-})
+])(
+  'a path shall outlive its user’s day: after %i s the agent has been given it %i times',
+  async (later, times) => {
+    const one = await ensureIdentity(session())
+    now += later
+    const other = await ensureIdentity(session())
+    expect(other.publicKey).toBe(one.publicKey)
+    expect(added()).toHaveLength(times)
+    expect(other.until - one.until).toBe(times > 1 ? later : 0)
+  },
+)
 
 it('a keychain that is locked in the evening stops nobody whose key the agent still has', async () => {
   const one = await ensureIdentity(session())

@@ -1,4 +1,13 @@
-import {chmodSync, existsSync, mkdirSync, mkdtempSync, readdirSync, readFileSync, rmSync, writeFileSync} from 'node:fs'
+import {
+  chmodSync,
+  existsSync,
+  mkdirSync,
+  mkdtempSync,
+  readdirSync,
+  readFileSync,
+  rmSync,
+  writeFileSync,
+} from 'node:fs'
 import {tmpdir} from 'node:os'
 import {join} from 'node:path'
 
@@ -63,9 +72,9 @@ it('a login says who and until when, keeps the token, and puts a key into the ag
     ...{cloud: 'mine', user: 'alice', project: 'tenant1', until: expect.any(String)},
   })
   expect(Math.abs(Date.parse(who.until) - Date.now() - 3_600_000)).toBeLessThan(60_000)
-  expect([words('token-'), words('id-')].map(files => files.filter(name => !name.endsWith('.lock')).length)).toEqual([
-    1, 1,
-  ])
+  expect(
+    [words('token-'), words('id-')].map(files => files.filter(name => !name.endsWith('.lock')).length),
+  ).toEqual([1, 1])
   expect(await (await ensureAgent(directory)).keys()).toHaveLength(1)
   expect(said).toEqual(['the private key lives in the ssh-agent of os-ssh only (--keychain agent)'])
 })

@@ -1,4 +1,6 @@
 import {mkdirSync, mkdtempSync, readFileSync, rmSync, writeFileSync} from 'node:fs'
+import {createServer as createHttps} from 'node:https'
+import type {AddressInfo} from 'node:net'
 import {tmpdir} from 'node:os'
 import {join} from 'node:path'
 
@@ -7,6 +9,7 @@ import {afterAll, afterEach, beforeEach, expect, test} from '@jest/globals'
 import {login} from '../../../src/access/login.ts'
 import {type SessionOptions, withSession} from '../../../src/access/session.ts'
 import {eventually} from '../../support/run.ts'
+import {selfSigned} from '../../support/tls.ts'
 import {type Fake, issue, startFake} from '../openstack/fake.ts'
 
 let cloud: Fake
@@ -138,4 +141,26 @@ test('what is kept is there for the next command, of the same user and project o
     })
   }
   expect(cloud.to('/v3/auth/tokens')).toHaveLength(1)
+})
+
+test('the service is believed by the authorities of clouds.yaml, and by no other', async () => {
+  const {tls, cert} = selfSigned(home, 'IP:127.0.0.1')
+  const service = createHttps(tls, (_, response) => response.end('{"id": "s"}'))
+  await new Promise<void>(done => service.listen(0, '127.0.0.1', done))
+  const endpoint = `https://127.0.0.1:${(service.address() as AddressInfo).port}`
+  const clouds = readFileSync(`${home}/clouds.yaml`, 'utf8')
+  const asked = (settings: string) => {
+    writeFileSync(`${home}/clouds.yaml`, clouds.replace('{mine: {', `{mine: {${settings}`))
+    const env = {...options.env, OS_SSH_ENDPOINT: endpoint}
+    const ask = {password: async () => 'typed'}
+    return withSession({...options, env, ask}, async session =>
+      (await session.service()).request('GET', '/v1/service'),
+    )
+  }
+  await expect(asked('')).rejects.toMatchObject({code: 'SERVICE_DOWN'})
+  await expect(asked('verify: true, ')).rejects.toMatchObject({code: 'SERVICE_DOWN'})
+  expect(await asked(`cacert: "${cert}", `)).toEqual({id: 's'})
+  expect(await asked('verify: false, ')).toEqual({id: 's'})
+  service.closeAllConnections()
+  service.close()
 })

@@ -12,14 +12,17 @@ const at = (type: string, name: string, region?: string) => ({
   ...(region && {region}),
 })
 const names = ['admin', 'internal', 'public']
-const all = (type: string) =>
-  ['north', 'south'].flatMap(region => names.map(name => at(type, name, region)))
+const all = (type: string) => ['north', 'south'].flatMap(region => names.map(name => at(type, name, region)))
 const token = {
   project: {id: 'p1', name: 'shop'},
   catalog: [
     {type: 'compute', name: 'nova', endpoints: all('compute')},
     {type: 'imagev2', name: 'glance', endpoints: all('image')},
-    {type: 'network', name: 'neutron', endpoints: [at('network', 'publicURL', 'south'), at('network', 'adminURL')]},
+    {
+      type: 'network',
+      name: 'neutron',
+      endpoints: [at('network', 'publicURL', 'south'), at('network', 'adminURL')],
+    },
   ],
 } as unknown as Token
 const auth = {auth_url: 'https://keystone.example'}

@@ -88,22 +88,25 @@ it('two that are refused at once get one new token between them', async () => {
   expect(logins()).toHaveLength(2)
 })
 
-it.each([301, 302, 303, 307, 308])('a redirection by %i takes neither token nor password anywhere', async status => {
-  const other = await startFake()
-  try {
-    const headers = {location: `${other.url}/v2.0/ports`}
-    fake.on('GET', '/v2.0/ports', {status, headers})
-    await expect(client().network.ports()).rejects.toMatchObject({
-      ...{fault: 'server', status},
-      message: `Neutron answered ${status}, a redirection to ${other.url}/v2.0/ports`,
-    })
-    fake.on('POST', '/v3/auth/tokens', {status, headers: {location: `${other.url}/v3/auth/tokens`}})
-    await expect(client().identity.token()).rejects.toMatchObject({fault: 'server', status})
-    expect(other.asked).toEqual([])
-  } finally {
-    await other.close()
-  }
-})
+it.each([301, 302, 303, 307, 308])(
+  'a redirection by %i takes neither token nor password anywhere',
+  async status => {
+    const other = await startFake()
+    try {
+      const headers = {location: `${other.url}/v2.0/ports`}
+      fake.on('GET', '/v2.0/ports', {status, headers})
+      await expect(client().network.ports()).rejects.toMatchObject({
+        ...{fault: 'server', status},
+        message: `Neutron answered ${status}, a redirection to ${other.url}/v2.0/ports`,
+      })
+      fake.on('POST', '/v3/auth/tokens', {status, headers: {location: `${other.url}/v3/auth/tokens`}})
+      await expect(client().identity.token()).rejects.toMatchObject({fault: 'server', status})
+      expect(other.asked).toEqual([])
+    } finally {
+      await other.close()
+    }
+  },
+)
 
 it('Keystone is asked again after a fault that passes, and never after a refusal', async () => {
   fake.on('POST', '/v3/auth/tokens', {status: 503}, 'drop', issue(fake.url, 'third'))
@@ -114,7 +117,7 @@ it('Keystone is asked again after a fault that passes, and never after a refusal
 it('user and project may be of different domains', async () => {
   const domains = {user_domain_name: 'People', project_domain_id: 'd2'}
   await client({auth: {...nobody().auth, password: 'x', ...domains}}).identity.token()
-  const {identity, scope} = logins()[0]?.body.auth
+  const {identity, scope} = logins().map(({body}) => body.auth)[0]
   expect(identity.password.user.domain).toEqual({name: 'People'})
   expect(scope.project).toEqual({name: 'tenant1', domain: {id: 'd2'}})
 })
