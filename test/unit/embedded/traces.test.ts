@@ -1,10 +1,9 @@
 import {afterEach, beforeEach, expect, it, jest} from '@jest/globals'
 
 import {OpenStackError} from '../../../src/openstack/index.ts'
-import {groupName, machineDescription, machineMetadata} from '../../../src/service/deploy/names.ts'
-import {portDescription} from '../../../src/service/marks.ts'
 import {fakeApi} from '../../support/fake-api.ts'
 import {Crash, FakeCloud, type FakeServer} from '../../support/fake-cloud.ts'
+import {counts, gateOf as madeGate} from '../../support/own-gates.ts'
 import {clockOf} from '../../support/virtual-time.ts'
 
 const {removeTraces, tracesOf} = await import('../../../src/embedded/traces.ts')
@@ -24,28 +23,8 @@ beforeEach(() => {
 })
 afterEach(() => void jest.restoreAllMocks())
 
-/** A gate as `service` makes one, with a network plugged in. */
-function gateOf(service: string, name: string): FakeServer {
-  const description = machineDescription(service, {id: name, name})
-  const group =
-    cloud.groups.find(one => one.name === groupName(service)) ?? cloud.makeGroup({name: groupName(service)})
-  const port = cloud.makePort({network_id: 'n', name, description, security_groups: [group.id]})
-  cloud.makePort({network_id: 'm', description: portDescription(service)})
-  cloud.makeFloating({floating_network_id: 'public', port_id: port.id, description})
-  if (!cloud.serverGroups.some(one => one.name === groupName(service)))
-    cloud.serverGroups.push({id: cloud.id(), name: groupName(service), policy: 'anti-affinity', members: []})
-  const metadata = machineMetadata(service, {id: name, name}, 'alice on one')
-  const {id} = cloud.makeServer({
-    name,
-    networks: [{uuid: '', port: port.id}] as never,
-    metadata,
-    flavorRef: 'f',
-  })
-  return cloud.one(id)
-}
-
-const left = () =>
-  [cloud.alive(), cloud.floating, cloud.ports, cloud.groups, cloud.serverGroups].map(all => all.length)
+const gateOf = (service: string, name: string): FakeServer => madeGate(cloud, service, name)
+const left = () => counts(cloud)
 const removals = () => cloud.calls.filter(call => call.startsWith('delete'))
 const silent = () => undefined
 
