@@ -1,6 +1,7 @@
 import {afterEach, beforeEach, expect, it, jest} from '@jest/globals'
 
 import {OpenStackError} from '../../../src/openstack/index.ts'
+import {groupName, machineDescription} from '../../../src/service/deploy/names.ts'
 import {fakeApi} from '../../support/fake-api.ts'
 import {Crash, FakeCloud, type FakeServer} from '../../support/fake-cloud.ts'
 import {counts, gateOf as madeGate} from '../../support/own-gates.ts'
@@ -53,6 +54,17 @@ it('not what its user has added, nor what is only named like ours', async () => 
     metadata: {'os-ssh': OURS},
     flavorRef: 'f',
   })
+  expect(await tracesOf(api, OURS)).toEqual(before)
+})
+
+it('not what is called so in another project, where its user may be an administrator', async () => {
+  gateOf(OURS, 'gate-1')
+  const before = await tracesOf(api, OURS)
+  const elsewhere = {project_id: 'other'}
+  const description = machineDescription(OURS, {id: 'gate-1', name: 'gate-1'})
+  Object.assign(cloud.makeGroup({name: groupName(OURS)}), elsewhere)
+  Object.assign(cloud.makePort({network_id: 'n', description}), elsewhere)
+  Object.assign(cloud.makeFloating({floating_network_id: 'public', description}), elsewhere)
   expect(await tracesOf(api, OURS)).toEqual(before)
 })
 

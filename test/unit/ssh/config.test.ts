@@ -80,8 +80,21 @@ test.each([
   expect(patterns([host(1, name)]).get(uuid(1))).toEqual([uuid(1)])
 })
 
-test.each(['localhost', uuid(9)])('a VM called %s does not get this as its bare name', name => {
-  expect(patterns([host(1, name)]).get(uuid(1))).toEqual([uuid(1), `${name}.demo`])
+test.each(['localhost', 'LocalHost', 'all', 'NONE', uuid(9), uuid(9).toUpperCase()])(
+  'a VM called %s does not get this as its bare name',
+  name => {
+    expect(patterns([host(1, name)]).get(uuid(1))).toEqual([uuid(1), `${name}.demo`])
+  },
+)
+
+test('a name that means something else to its user already stays what it is, the other one is the VM’s', () => {
+  const taken = (...names: string[]) => patterns([host(1, 'web')], name => names.includes(name)).get(uuid(1))
+  expect(taken('web')).toEqual([uuid(1), 'web.demo'])
+  expect(taken('web.demo')).toEqual([uuid(1), 'web'])
+  expect(taken('web', 'web.demo', uuid(1))).toEqual([uuid(1)])
+  expect(renderConfig([host(1, 'web')], '"/k"', name => name === 'web')).toMatch(
+    new RegExp(`^Host ${uuid(1)} web\\.demo\\n`),
+  )
 })
 
 test('a VM called like a public host never takes its connections', () => {
