@@ -88,6 +88,26 @@ it('a login whose token cannot be kept fails, before a key is made', async () =>
   expect(words('id-')).toEqual([])
 })
 
+it('a login that no keychain could keep is not begun: nobody is asked for anything', async () => {
+  const env = {...options.env, DBUS_SESSION_BUS_ADDRESS: `unix:path=${home}/none`}
+  await expect(withSession({...options, env, keychain: 'system'}, login)).rejects.toMatchObject({
+    ...{code: 'NO_KEYCHAIN', exit: 69},
+  })
+  expect(cloud.asked).toEqual([])
+})
+
+it('tokens of other projects of this cloud go, too, and what is not ours stays', async () => {
+  await loggedIn()
+  for (const name of ['token-0123456789abcdef', 'id-0123456789ab', 'token-mine', 'notes'])
+    writeFileSync(join(directory, name), '')
+  await loggedOut()
+  expect(
+    readdirSync(directory)
+      .filter(name => !name.endsWith('.lock'))
+      .sort(),
+  ).toEqual(['notes', 'token-mine'])
+})
+
 it('a logout leaves neither token nor agent nor path, here and where they are known', async () => {
   await loggedIn()
   keep(VM, OTHER)

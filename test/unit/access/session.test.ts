@@ -7,7 +7,7 @@ import {join} from 'node:path'
 import {afterAll, afterEach, beforeEach, expect, test} from '@jest/globals'
 
 import {login} from '../../../src/access/login.ts'
-import {type SessionOptions, withSession} from '../../../src/access/session.ts'
+import {type Session, type SessionOptions, withSession} from '../../../src/access/session.ts'
 import {eventually} from '../../support/run.ts'
 import {selfSigned} from '../../support/tls.ts'
 import {type Fake, issue, startFake} from '../openstack/fake.ts'
@@ -74,13 +74,23 @@ test('a wrong password has three tries, names user and cloud, and no hint to log
 test('no keychain is known before the password is asked for', async () => {
   const ask = {password: () => Promise.reject(new Error('asked'))}
   const env = {...options.env, DBUS_SESSION_BUS_ADDRESS: `unix:path=${home}/none`}
-  await expect(
-    withSession({...options, ask, env, keychain: 'system', needsKey: true}, login),
-  ).rejects.toMatchObject({
-    code: 'NO_KEYCHAIN',
-    message: 'this machine has no keychain that could keep your key',
-    suggestions: [expect.stringMatching(/^choose: --keychain file .* or --keychain agent/)],
-  })
+  const works: ((session: Session) => Promise<unknown>)[] = [login, session => session.token()]
+  for (const work of works)
+    await expect(
+      withSession({...options, ask, env, keychain: 'system', needsKey: true}, work),
+    ).rejects.toMatchObject({
+      code: 'NO_KEYCHAIN',
+      message: 'this machine has no keychain that could keep your key',
+      suggestions: [expect.stringMatching(/^choose: --keychain file .* or --keychain agent/)],
+    })
+})
+
+test('a token that was got by the way is kept when its command ends, however slow the keychain is', async () => {
+  const env = {...options.env, OS_SSH_PASSPHRASE: 'correct horse', XDG_STATE_HOME: `${home}/state`}
+  const ask = {password: async () => 'typed'}
+  await withSession({...options, ask, env, keychain: 'file'}, session => session.token())
+  const {secrets} = JSON.parse(readFileSync(`${home}/state/os-ssh/keychain.json`, 'utf8'))
+  expect(Object.keys(secrets)).toEqual([expect.stringMatching(/^token:mine:/)])
 })
 
 test('what takes longer than a second is said, where somebody waits, and nothing else is', async () => {

@@ -34,6 +34,10 @@ it('a tag that was cut short is none: four bytes of it could be guessed', () => 
   const short = Buffer.concat([Buffer.alloc(12), cipher.update('x'), cipher.final(), cipher.getAuthTag()])
   for (const text of ['', 'AAAA', short.toString('base64'), seal('', 'n', key).slice(0, -8)])
     expect(() => unseal(text, 'n', key)).toThrow()
+  for (const length of [4, 8, 12, 15])
+    expect(() => unseal(Buffer.alloc(length).toString('base64'), 'n', key)).toThrow(
+      `Invalid authentication tag length: ${length}`,
+    )
 })
 
 it('the same secret is never sealed alike', () => {
