@@ -1,4 +1,4 @@
-import {existsSync, mkdirSync, mkdtempSync, readdirSync, rmSync, writeFileSync} from 'node:fs'
+import {existsSync, mkdirSync, mkdtempSync, readdirSync, readFileSync, rmSync, writeFileSync} from 'node:fs'
 import {tmpdir} from 'node:os'
 import {join} from 'node:path'
 
@@ -144,10 +144,14 @@ it('one’s own by its id is one’s own', async () => {
   expect([names(), here()]).toEqual([['gate-7'], GONE])
 })
 
-it('paths through these gates are forgotten', async () => {
-  const vm = '3f2a7c1e-0000-4000-8000-000000000001'
+it('paths through these gates are forgotten, and connections that were kept open are closed', async () => {
+  const [vm, before] = ['3f2a7c1e-0000-4000-8000-000000000001', process.env['PATH']]
   for (const end of ['.path', '.conf', '.known', '-cert.pub', '.pub', '.ssh'])
     writeFileSync(`${home}/run/${vm}${end}`, end === '.path' ? '9 100.64.0.16 22 gate 9 path 1\n' : '')
+  writeFileSync(`${home}/ssh`, `#!/bin/sh\necho "$@" >>'${home}/closed'\n`, {mode: 0o700})
+  process.env['PATH'] = `${home}:${before}`
   await goes()
+  process.env['PATH'] = before
+  expect(readFileSync(`${home}/closed`, 'utf8')).toBe(`-F ${home}/run/${vm}.conf -O exit gate\n`)
   expect(readdirSync(`${home}/run`)).toEqual([])
 })
