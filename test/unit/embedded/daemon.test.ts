@@ -13,6 +13,7 @@ import {join} from 'node:path'
 
 import {afterEach, beforeEach, expect, it} from '@jest/globals'
 
+import {sshServiceClient} from '../../../src/access/ssh-service.ts'
 import {serve} from '../../../src/embedded/daemon.ts'
 import {type Handover, parseHandover} from '../../../src/embedded/handover.ts'
 import {newKeys} from '../../../src/embedded/keys.ts'
@@ -22,7 +23,7 @@ import {leaveAt, versionAt} from '../../../src/embedded/start.ts'
 import {openStack} from '../../../src/openstack/index.ts'
 import {writeAtomic} from '../../../src/system/files.ts'
 import {eventually} from '../../support/run.ts'
-import {type Fake, startFake} from '../openstack/fake.ts'
+import {type Fake, issue, startFake} from '../openstack/fake.ts'
 
 /* One life of one's own service: when it begins, whom it lets have its place, and why it leaves. */
 
@@ -118,6 +119,35 @@ it('leaves when somebody has taken its socket away: nobody could ask it for anyt
   unlinkSync(socketOf(place))
   await Promise.all(running)
   expect(leftBecause()).toBe('its socket is gone')
+})
+
+const [OWN, THEIRS] = ['own', 'theirs'].map(name => name.padEnd(40, '-')) as [string, string]
+
+it.each<[string, object, boolean]>([
+  ['a member of its project', {}, true],
+  ['somebody of another project', {project: {id: 'p2', name: 'bank', domain: {id: 'd', name: 'd'}}}, false],
+  ['somebody without a project', {project: undefined}, false],
+  ['a reader of its project', {roles: [{id: 'r', name: 'reader'}]}, false],
+])('works on with a token of %s that lives longer: %j, %s', async (_, change, is) => {
+  await begun()
+  const lives = (id: string, seconds: number, more: object) => {
+    const {headers, body} = issue(cloud.url, id, seconds)
+    return {status: 200, headers, body: {token: {...(body as {token: object}).token, ...more}}}
+  }
+  cloud.on('GET', '/v3/auth/tokens', ({headers}) =>
+    headers['x-subject-token'] === THEIRS ? lives(THEIRS, 9000, change) : lives(OWN, 3600, {}),
+  )
+  const ask = (token: string) =>
+    sshServiceClient({endpoint: `unix:${socketOf(place)}`, token: async () => token})
+  await ask(THEIRS)
+    .request('GET', '/v1/paths')
+    .catch(() => undefined)
+  const before = cloud.asked.length
+  const wanted = {scope: 'project', count: 1, dry_run: true}
+  await expect(ask(OWN).request('POST', '/v1/gates/deploy', wanted)).rejects.toThrow()
+  const used = cloud.asked.slice(before).filter(({path}) => /^\/v2/.test(path))
+  expect(used.length).toBeGreaterThan(0)
+  expect(used.some(({headers}) => headers['x-auth-token'] === THEIRS)).toBe(is)
 })
 
 it('settings that are wrong are a fault before anything is there, and its place is free', async () => {
