@@ -174,3 +174,12 @@ test('the service is believed by the authorities of clouds.yaml, and by no other
   service.closeAllConnections()
   service.close()
 })
+
+test('a token that is kept and cannot be read is said to be: its user has logged in', async () => {
+  const env = {...options.env, XDG_STATE_HOME: `${home}/damaged`}
+  mkdirSync(`${home}/damaged/os-ssh`, {recursive: true})
+  writeFileSync(`${home}/damaged/os-ssh/keychain.json`, 'nonsense')
+  await expect(list({env, keychain: 'file'})).rejects.toMatchObject({
+    ...{code: 'NO_KEYCHAIN', message: `${home}/damaged/os-ssh/keychain.json is damaged`},
+  })
+})
