@@ -1,5 +1,5 @@
 import {spawnSync} from 'node:child_process'
-import {existsSync, mkdtempSync, readFileSync, realpathSync, rmSync} from 'node:fs'
+import {existsSync, mkdirSync, mkdtempSync, readdirSync, readFileSync, realpathSync, rmSync} from 'node:fs'
 import {tmpdir} from 'node:os'
 import {join} from 'node:path'
 
@@ -17,6 +17,19 @@ test('--version is that of package.json', () => {
   expect(start(['--version']).stdout).toBe(
     `os-ssh/${version} ${process.platform}-${process.arch} node-${process.version}\n`,
   )
+})
+
+test('what Node has compiled of it lies below home, and never where another user could put code', () => {
+  const shared = join(home, 'shared')
+  mkdirSync(shared)
+  const words = [`${root}bin/run.js`, '--version']
+  const run = (more: NodeJS.ProcessEnv) =>
+    spawnSync(process.execPath, words, {encoding: 'utf8', env: {...env, TMPDIR: shared, ...more}})
+  run({})
+  expect(existsSync(join(home, '.cache/os-ssh/compile'))).toBe(true)
+  run({XDG_CACHE_HOME: join(home, 'cache')})
+  expect(existsSync(join(home, 'cache/os-ssh/compile'))).toBe(true)
+  expect(readdirSync(shared)).toEqual([])
 })
 
 test('a proxy that is called wrongly says so in two lines and ends with 64', () => {
