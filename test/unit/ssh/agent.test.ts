@@ -49,7 +49,7 @@ test('it forgets a key when its life is over, and until then signs without askin
   const left = await eventually(
     () => agent.keys(),
     keys => keys.length < 2,
-    5000,
+    4000,
   )
   expect(left).toEqual([long.publicKey.replace(/ long$/, '')])
 })
