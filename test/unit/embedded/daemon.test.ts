@@ -56,11 +56,11 @@ async function handover(idle: number): Promise<Handover> {
   return parseHandover(JSON.stringify({cloud: config, token, keys: newKeys(), version: '7.8.9', idle}))
 }
 
-/** Has one begin. */
-async function begun(idle = 60): Promise<void> {
-  running.push(serve(place, await handover(idle)))
+/** Has one begin, until all of it is there: it answers a moment before that. */
+async function begun(idle = 60, given?: Handover): Promise<void> {
+  running.push(serve(place, given ?? (await handover(idle))))
   await eventually(
-    async () => existsSync(socketOf(place)) && (await versionAt(place)) !== undefined,
+    async () => existsSync(logOf(place)) && log().some(({msg}) => msg === 'the service has started'),
     there => there,
   )
 }
@@ -74,9 +74,8 @@ const leftBecause = () => log().find(({msg}) => msg === 'the service leaves')?.r
 
 it('lives where only its user gets in, and no secret of it lies in any file', async () => {
   const given = await handover(60)
-  running.push(serve(place, given))
-  const answers = async () => existsSync(socketOf(place)) && (await versionAt(place))
-  expect(await eventually(answers, version => version !== false)).toBe('7.8.9')
+  await begun(60, given)
+  expect(await versionAt(place)).toBe('7.8.9')
   const modes = [place.state, socketOf(place), logOf(place)].map(file =>
     (lstatSync(file).mode & 0o777).toString(8),
   )
