@@ -56,6 +56,8 @@ export async function readPath(directory: string, serverId: string): Promise<Pat
     expires: Number(expires),
     written: Number(written),
   }
+  // What is no number is neither over nor young, and would be used for ever.
+  if (!Object.values(numbers).every(Number.isFinite)) return undefined
   return {...numbers, alias, gate, id, config}
 }
 

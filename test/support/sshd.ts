@@ -4,37 +4,44 @@ import {mkdirSync} from 'node:fs'
 import {type AddressInfo, createServer} from 'node:net'
 import {userInfo} from 'node:os'
 
-export interface Sshd {
-  readonly port: number
-  stop(): Promise<void>
-}
-
 /**
- * A real sshd on a free port of the loopback: one process a connection, as inetd has it. sshd itself takes no port of the kernel's
- * choice, and one that was free a moment ago may be somebody else's by now.
- *
- * @param config file, without `Port` and `ListenAddress`
+ * A real sshd for each connection (`sshd -i`), behind a port that is ours from the start: a free one that is closed again for
+ * an sshd to open may be somebody else's by then.
  */
-export async function startSshd(config: string): Promise<Sshd> {
-  // What Debian's service unit makes; root's sshd refuses to start without it.
-  if (userInfo().uid === 0) mkdirSync('/run/sshd', {recursive: true})
-  const running = new Set<ReturnType<typeof spawn>>()
-  const server = createServer({pauseOnConnect: true}, socket => {
-    const sshd = spawn('/usr/sbin/sshd', ['-i', '-f', config], {stdio: [socket, socket, 'ignore']})
-    running.add(sshd)
-    sshd.once('exit', () => running.delete(sshd))
-    // The process has its own by now.
-    socket.destroy()
+export class Sshd {
+  readonly #server = createServer(socket => {
+    const child = spawn('/usr/sbin/sshd', ['-i', '-e', '-f', this.#config], {stdio: 'pipe'})
+    child.stderr.setEncoding('utf8').on('data', text => {
+      this.said += text
+    })
+    socket.pipe(child.stdin).on('error', () => undefined)
+    child.stdout.pipe(socket).on('error', () => undefined)
+    socket.on('close', () => child.kill())
   })
-  server.listen(0, '127.0.0.1')
-  await once(server, 'listening')
-  return {
-    port: (server.address() as AddressInfo).port,
-    async stop() {
-      server.close()
-      const ends = [...running].map(sshd => once(sshd, 'exit'))
-      for (const sshd of running) sshd.kill()
-      await Promise.all(ends)
-    },
+  readonly #config: string
+  /** Its log. */
+  said = ''
+
+  private constructor(config: string) {
+    this.#config = config
+  }
+
+  /** @param config file */
+  static async start(config: string): Promise<Sshd> {
+    // What Debian's service unit makes; root's sshd refuses to start without it.
+    if (userInfo().uid === 0) mkdirSync('/run/sshd', {recursive: true})
+    const sshd = new Sshd(config)
+    sshd.#server.listen(0, '127.0.0.1')
+    await once(sshd.#server, 'listening')
+    return sshd
+  }
+
+  get port(): number {
+    return (this.#server.address() as AddressInfo).port
+  }
+
+  async stop(): Promise<void> {
+    this.#server.close()
+    await once(this.#server, 'close')
   }
 }

@@ -10,9 +10,8 @@ const gates = [
   {id: id.replace('3f', '4f'), name: 'gate11', paths: 0, attachments: 0},
 ] as Gate[]
 
-function fake() {
+function fake(there = gates) {
   const requests: string[] = []
-  let there = gates
   const request = async (method: string, path: string) => {
     requests.push(`${method} ${path}`)
     if (method === 'DELETE') there = there.filter(gate => !path.endsWith(gate.id))
@@ -33,4 +32,14 @@ test('a gate is removed by its whole name or UUID, and only by somebody who is s
   expect(requests.filter(one => one.startsWith('DELETE'))).toEqual([])
   expect(await removeGate(session, id, {sure: true})).toMatchObject({name: 'gate1'})
   expect(requests.filter(one => one.startsWith('DELETE'))).toEqual([`DELETE /v1/gates/${id}`])
+})
+
+test('one that the service has made is not taken out like this: its machine would stay', async () => {
+  const {requests, session} = fake([{...gates[0], deployed: true} as Gate])
+  await expect(removeGate(session, 'gate1', {sure: true})).rejects.toMatchObject({
+    code: 'USAGE',
+    message: 'gate1 was made by the service',
+    suggestions: [`os-ssh gate delete ${id} deletes it, with all that it is made of`],
+  })
+  expect(requests).toEqual(['GET /v1/gates'])
 })

@@ -65,6 +65,10 @@ test.each([
   [{host_cas: [`@revoked ${ca.publicKey}`]}],
   [{host_keys: ['@cert-authority * x']}],
   [{host_keys: 'x'}],
+  [{host_keys: Array(33).fill(key.publicKey)}],
+  [{login: 'x'.repeat(33)}],
+  [{id: 'x'.repeat(65)}],
+  [{port: 65_536}],
 ])('an answer with %j is nonsense', change => {
   expect(() => checkGrant({...grant, ...change}, id)).toThrow(expect.objectContaining({code: 'SERVICE_DOWN'}))
 })

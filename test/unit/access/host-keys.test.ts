@@ -100,6 +100,14 @@ test('a console that shows no new keys is said; what is pinned stays', async () 
   expect([await pinnedKeys(id), await pinnedRebuild(id)]).toEqual([[one], undefined])
 })
 
+test('other keys of a rebuild whose new ones nobody has seen are not taken', async () => {
+  await pinGranted(session, grant([one]))
+  await expect(
+    pinGranted(session, grant([two], {rebuild: {...rebuild, keys_seen: false}})),
+  ).rejects.toMatchObject({code: 'HOST_KEY'})
+  expect([await pinnedKeys(id), await pinnedRebuild(id)]).toEqual([[one], undefined])
+})
+
 test('hostkeys shows both pins, and takes the new ones after a rebuild', async () => {
   await pinGranted(session, grant([one]))
   there = {server_id: id, host_keys: [two], rebuild}

@@ -1,5 +1,17 @@
-import {spawnSync} from 'node:child_process'
-import {chmodSync, mkdirSync, mkdtempSync, rmSync, symlinkSync, writeFileSync} from 'node:fs'
+import {spawn, spawnSync} from 'node:child_process'
+import {
+  chmodSync,
+  chownSync,
+  existsSync,
+  mkdirSync,
+  mkdtempSync,
+  readdirSync,
+  readFileSync,
+  renameSync,
+  rmSync,
+  symlinkSync,
+  writeFileSync,
+} from 'node:fs'
 import {createServer, type Server} from 'node:net'
 import {tmpdir} from 'node:os'
 import {join} from 'node:path'
@@ -8,6 +20,8 @@ import {afterAll, beforeAll, beforeEach, expect, test} from '@jest/globals'
 
 import {pathFiles} from '../../../src/access/path-files.ts'
 import {hopArguments} from '../../../src/ssh/hop.ts'
+import {isAlive} from '../../../src/system/process.ts'
+import {eventually} from '../../support/run.ts'
 
 const root = new URL('../../..', import.meta.url).pathname
 const dir = mkdtempSync(join(tmpdir(), 'os-ssh-proxy-'))
@@ -129,9 +143,119 @@ test('a stale path, none, and no agent ask Node', () => {
   expect(start(`${root}bin/proxy`, ['other', id])).toBe(asking.replace('lab', 'other').replace(' agent', ''))
 })
 
-test('a host key that is not pinned any more is asked for: ssh would refuse the VM until the path is renewed', () => {
-  writeFileSync(known, '3f2a7c1e-0000-4000-8000-000000000002 ssh-ed25519 AAAA\n')
+test('without the agent, or with something else in its place, Node is asked', async () => {
+  const moved = join(dir, 'agent')
+  renameSync(join(cloud, 'agent'), moved)
   expect(start(`${root}bin/proxy`, ['lab', id, 'agent'])).toBe(asking)
+  writeFileSync(join(cloud, 'agent'), '')
+  expect(start(`${root}bin/proxy`, ['lab', id, 'agent'])).toBe(asking)
+  renameSync(moved, join(cloud, 'agent'))
+  expect(start(`${root}bin/proxy`, ['lab', id, 'agent'])).toBe(straight)
+})
+
+test.each(['0770', '0720', '0702', '0750', '0705', '0701'])(
+  'a runtime directory of mode %s is not believed: others could put another path there',
+  mode => {
+    chmodSync(run, Number.parseInt(mode, 8))
+    try {
+      expect(start(`${root}bin/proxy`, ['lab', id, 'agent'])).toBe(asking)
+      // Not as the last word either.
+      expect(started(`${root}bin/proxy`, ['lab', id], {OS_SSH_PROXY_LAST: '1'})).toMatchObject({
+        ...{status: 70, stdout: ''},
+        stderr: 'os-ssh: the path that was just made is not there any more\n',
+      })
+    } finally {
+      chmodSync(run, 0o700)
+    }
+  },
+)
+
+test.each(['0700', '2700', '1700', '0500'])('one of mode %s is: nobody else gets in', mode => {
+  chmodSync(run, Number.parseInt(mode, 8))
+  expect(start(`${root}bin/proxy`, ['lab', id, 'agent'])).toBe(straight)
+  chmodSync(run, 0o700)
+})
+
+// Only root can give a directory to somebody.
+const asRoot = process.getuid?.() === 0 ? test : test.skip
+asRoot('a runtime directory of another user is not believed, private as it may be', () => {
+  chownSync(run, 65534, 65534)
+  try {
+    expect(start(`${root}bin/proxy`, ['lab', id, 'agent'])).toBe(asking)
+  } finally {
+    chownSync(run, 0, 0)
+  }
+})
+
+test('a gate that dies under a master is a failure, though ssh ends with 0', () => {
+  ssh('echo "mux_client_request_stdio_fwd: read from master failed: Broken pipe" >&2; exit 0')
+  expect(started(`${root}bin/proxy`, ['lab', id, 'agent']).stdout.replace(/=\d:/, '=0:')).toBe(
+    `${asking.trimEnd()} --again=0:4711\n`,
+  )
+})
+
+test('what fails after two minutes was a session: it is not tried again; a clock that was set back is no time at all', () => {
+  const clock = join(bin, 'date')
+  writeFileSync(join(dir, 'now'), '1')
+  // It is asked when it begins and when it has ended.
+  writeFileSync(
+    clock,
+    `#!/bin/sh\nread n <'${dir}/now'; echo $((n + 1)) >'${dir}/now'; echo $((1000 + n * STEP))\n`,
+    {mode: 0o755},
+  )
+  ssh(`echo 'Connection closed by 192.0.2.1 port 22' >&2; exit 255`)
+  try {
+    const after = (step: number) => started(`${root}bin/proxy`, ['lab', id, 'agent'], {STEP: String(step)})
+    expect(after(121)).toMatchObject({
+      ...{status: 255, stdout: '', stderr: 'Connection closed by 192.0.2.1 port 22\n'},
+    })
+    for (const [step, seconds] of [
+      [120, 120],
+      [-9, 0],
+    ] as const)
+      expect(after(step)).toMatchObject({
+        ...{status: 0, stdout: `${asking.trimEnd()} --again=${seconds}:4711\n`, stderr: ''},
+      })
+  } finally {
+    rmSync(clock)
+  }
+})
+
+test('what ssh says is not left lying about, and whose last word it is not handed on', () => {
+  ssh(`echo words >&2; echo "last: $OS_SSH_PROXY_LAST"; exit 3`)
+  const env = {OS_SSH_PROXY_LAST: '1'}
+  expect(started(`${root}bin/proxy`, ['lab', id], env)).toMatchObject({
+    ...{status: 3, stdout: 'last: \n', stderr: 'words\n'},
+  })
+  expect(readdirSync(cloud).filter(name => name.includes('.err'))).toEqual([])
+})
+
+test.each(['SIGTERM', 'SIGHUP', 'SIGINT'] as const)('%s of ssh ends the hop, too', async signal => {
+  const pidFile = join(dir, `hop-${signal}`)
+  ssh(`echo $$ >'${pidFile}.new'; mv '${pidFile}.new' '${pidFile}'; exec sleep 60`)
+  const env = {PATH: `${bin}:/usr/bin:/bin`, HOME: dir, XDG_RUNTIME_DIR: join(dir, 'run')}
+  const proxy = spawn(`${root}bin/proxy`, ['lab', id], {env, stdio: 'ignore'})
+  await eventually(
+    async () => existsSync(pidFile),
+    there => there,
+  )
+  const hop = Number(readFileSync(pidFile, 'utf8'))
+  expect(isAlive(hop)).toBe(true)
+  proxy.kill(signal)
+  const lives = await eventually(
+    async () => isAlive(hop),
+    alive => !alive,
+    10_000,
+  )
+  if (lives) process.kill(hop)
+  expect(lives).toBe(false)
+})
+
+test('a host key that is not pinned any more is asked for: ssh would refuse the VM until the path is renewed', () => {
+  for (const line of ['3f2a7c1e-0000-4000-8000-000000000002 ssh-ed25519 AAAA', `# ${id} ssh-ed25519 AAAA`]) {
+    writeFileSync(known, `${line}\n`)
+    expect(start(`${root}bin/proxy`, ['lab', id, 'agent'])).toBe(asking)
+  }
   rmSync(known)
   expect(start(`${root}bin/proxy`, ['lab', id, 'agent'])).toBe(asking)
 })

@@ -1,4 +1,4 @@
-import {mkdtempSync, readFileSync, rmSync, statSync, writeFileSync} from 'node:fs'
+import {chmodSync, mkdtempSync, readFileSync, rmSync, statSync, writeFileSync} from 'node:fs'
 import {tmpdir} from 'node:os'
 import {join} from 'node:path'
 
@@ -65,6 +65,9 @@ it('what init has said is found again, by its user alone, until it is forgotten'
   expect(await readMark(place)).toEqual({...mark, ending: true})
   expect(statSync(markOf(place)).mode & 0o777).toBe(0o600)
   expect(statSync(place.state).mode & 0o777).toBe(0o700)
+  chmodSync(markOf(place), 0o644)
+  await writeMark(place, mark)
+  expect(statSync(markOf(place)).mode & 0o777).toBe(0o600)
   await forget(place)
   expect(await readMark(place)).toBeUndefined()
 })

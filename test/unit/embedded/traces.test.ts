@@ -1,10 +1,10 @@
 import {afterEach, beforeEach, expect, it, jest} from '@jest/globals'
 
 import {OpenStackError} from '../../../src/openstack/index.ts'
-import {groupName, machineDescription, machineMetadata} from '../../../src/service/deploy/names.ts'
-import {portDescription} from '../../../src/service/marks.ts'
+import {groupName, machineDescription} from '../../../src/service/deploy/names.ts'
 import {fakeApi} from '../../support/fake-api.ts'
 import {Crash, FakeCloud, type FakeServer} from '../../support/fake-cloud.ts'
+import {counts, gateOf as madeGate} from '../../support/own-gates.ts'
 import {clockOf} from '../../support/virtual-time.ts'
 
 const {removeTraces, tracesOf} = await import('../../../src/embedded/traces.ts')
@@ -24,28 +24,8 @@ beforeEach(() => {
 })
 afterEach(() => void jest.restoreAllMocks())
 
-/** A gate as `service` makes one, with a network plugged in. */
-function gateOf(service: string, name: string): FakeServer {
-  const description = machineDescription(service, {id: name, name})
-  const group =
-    cloud.groups.find(one => one.name === groupName(service)) ?? cloud.makeGroup({name: groupName(service)})
-  const port = cloud.makePort({network_id: 'n', name, description, security_groups: [group.id]})
-  cloud.makePort({network_id: 'm', description: portDescription(service)})
-  cloud.makeFloating({floating_network_id: 'public', port_id: port.id, description})
-  if (!cloud.serverGroups.some(one => one.name === groupName(service)))
-    cloud.serverGroups.push({id: cloud.id(), name: groupName(service), policy: 'anti-affinity', members: []})
-  const metadata = machineMetadata(service, {id: name, name}, 'alice on one')
-  const {id} = cloud.makeServer({
-    name,
-    networks: [{uuid: '', port: port.id}] as never,
-    metadata,
-    flavorRef: 'f',
-  })
-  return cloud.one(id)
-}
-
-const left = () =>
-  [cloud.alive(), cloud.floating, cloud.ports, cloud.groups, cloud.serverGroups].map(all => all.length)
+const gateOf = (service: string, name: string): FakeServer => madeGate(cloud, service, name)
+const left = () => counts(cloud)
 const removals = () => cloud.calls.filter(call => call.startsWith('delete'))
 const silent = () => undefined
 
@@ -74,6 +54,17 @@ it('not what its user has added, nor what is only named like ours', async () => 
     metadata: {'os-ssh': OURS},
     flavorRef: 'f',
   })
+  expect(await tracesOf(api, OURS)).toEqual(before)
+})
+
+it('not what is called so in another project, where its user may be an administrator', async () => {
+  gateOf(OURS, 'gate-1')
+  const before = await tracesOf(api, OURS)
+  const elsewhere = {project_id: 'other'}
+  const description = machineDescription(OURS, {id: 'gate-1', name: 'gate-1'})
+  Object.assign(cloud.makeGroup({name: groupName(OURS)}), elsewhere)
+  Object.assign(cloud.makePort({network_id: 'n', description}), elsewhere)
+  Object.assign(cloud.makeFloating({floating_network_id: 'public', description}), elsewhere)
   expect(await tracesOf(api, OURS)).toEqual(before)
 })
 

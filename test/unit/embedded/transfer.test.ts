@@ -82,6 +82,19 @@ it('is another copy of the same service, ahead of the one before and taken over 
   for (const db of [before, after]) await db.destroy()
 })
 
+it('each copy is one of its own: which one has the gates is told by that', async () => {
+  const one = await bundle()
+  const ids = new Set<string>()
+  for (const name of ['a', 'b', 'c']) {
+    await placeDatabase(one, join(place.state, name))
+    const db = await openStore(join(place.state, name))
+    ids.add((await instanceOf(db)).id)
+    await db.destroy()
+  }
+  expect(ids.size).toBe(3)
+  expect(ids).not.toContain(mark.service)
+})
+
 it('is put where service start finds all of it, its secrets 0600', async () => {
   const directory = join(place.state, 'server')
   const config = await placeForStart({...(await bundle()), settings: 'gates:\n  max: 2\n'}, directory)

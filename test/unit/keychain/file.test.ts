@@ -1,4 +1,13 @@
-import {mkdtempSync, readFileSync, rmSync, statSync, writeFileSync} from 'node:fs'
+import {
+  chmodSync,
+  existsSync,
+  mkdirSync,
+  mkdtempSync,
+  readFileSync,
+  rmSync,
+  statSync,
+  writeFileSync,
+} from 'node:fs'
 import {tmpdir} from 'node:os'
 import {join} from 'node:path'
 
@@ -23,6 +32,52 @@ test('keeps secrets sealed, in a file of its owner alone', async () => {
   await open().delete('key')
   expect(await open().get('key')).toBeUndefined()
   expect(await open().get('token')).toBe('other')
+})
+
+test('a passphrase is typed twice when it is the first one, and asked for once; the file stays private', async () => {
+  const asked: boolean[] = []
+  const keychain = () =>
+    fileKeychain(dir, async first => {
+      asked.push(first)
+      return 'correct horse'
+    })
+  const one = keychain()
+  await one.set('a', '1')
+  await one.set('b', '2')
+  expect(await one.get('a')).toBe('1')
+  chmodSync(file, 0o644)
+  await keychain().set('c', '3')
+  expect([file, dir].map(one => statSync(one).mode & 0o777)).toEqual([0o600, 0o700])
+  expect(asked).toEqual([true, false])
+})
+
+/** As if it had been kept. */
+function lies(text: string): void {
+  mkdirSync(dir, {recursive: true, mode: 0o700})
+  writeFileSync(file, text)
+}
+
+test('what nobody has kept is not there, whatever it is called', async () => {
+  lies('{"version": 1, "salt": "AAAA", "secrets": {"key": "AAAA"}}')
+  const never = fileKeychain(dir, () => Promise.reject(new Error('asked')))
+  for (const account of ['constructor', '__proto__', 'toString', 'other', ''])
+    expect(await never.get(account)).toBeUndefined()
+})
+
+test('a file of a newer os-ssh is not read, and not written over', async () => {
+  for (const text of [
+    '{"version": 2, "salt": "AAAA", "secrets": {}}',
+    '{}',
+    '[]',
+    'null',
+    '{"version":1,"salt":7,"secrets":{}}',
+  ]) {
+    lies(text)
+    await expect(open().set('key', 'x')).rejects.toMatchObject({
+      ...{code: 'NO_KEYCHAIN', message: `${file} is damaged`, suggestions: ['remove it: a new key is made']},
+    })
+    expect(readFileSync(file, 'utf8')).toBe(text)
+  }
 })
 
 test('a wrong passphrase neither opens nor adds', async () => {
@@ -55,6 +110,16 @@ test('writers at the same moment lose nothing', async () => {
   await Promise.all(['a', 'b', 'c', 'd'].map(name => keychain.set(name, name)))
   for (const name of ['n', 'a', 'd']) expect(await keychain.get(name)).toBeDefined()
 }, 20_000)
+
+test('the system’s is the usual one, and each is what it says', async () => {
+  const options = {directory: dir, passphrase: async () => ''}
+  const kinds = [undefined, '', 'system', 'file', 'agent'].map(kind => openKeychain(kind, options).kind)
+  expect(kinds).toEqual(['system', 'system', 'system', 'file', 'agent'])
+  const agent = openKeychain('agent', options)
+  await agent.set('key', 'secret')
+  expect(await agent.get('key')).toBeUndefined()
+  expect(existsSync(dir)).toBe(false)
+})
 
 test('an unknown kind is refused, never replaced', () => {
   expect(() => openKeychain('keyutils', {directory: dir, passphrase: async () => ''})).toThrow(

@@ -1,14 +1,15 @@
-import {execFileSync} from 'node:child_process'
-import {mkdtempSync, readFileSync, rmSync} from 'node:fs'
+import {mkdtempSync, readFileSync, rmSync, writeFileSync} from 'node:fs'
 import {createServer as createHttp, type Server} from 'node:http'
 import {createServer as createHttps} from 'node:https'
 import {type AddressInfo, connect} from 'node:net'
 import {tmpdir} from 'node:os'
 import {join} from 'node:path'
+import type {TLSSocket} from 'node:tls'
 
 import {afterAll, afterEach, beforeAll, expect, test} from '@jest/globals'
 
 import {type CloudConfig, openStack} from '../../../src/openstack/index.ts'
+import {selfSigned} from '../../support/tls.ts'
 import {issue} from './fake.ts'
 
 let dir: string
@@ -18,11 +19,7 @@ let proxy: Server
 let tunnelled: string[] = []
 beforeAll(async () => {
   dir = mkdtempSync(join(tmpdir(), 'tls-'))
-  const files = ['-keyout', join(dir, 'key.pem'), '-out', join(dir, 'cert.pem')]
-  const names = ['-subj', '/CN=keystone', '-addext', 'subjectAltName=IP:127.0.0.1,DNS:keystone.invalid']
-  const kind = ['-newkey', 'ec', '-pkeyopt', 'ec_paramgen_curve:prime256v1', '-nodes', '-days', '1']
-  execFileSync('openssl', ['req', '-x509', ...kind, ...files, ...names], {stdio: 'ignore'})
-  const tls = {key: readFileSync(join(dir, 'key.pem')), cert: readFileSync(join(dir, 'cert.pem'))}
+  const {tls} = selfSigned(dir, 'IP:127.0.0.1,DNS:keystone.invalid')
   keystone = createHttps(tls, (_, response) => {
     const {headers, body} = issue('http://127.0.0.1:1', 'over-tls')
     response.writeHead(201, headers).end(JSON.stringify(body))
@@ -72,13 +69,13 @@ test('an authority that nobody vouches for is refused, with cacert or verify: fa
     fault: 'unreachable',
     message: expect.stringContaining('of an authority that is not known here'),
   })
-  expect(await tokenId(host, {cacert: join(dir, 'cert.pem')})).toBe('over-tls')
+  expect(await tokenId(host, {cacert: join(dir, 'server.pem')})).toBe('over-tls')
   expect(await tokenId(host, {verify: false})).toBe('over-tls')
 })
 
 test('cacert covers the authority, not the name', async () => {
   const host = `https://localhost:${portOf(keystone)}`
-  await expect(tokenId(host, {cacert: join(dir, 'cert.pem')})).rejects.toMatchObject({fault: 'unreachable'})
+  await expect(tokenId(host, {cacert: join(dir, 'server.pem')})).rejects.toMatchObject({fault: 'unreachable'})
 })
 
 test('a cacert that cannot be read is a config fault', async () => {
@@ -92,11 +89,11 @@ test('a cacert that cannot be read is a config fault', async () => {
 test('HTTPS goes through the proxy in a tunnel, still verified end to end', async () => {
   const settings = {https_proxy: `http://127.0.0.1:${portOf(proxy)}`}
   expect(
-    await tokenId('https://keystone.invalid:443', {proxy: settings, cacert: join(dir, 'cert.pem')}),
+    await tokenId('https://keystone.invalid:443', {proxy: settings, cacert: join(dir, 'server.pem')}),
   ).toBe('over-tls')
   expect(tunnelled).toEqual(['keystone.invalid:443'])
   await expect(
-    tokenId('https://other.invalid', {proxy: settings, cacert: join(dir, 'cert.pem')}),
+    tokenId('https://other.invalid', {proxy: settings, cacert: join(dir, 'server.pem')}),
   ).rejects.toMatchObject({fault: 'unreachable'})
 })
 
@@ -117,4 +114,29 @@ test('a proxy that is down names no password of its own', async () => {
   const error = await tokenId('https://keystone.invalid', {proxy: settings}).catch(caught => caught)
   expect(error).toMatchObject({fault: 'unreachable'})
   expect(error.message).not.toContain('hidden')
+})
+
+test('a client certificate is shown, its key from a file of its own or the same one', async () => {
+  const alice = selfSigned(dir, 'DNS:alice', 'alice')
+  const both = join(dir, 'both.pem')
+  writeFileSync(both, readFileSync(alice.key, 'utf8') + readFileSync(alice.cert, 'utf8'))
+  const shown: unknown[] = []
+  const {tls, cert: cacert} = selfSigned(dir, 'IP:127.0.0.1', 'mutual')
+  const ask = {requestCert: true, rejectUnauthorized: true, ca: alice.tls.cert}
+  const mutual = createHttps({...tls, ...ask}, (request, response) => {
+    shown.push((request.socket as TLSSocket).getPeerCertificate().subject.CN)
+    const {headers, body} = issue('http://127.0.0.1:1', 'known')
+    response.writeHead(201, headers).end(JSON.stringify(body))
+  })
+  await new Promise<void>(done => mutual.listen(0, '127.0.0.1', done))
+  try {
+    const host = `https://127.0.0.1:${portOf(mutual)}`
+    expect(await tokenId(host, {cacert, cert: alice.cert, key: alice.key})).toBe('known')
+    expect(await tokenId(host, {cacert, cert: both})).toBe('known')
+    await expect(tokenId(host, {cacert})).rejects.toMatchObject({fault: 'unreachable'})
+    expect(shown).toEqual(['alice', 'alice'])
+  } finally {
+    mutual.closeAllConnections()
+    await new Promise(done => mutual.close(done))
+  }
 })

@@ -1,15 +1,15 @@
-import {execFile, execFileSync} from 'node:child_process'
+import {execFileSync} from 'node:child_process'
 import {mkdtempSync, readFileSync, rmSync, writeFileSync} from 'node:fs'
 import {tmpdir, userInfo} from 'node:os'
 import {join} from 'node:path'
-import {promisify} from 'node:util'
 
 import {afterAll, describe, expect, test} from '@jest/globals'
 
 import {signHostCertificate, signUserCertificate} from '../../../src/ssh/certificate.ts'
 import {generateKeyPair} from '../../../src/ssh/keys.ts'
 import {decoded} from '../../support/certificate.ts'
-import {startSshd} from '../../support/sshd.ts'
+import {run} from '../../support/run.ts'
+import {Sshd} from '../../support/sshd.ts'
 
 const dir = mkdtempSync(join(tmpdir(), 'os-ssh-cert-'))
 afterAll(() => rmSync(dir, {recursive: true}))
@@ -58,6 +58,19 @@ describe('ssh-keygen -L', () => {
   })
 })
 
+test('extensions stand in the order that OpenSSH wants, whatever order they come in', () => {
+  const extensions = ['permit-pty', 'no-touch-required', 'permit-port-forwarding']
+  expect(inspect(signUserCertificate({...base, extensions}))).toMatch(
+    /Extensions: \n\s+no-touch-required\n\s+permit-port-forwarding\n\s+permit-pty\n*$/,
+  )
+})
+
+test('what a key id has in it beside the letters of a line stays in the log, and leaves no comment', () => {
+  const line = signUserCertificate({...base, keyId: 'path 1\nalice'})
+  expect(line.split(' ')[2]).toBe('path_1_alice')
+  expect(line).not.toContain('\n')
+})
+
 test('a host’s certificate is the same whenever it is asked for, a user’s never', () => {
   const host = () => signHostCertificate({...base, principals: ['gate-1']})
   expect(host()).toBe(host())
@@ -65,17 +78,17 @@ test('a host’s certificate is the same whenever it is asked for, a user’s ne
   expect(signUserCertificate(base)).not.toBe(signUserCertificate(base))
 })
 
+test('a certificate for everybody is never signed', () => {
+  for (const principals of [[], ['']]) {
+    expect(() => signUserCertificate({...base, principals})).toThrow(/at least one principal/)
+  }
+})
+
 test('options are in the order of their names, as sshd wants them, and are no critical ones', () => {
   const extensions = ['permit-pty', 'permit-X11-forwarding', 'permit-port-forwarding']
   const {critical, extensions: signed} = decoded(signUserCertificate({...base, extensions}))
   expect(critical).toEqual([])
   expect(signed).toEqual(['permit-X11-forwarding', '', 'permit-port-forwarding', '', 'permit-pty', ''])
-})
-
-test('a certificate for everybody is never signed', () => {
-  for (const principals of [[], ['']]) {
-    expect(() => signUserCertificate({...base, principals})).toThrow(/at least one principal/)
-  }
 })
 
 test('a real sshd lets the user in and a real ssh trusts the host, by certificates alone', async () => {
@@ -93,6 +106,8 @@ test('a real sshd lets the user in and a real ssh trusts the host, by certificat
     ),
     userCert: write('id-cert.pub', signUserCertificate({...ours, extensions: ['permit-pty']})),
     wrongCert: write('wrong-cert.pub', signUserCertificate({...ours, principals: ['path-2']})),
+    oldCert: write('old-cert.pub', signUserCertificate({...ours, validBefore: new Date(now - 1000)})),
+    earlyCert: write('early-cert.pub', signUserCertificate({...ours, validAfter: new Date(now + 300_000)})),
     principals: write('principals', 'path-1'),
     known: write('known', `@cert-authority gate-1 ${ca.publicKey}`),
   }
@@ -107,12 +122,12 @@ StrictModes no
 UsePAM no
 PidFile none`,
   )
-  const {port, stop} = await startSshd(config)
+  const sshd = await Sshd.start(config)
   try {
     const login = (certificate: string) =>
-      promisify(execFile)(
+      run(
         'ssh',
-        ['-F', 'none', '-p', String(port), '-i', key, '-o', `CertificateFile=${certificate}`]
+        ['-F', 'none', '-p', String(sshd.port), '-i', key, '-o', `CertificateFile=${certificate}`]
           .concat(
             '-o',
             'HostKeyAlias=gate-1',
@@ -125,11 +140,14 @@ PidFile none`,
           .concat('127.0.0.1', 'echo', 'in'),
         {env: {PATH: process.env['PATH']}},
       )
-    expect((await login(files.userCert)).stdout).toBe('in\n')
+    expect(await login(files.userCert)).toMatchObject({status: 0, stdout: 'in\n'})
     // Beside the key lies id-cert.pub, which ssh would also offer: away with it.
     rmSync(files.userCert)
-    await expect(login(files.wrongCert)).rejects.toThrow(/Permission denied/)
+    for (const certificate of [files.wrongCert, files.oldCert, files.earlyCert])
+      expect(await login(certificate)).toMatchObject({
+        ...{status: 255, stdout: '', stderr: expect.stringContaining('Permission denied')},
+      })
   } finally {
-    await stop()
+    await sshd.stop()
   }
 })

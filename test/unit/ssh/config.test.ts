@@ -1,5 +1,5 @@
-import {execFileSync} from 'node:child_process'
-import {mkdtempSync, rmSync, writeFileSync} from 'node:fs'
+import {execFileSync, spawnSync} from 'node:child_process'
+import {mkdtempSync, readFileSync, rmSync, writeFileSync} from 'node:fs'
 import {tmpdir} from 'node:os'
 import {join} from 'node:path'
 
@@ -8,6 +8,7 @@ import fc from 'fast-check'
 
 import {isHostName, patterns, renderConfig} from '../../../src/ssh/config.ts'
 import {configPath, proxyCommand} from '../../../src/ssh/quote.ts'
+import {anyText} from '../../support/any-text.ts'
 
 const dir = mkdtempSync(join(tmpdir(), 'os-ssh-config-'))
 afterAll(() => rmSync(dir, {recursive: true}))
@@ -79,8 +80,21 @@ test.each([
   expect(patterns([host(1, name)]).get(uuid(1))).toEqual([uuid(1)])
 })
 
-test.each(['localhost', uuid(9)])('a VM called %s does not get this as its bare name', name => {
-  expect(patterns([host(1, name)]).get(uuid(1))).toEqual([uuid(1), `${name}.demo`])
+test.each(['localhost', 'LocalHost', 'all', 'NONE', uuid(9), uuid(9).toUpperCase()])(
+  'a VM called %s does not get this as its bare name',
+  name => {
+    expect(patterns([host(1, name)]).get(uuid(1))).toEqual([uuid(1), `${name}.demo`])
+  },
+)
+
+test('a name that means something else to its user already stays what it is, the other one is the VM’s', () => {
+  const taken = (...names: string[]) => patterns([host(1, 'web')], name => names.includes(name)).get(uuid(1))
+  expect(taken('web')).toEqual([uuid(1), 'web.demo'])
+  expect(taken('web.demo')).toEqual([uuid(1), 'web'])
+  expect(taken('web', 'web.demo', uuid(1))).toEqual([uuid(1)])
+  expect(renderConfig([host(1, 'web')], '"/k"', name => name === 'web')).toMatch(
+    new RegExp(`^Host ${uuid(1)} web\\.demo\\n`),
+  )
 })
 
 test('a VM called like a public host never takes its connections', () => {
@@ -94,7 +108,7 @@ test('a name that two VMs share is nobody’s, whatever its case', () => {
 
 test('no name can ever leave its place on the Host line', () => {
   fc.assert(
-    fc.property(fc.string({unit: 'binary'}), name => {
+    fc.property(anyText, name => {
       if (isHostName(name)) expect(name).toMatch(/^\w[\w-]*$/)
       const lines = renderConfig([host(1, name)], '"/k"').split('\n')
       expect(lines.filter(line => /^\S/.test(line))).toHaveLength(1)
@@ -112,11 +126,26 @@ test.each(['/a"b', '/a\nb', '/a\\b', '/${HOME}/x', '$HOME'])('the path %j is ref
   expect(() => configPath(path)).toThrow(expect.objectContaining({code: 'CONFIG'}))
 })
 
-test('a ProxyCommand starts the very words that were meant', () => {
-  const words = ['/bin/echo', 'a b', '$(id)', '`id`', '"', '\\', "'", '%h', '100%', '*', ';id', '-n']
-  const written = proxyCommand(words)
-  // What ssh does: expand %%, then the shell.
-  const printed = execFileSync('/bin/sh', ['-c', `exec ${written.replaceAll('%%', '%')}`], {encoding: 'utf8'})
-  expect(printed).toBe(`${words.slice(1).join(' ')}\n`)
-  expect(() => proxyCommand(['/bin/x', 'a\nb'])).toThrow(/cannot hold/)
+/** What ssh itself makes of an ssh_config, with which it gets nowhere. */
+const tried = (text: string, ...options: string[]) => {
+  const file = join(dir, 'config')
+  writeFileSync(file, text)
+  return spawnSync('ssh', ['-F', file, '-o', 'BatchMode=yes', ...options, 'x'], {encoding: 'utf8'})
+}
+
+test('ssh starts the very words that were meant as a ProxyCommand', () => {
+  const [program, said] = [join(dir, 'a 100%h $x'), join(dir, 'said')]
+  writeFileSync(program, `#!/bin/sh\nprintf '%s\\n' "$@" >'${said}'\n`, {mode: 0o700})
+  const words = ['a b', '$(id)', '`id`', '"', '\\', "'", '%h', '100%', '%%', '*', ';id', '-n']
+  tried(`Host x\n  HostName h.invalid\n  ProxyCommand ${proxyCommand([program, ...words])}\n`)
+  expect(readFileSync(said, 'utf8')).toBe(`${words.join('\n')}\n`)
+  expect(() => proxyCommand(['/bin/x', 'a\nb'])).toThrow(
+    expect.objectContaining({code: 'CONFIG', message: String.raw`ssh_config cannot hold "a\nb"`}),
+  )
+})
+
+test('ssh opens the very path that was meant, where it expands tokens', () => {
+  const path = join(dir, '100%h %C')
+  const {status, stderr} = tried(`Host x\n  ControlPath ${configPath(path)}\n`, '-O', 'check')
+  expect([status, stderr.trim()]).toEqual([255, `Control socket connect(${path}): No such file or directory`])
 })

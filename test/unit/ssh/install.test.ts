@@ -1,13 +1,16 @@
 import {execFileSync} from 'node:child_process'
 import {
+  chmodSync,
   existsSync,
   lstatSync,
   mkdirSync,
   mkdtempSync,
+  readdirSync,
   readFileSync,
   rmSync,
   statSync,
   symlinkSync,
+  watch,
   writeFileSync,
 } from 'node:fs'
 import {tmpdir} from 'node:os'
@@ -42,6 +45,36 @@ test('ssh finds the host through the one Include at the very top', async () => {
   )
   expect(statSync(own).mode & 0o777).toBe(0o600)
   expect(readFileSync(`${user}.bak`, 'utf8')).toBe('Host *\n  User nobody\n')
+})
+
+test('what is left of the user’s file is their own, and no trial of it is left', async () => {
+  for (const mode of [0o644, 0o600]) {
+    writeFileSync(user, host('x'))
+    chmodSync(user, mode)
+    await install('lab', host('web'))
+    expect(statSync(user).mode & 0o777).toBe(mode)
+    expect(statSync(`${user}.bak`).mode & 0o777).toBe(0o600)
+    await install('lab', undefined)
+  }
+  writeFileSync(user, 'Nonsense yes\n')
+  await expect(install('lab', host('web'))).rejects.toMatchObject({
+    ...{code: 'CONFIG', suggestions: ['nothing was changed; mend the file and try again']},
+  })
+  const files = readdirSync(ssh, {recursive: true, encoding: 'utf8'})
+  expect(files.sort()).toEqual(['config', 'config.bak', 'os-ssh'])
+})
+
+test('ssh tries a file that only its user can read', async () => {
+  const seen: string[] = []
+  const watcher = watch(ssh, (_, name) => {
+    const found = name?.endsWith('.os-ssh-trial') && lstatSync(join(ssh, name), {throwIfNoEntry: false})
+    if (found) seen.push((found.mode & 0o777).toString(8))
+  })
+  writeFileSync(user, host('x'), {mode: 0o644})
+  await install('lab', host('web'))
+  watcher.close()
+  expect(seen.length).toBeGreaterThan(0)
+  expect(new Set(seen)).toEqual(new Set(['600']))
 })
 
 test('a second time there is nothing to change; another cloud joins; removal leaves what was there', async () => {

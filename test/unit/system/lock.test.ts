@@ -52,25 +52,3 @@ test('a process is known by its pid and its start', () => {
   expect(startTime(process.pid)).not.toBe(startTime(1))
   expect(startTime(99_999_999)).toBe(undefined)
 })
-
-test('who waits longer than a moment is told so once', async () => {
-  const lock = join(dir, 'told')
-  writeFileSync(lock, `${process.ppid} ${startTime(process.ppid)}`)
-  let told = 0
-  const waiting = withLock(
-    lock,
-    async () => 'in',
-    10_000,
-    () => told++,
-  )
-  setTimeout(() => rmSync(lock), 1600)
-  expect(await waiting).toBe('in')
-  expect(told).toBe(1)
-  await withLock(
-    lock,
-    async () => 'in',
-    10_000,
-    () => told++,
-  )
-  expect(told).toBe(1)
-})

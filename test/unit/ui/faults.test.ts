@@ -21,6 +21,29 @@ test('a fault is a sentence and what to do next; hostile text in it is harmless'
   )
 })
 
+test('a hint is as harmless as the sentence, and a line of its own', async () => {
+  const fault = new OsSshError('VM_OFF', 'off', {hint: 'start \u001b]0;x\u0007it\nnow'})
+  expect(await print(fault)).toBe('error: off\nhint:  start \\u001b]0;x\\u0007it\\u000anow\n')
+})
+
+test('a bug shows its stack to nobody who has not asked for it', () => {
+  const bug = new TypeError('x is not a function')
+  const before = process.env['DEBUG']
+  delete process.env['DEBUG']
+  expect(report(bug).message).toBe('TypeError: x is not a function')
+  process.env['DEBUG'] = '1'
+  expect(report(bug).message).toBe(`TypeError: ${bug.stack}`)
+  if (before === undefined) delete process.env['DEBUG']
+  else process.env['DEBUG'] = before
+})
+
+test('a wrong command line is USAGE, in its own words without oclif’s advice', () => {
+  const wrong = Object.assign(new Error('Nonexistent flag: --x\n\nSee more help with --help'), {
+    oclif: {exit: 2},
+  })
+  expect(report(wrong)).toMatchObject({code: 'USAGE', message: 'Nonexistent flag: --x', exit: 64})
+})
+
 test('for programs it is one JSON object with a stable code', async () => {
   expect(JSON.parse(await print(new OsSshError('AMBIGUOUS', 'two'), true))).toEqual({
     error: {code: 'AMBIGUOUS', message: 'two', hint: expect.any(String), exit: 65},
