@@ -5,7 +5,7 @@ import {afterAll, beforeAll, expect, it, jest} from '@jest/globals'
 import {loadCloud, type OpenStack, openStack} from '../../src/openstack/index.ts'
 import {login} from '../openstack/identity.ts'
 import {GateClient} from '../support/gate-client.ts'
-import {eventually, run} from '../support/run.ts'
+import {eventually} from '../support/run.ts'
 import {testCloud} from '../support/site.ts'
 import {World} from '../support/world.ts'
 

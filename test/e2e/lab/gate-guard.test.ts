@@ -1,7 +1,7 @@
 import {describe, expect, it, jest} from '@jest/globals'
 
+import type {BareGate} from '../../support/bare-gate.ts'
 import {
-  type BareGate,
   CARRIER,
   DIRECT,
   DIRECT6,
@@ -16,7 +16,7 @@ import {
   OUTSIDE,
   OUTSIDE6,
   SIBLING,
-} from '../../support/bare-gate.ts'
+} from '../../support/bare-gate-plan.ts'
 import {account, attempts, from, over} from '../../support/gate-attempts.ts'
 
 /*

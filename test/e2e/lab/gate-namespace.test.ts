@@ -1,7 +1,8 @@
 import {describe, expect, it, jest} from '@jest/globals'
 
 import {renderProbes} from '../../../src/service/gates/render.ts'
-import {type BareGate, GATE, GATE6, MINE, MINE6, NIC, NIC6, VM} from '../../support/bare-gate.ts'
+import type {BareGate} from '../../support/bare-gate.ts'
+import {GATE, GATE6, MINE, MINE6, NIC, NIC6, VM} from '../../support/bare-gate-plan.ts'
 import {attempts, from, over} from '../../support/gate-attempts.ts'
 import {eventually} from '../../support/run.ts'
 

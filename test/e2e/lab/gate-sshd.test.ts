@@ -1,8 +1,11 @@
+import {rmSync} from 'node:fs'
+
 import {describe, expect, it, jest} from '@jest/globals'
 
-import {type BareGate, MINE, NIC, SIBLING} from '../../support/bare-gate.ts'
+import type {BareGate} from '../../support/bare-gate.ts'
+import {MINE, NIC, SIBLING} from '../../support/bare-gate-plan.ts'
 import {attempts} from '../../support/gate-attempts.ts'
-import type {Result} from '../../support/run.ts'
+import {eventually, type Result, run} from '../../support/run.ts'
 
 /*
  * Each line that the service adds to a gate's sshd, under an operator's configuration that allows everything, with a certificate that permits
@@ -13,7 +16,7 @@ jest.setTimeout(30_000)
 
 const {each, untried} = attempts(gate =>
   gate.sh(
-    `echo osp0000:secret | chpasswd; mkdir -p /run/home/.ssh; echo 'echo ran >ran' >/run/home/.ssh/rc
+    `usermod -s /bin/sh osp0000; echo osp0000:secret | chpasswd; mkdir -p /run/home/.ssh; echo 'echo ran >ran' >/run/home/.ssh/rc
      echo '${gate.publicKey}' >/run/home/.ssh/authorized_keys; chown -R osp0000: /run/home`,
   ),
 )
@@ -48,7 +51,6 @@ describe('a session', () => {
     {
       line: sessions,
       walls: [forced],
-      given: shell('/bin/sh'),
       attempt: ssh([], reached),
       held: refused,
       without: 'reached',
@@ -56,7 +58,6 @@ describe('a session', () => {
     {
       line: forced,
       walls: [sessions],
-      given: shell('/bin/sh'),
       attempt: ssh([], reached),
       held: '1',
       without: 'reached',
@@ -65,14 +66,13 @@ describe('a session', () => {
       line: sessions,
       walls: [forced],
       given: shell('/usr/sbin/nologin'),
-      attempt: ssh([], reached),
+      attempt: gate => ssh([], reached)(gate).finally(() => gate.sh(shell('/bin/sh'))),
       held: refused,
       without: '1 This account is currently not available.',
     },
     {
       line: 'sshd: PermitTTY no',
       walls: [...SESSIONS, RESTRICT],
-      given: shell('/bin/sh'),
       attempt: cut(['-tt'], 'test -t 0 && echo terminal'),
       held: '255 PTY allocation request failed on channel 0',
       without: 'terminal',
@@ -113,6 +113,28 @@ describe('a forward', () => {
   const refused = '255 Error: remote port forwarding failed for listen port 2201'
   const [local, listen] = ['sshd: AllowTcpForwarding local', 'sshd: PermitListen none']
   const socket = '/run/home/socket'
+  /** What somebody says who listens on the gate at a path of its file system, to a client's own socket; and the session ends. */
+  const localSocket = async (gate: BareGate) => {
+    const mine = `${gate.file('beside', '')}-socket`
+    rmSync(mine, {force: true})
+    const stays = ['for n in $(seq 50); do [ ! -e over ] || exit 0; sleep 0.1; done']
+    const session = gate.ssh(['-L', `${mine}:/run/home/listens`], stays)
+    const ask = `import socket; s = socket.socket(socket.AF_UNIX); s.connect('${mine}'); print(s.recv(99))`
+    const answer = await eventually(
+      () => run('python3', ['-c', ask]),
+      ({status}) => status === 0,
+      4000,
+    )
+    await gate.sh('touch /run/home/over')
+    await session
+    await gate.sh('rm -f /run/home/over')
+    return answer.stdout.trim()
+  }
+  const listening = `[ -e /run/home/listens ] || { python3 -c "
+import socket, os
+s = socket.socket(socket.AF_UNIX); s.bind('/run/home/listens'); os.chmod('/run/home/listens', 0o777); s.listen(5)
+while True: c = s.accept()[0]; c.sendall(b'reached'); c.close()" >/dev/null 2>&1 & }
+    for n in $(seq 50); do [ ! -S /run/home/listens ] || break; sleep 0.1; done`
   each([
     {line: local, walls: [...SESSIONS, listen], attempt: remote, held: refused, without: 'reached'},
     {line: listen, walls: [...SESSIONS, local], attempt: remote, held: refused, without: 'reached'},
@@ -123,6 +145,14 @@ describe('a forward', () => {
       attempt: ssh(['-R', `${socket}:127.0.0.1:22`], reached),
       held: `255 Error: remote port forwarding failed for listen path ${socket}`,
       without: 'reached',
+    },
+    {
+      line: 'sshd: AllowStreamLocalForwarding no => AllowStreamLocalForwarding local',
+      walls: [...SESSIONS, `principals: ,permitopen="${MINE}:22"`],
+      given: listening,
+      attempt: localSocket,
+      held: "b''",
+      without: "b'reached'",
     },
     {
       line: 'sshd: PermitTunnel no',

@@ -1,6 +1,7 @@
 import {afterAll, beforeAll, describe, expect, it, jest} from '@jest/globals'
 
-import {BareGate, MINE} from '../../support/bare-gate.ts'
+import {BareGate} from '../../support/bare-gate.ts'
+import {MINE} from '../../support/bare-gate-plan.ts'
 
 /* What goes from a gate with paths and networks that are over: each line of the script that takes something away, and the gate without it. */
 
