@@ -45,8 +45,10 @@ export const INIT = `set -e
   mount -t overlay o -o lowerdir=/etc,upperdir=/mnt/up,workdir=/mnt/work /etc
   mount -t tmpfs -o mode=755 t /var/log; touch /run/utmp /var/log/wtmp /var/log/btmp /var/log/lastlog
   rm -f /etc/ssh/sshd_config.d/* /etc/nologin /etc/resolv.conf; mkdir -p /etc/os-ssh
-  ip link set lo up
-  for ns in out vm side fresh; do ip netns add $ns; ip -n $ns link set lo up; done
+  # Nobody has the same address: there is no second to wait for that.
+  nodad='echo 0 >/proc/sys/net/ipv6/conf/all/accept_dad; echo 0 >/proc/sys/net/ipv6/conf/default/accept_dad'
+  ip link set lo up; sh -c "$nodad"
+  for ns in out vm side fresh; do ip netns add $ns; ip -n $ns link set lo up; ip netns exec $ns sh -c "$nodad"; done
   plug() { # NIC MAC NS
     ip link add "$1" address "$2" type veth peer name eth0 netns "$3"; ip -n "$3" link set eth0 up
   }

@@ -162,10 +162,16 @@ export class BareGate {
     return {userCas: [this.#authority.publicKey], hostCertificate, keepNics: ['eth1']}
   }
 
-  /** Every namespace new. */
+  /** Every namespace new, and its links such that nothing is lost on them. */
   async renew(push: Push = {}): Promise<void> {
     await this.push({slots: []})
     await this.push(push)
+    const up = 'cat /sys/class/net/osv0/operstate; ip netns exec os-ssh-0 cat /sys/class/net/nic/operstate'
+    const states = await eventually(
+      () => this.sh(up),
+      text => text === 'up\nup\n',
+    )
+    expect(states).toBe('up\nup\n')
   }
 
   /** What becomes of a connection, or of a datagram: what is said at its other end first, `reset`, `ICMP`, `silence` or an errno. */

@@ -33,7 +33,7 @@ export function attempts(prepare: (gate: BareGate) => Promise<unknown> = async (
   let gates: BareGate[] = []
   beforeAll(async () => {
     gates = await Promise.all([BareGate.open(), BareGate.open()])
-    await Promise.all(gates.map(prepare))
+    await Promise.all(gates.map(gate => prepare(gate).then(() => gate.renew())))
   })
   afterAll(() => {
     for (const gate of gates) gate.close()
