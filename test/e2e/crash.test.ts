@@ -36,22 +36,49 @@ async function traces() {
 const clean = {ports: [], interfaces: 1, attachments: 0, namespaces: '', links: 'eth0\nlo', principals: ''}
 
 // ms after the request; a grant on a new network takes some 400 ms, so these fall into its steps
-it.each([5, 20, 40, 60, 80, 110, 150, 200, 260, 330, 400, 500])(
-  'kill -9 after %i ms leaves nothing behind',
-  async ms => {
-    const body = {server_id: world.server('t1-db'), public_key: generateKeyPair('alice').publicKey}
-    const asked = world.api('tenant1', 'POST', '/v1/paths', body).catch(() => undefined)
-    await new Promise(resolve => setTimeout(resolve, ms))
-    await world.stopService('SIGKILL')
-    await asked
-    await world.startService('service', flags)
+const MOMENTS = [5, 20, 40, 60, 80, 110, 150, 200, 260, 330, 400, 500]
 
+async function killAfter(ms: number): Promise<object> {
+  const body = {server_id: world.server('t1-db'), public_key: generateKeyPair('alice').publicKey}
+  const asked = world.api('tenant1', 'POST', '/v1/paths', body).catch(() => undefined)
+  await new Promise(resolve => setTimeout(resolve, ms))
+  await world.stopService('SIGKILL')
+  await asked
+  await world.startService('service', flags)
+  return body
+}
+
+async function nothingLeft(): Promise<void> {
+  expect(await eventually(traces, found => JSON.stringify(found) === JSON.stringify(clean))).toEqual(clean)
+}
+
+it.each(MOMENTS)(
+  'kill -9 after %i ms leaves nothing behind that whoever asks again would trip over',
+  async ms => {
+    const body = await killAfter(ms)
     // What was begun is finished, so the same request now gets an answer that works …
     const grant = await world.api<PathGrant>('tenant1', 'POST', '/v1/paths', body, 201)
     expect(grant.state).toBe('active')
     // … and when it is given back, nothing is left.
     await world.api('tenant1', 'DELETE', `/v1/paths/${grant.id}`, undefined, 204)
-    expect(await eventually(traces, found => JSON.stringify(found) === JSON.stringify(clean))).toEqual(clean)
+    await nothingLeft()
+  },
+)
+
+it.each(MOMENTS)(
+  'kill -9 after %i ms: a path is finished though nobody asks again, or was never begun',
+  async ms => {
+    await killAfter(ms)
+    const settled = await eventually(
+      () => world.paths('tenant1'),
+      paths => paths.every(({state}) => state === 'active'),
+    )
+    expect(settled.map(({state}) => state)).toEqual(settled.map(() => 'active'))
+    expect(settled.length).toBeLessThanOrEqual(1)
+    for (const {alias} of settled)
+      expect((await world.onGate(`timeout 3 bash -c 'head -c 4 </dev/tcp/${alias}/22'`)).stdout).toBe('SSH-')
+    await world.endPaths('tenant1')
+    await nothingLeft()
   },
 )
 

@@ -5,7 +5,7 @@ import {afterAll, beforeAll, expect, it, jest} from '@jest/globals'
 import {loadCloud, type OpenStack, openStack} from '../../src/openstack/index.ts'
 import {login} from '../openstack/identity.ts'
 import {GateClient} from '../support/gate-client.ts'
-import {eventually, run} from '../support/run.ts'
+import {eventually} from '../support/run.ts'
 import {testCloud} from '../support/site.ts'
 import {World} from '../support/world.ts'
 
@@ -87,15 +87,13 @@ it('is reached straight from the gate, which is plugged into nothing for it', as
 
 it('has a live session cut by its revocation, and no other', async () => {
   const [one, other] = [await world.grant('tenant1', vm), await world.grant('tenant1', vm)]
-  const sessions = [one, other].map(grant =>
-    new GateClient(world, grant).vm(`${world.home}/.ssh/id_alice`, ['sleep', '15']),
-  )
-  await new Promise(resolve => setTimeout(resolve, 3000))
+  const session = (grant: typeof one) => new GateClient(world, grant).session(`${world.home}/.ssh/id_alice`)
+  const [goes, stays] = [await session(one), await session(other)]
   await world.api('tenant1', 'DELETE', `/v1/paths/${one.id}`, undefined, 204)
-  const begun = Date.now()
-  expect((await sessions[0])?.status).toBe(255)
-  expect(Date.now() - begun).toBeLessThan(5000)
-  expect((await sessions[1])?.status).toBe(0)
+  expect(await world.onGate(`pgrep -u ${one.login}`)).toMatchObject({status: 1, stdout: ''})
+  expect(await goes.ended).toBe(255)
+  expect(await stays.say('still here')).toBe('still here')
+  stays.end()
 })
 
 it('begins nothing new after its certificate’s end, and lives until the path’s, by nftables alone', async () => {
@@ -103,29 +101,16 @@ it('begins nothing new after its certificate’s end, and lives until the path�
   await world.stopService()
   const client = new GateClient(world, grant)
   const key = `${world.home}/.ssh/id_alice`
-  let over = false
   // With a word now and then, as every ssh_config of ours has it: silence cannot be cut.
-  const words = [
-    '-o',
-    'ServerAliveInterval=1',
-    '-o',
-    'ServerAliveCountMax=3',
-    ...client.vmArguments(key),
-    'sleep',
-    '15',
-  ]
-  const session = run('ssh', words, {env: world.env}).finally(() => {
-    over = true
-  })
-  await new Promise(resolve => setTimeout(resolve, 2500))
+  const session = await client.session(key, ['-o', 'ServerAliveInterval=1', '-o', 'ServerAliveCountMax=3'])
   // As when their time runs out.
   const end = (set: string) => world.onGate(`nft delete element inet os_ssh ${set} '{ ${grant.alias} }'`)
   expect((await end('vms4')).status).toBe(0)
   expect((await client.vm(key, ['true'])).status).toBe(255)
-  expect(over).toBe(false)
+  expect(await session.say('still here')).toBe('still here')
   expect((await end('live4')).status).toBe(0)
   const begun = Date.now()
-  expect((await session).status).toBe(255)
+  expect(await session.ended).toBe(255)
   expect(Date.now() - begun).toBeLessThan(11_000)
   await world.startService('service')
 })

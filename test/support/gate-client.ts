@@ -1,10 +1,21 @@
+import {spawn} from 'node:child_process'
+import {once} from 'node:events'
 import {mkdtempSync, writeFileSync} from 'node:fs'
 import {isIPv6} from 'node:net'
+import {createInterface} from 'node:readline'
 
 import type {PathGrant} from '../../src/protocol/index.ts'
 import type {KeyPairText} from '../../src/ssh/keys.ts'
 import {type Result, run} from './run.ts'
 import type {World} from './world.ts'
+
+interface Session {
+  /** The VM says the word again. */
+  say(word: string): Promise<string>
+  /** The exit status of ssh. */
+  readonly ended: Promise<number | null>
+  end(): void
+}
 
 /** An OpenSSH client with one path's certificate, for tests that do on purpose what os-ssh never would. */
 export class GateClient {
@@ -91,5 +102,23 @@ export class GateClient {
   /** @param timeout ms */
   vm(identity: string, command: readonly string[], timeout = 30_000): Promise<Result> {
     return run('ssh', [...this.vmArguments(identity), ...command], {env: this.#world.env, timeout})
+  }
+
+  /** A session in the VM that stays, once it is there. @param more options of ssh. @throws Error when it ends before */
+  async session(identity: string, more: readonly string[] = []): Promise<Session> {
+    const child = spawn('ssh', [...more, ...this.vmArguments(identity), 'echo up; cat'], {
+      env: this.#world.env,
+      stdio: ['pipe', 'pipe', 'ignore'],
+    })
+    child.stdin.on('error', () => undefined)
+    const ended = once(child, 'exit').then(([status]) => status as number | null)
+    const lines = createInterface({input: child.stdout})[Symbol.asyncIterator]()
+    const heard = async () => String((await lines.next()).value)
+    if ((await heard()) !== 'up') throw new Error('no session')
+    const say = (word: string) => {
+      child.stdin.write(`${word}\n`)
+      return heard()
+    }
+    return {say, ended, end: () => child.kill()}
   }
 }

@@ -235,7 +235,8 @@ describe('a floating IP', () => {
   test('leads to the guest from outside, and the guest goes out by it', () => {
     expect(login(made.floating_ip_address)).toBe('t1-web\n')
     const hold = `exec 3<>/dev/tcp/${lab.gates[0]?.host}/22; sleep 20`
-    const command = `nohup bash -c '${hold}' >/dev/null 2>&1 & sleep 1`
+    const held = `ss -tnH state established dport = :22 | grep -q ${lab.gates[0]?.host}`
+    const command = `nohup bash -c '${hold}' >/dev/null 2>&1 & for n in $(seq 50); do ${held} && break; sleep 0.1; done`
     ssh('debian', lab.user_keys.alice, made.floating_ip_address, command)
     expect(gate('ss -tnH sport = :22').stdout).toContain(`${made.floating_ip_address}:`)
   })
