@@ -247,6 +247,7 @@ class NamespaceDriver(fake.FakeDriver):
         return migrate_data
 
     def live_migration(self, context, instance, dest, post_method, *args, **kwargs):
+        time.sleep(3)  # as its memory takes: Neutron does not bear that a port is moved in the moment in which its agent reports it
         self._machine(instance).stop()
         super().live_migration(context, instance, dest, post_method, *args, **kwargs)
 
