@@ -21,6 +21,7 @@ export async function migrate(cloud: LocalGatewayCloud, vm: Vm, host: Host): Pro
   const wanted = `${host} ACTIVE ${host} ACTIVE`
   const last = await eventually(look, now => now === wanted, 180_000)
   if (last !== wanted) throw new Error(`the migration has ended as ${last}`)
+  await cloud.routed(host, cloud.routers[vm.tenant])
   return {...vm, host}
 }
 

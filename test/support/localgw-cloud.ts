@@ -24,6 +24,7 @@ export interface Vm {
   readonly port: string
   readonly address: string
   readonly host: Host
+  readonly tenant: Tenant
 }
 
 export class LocalGatewayCloud {
@@ -110,12 +111,18 @@ export class LocalGatewayCloud {
       }),
     )
     const ports = await Promise.all(ids.map(id => this.#wired(id)))
-    await this.#routed(host, this.routers[tenant])
-    return ids.map((id, index) => ({id, port: ports[index] ?? '', address: addresses[index] ?? '', host}))
+    await this.routed(host, this.routers[tenant])
+    return ids.map((id, index) => ({
+      id,
+      port: ports[index] ?? '',
+      address: addresses[index] ?? '',
+      host,
+      tenant,
+    }))
   }
 
   /** A flow that is older than this setting of the L3 agent's makes the router tell its VM the short way to the SNAT namespace. */
-  async #routed(host: Host, router: string): Promise<void> {
+  async routed(host: Host, router: string): Promise<void> {
     const redirects = async () =>
       (await inNamespace(host, routerNamespace(router), 'sysctl', '-a').catch(() => '')).match(REDIRECTS)
     await eventually(redirects, found => (found?.length ?? 0) === 2, 60_000)

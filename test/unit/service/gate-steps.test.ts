@@ -314,7 +314,7 @@ describe.each(dialects)('on $name', ({open}) => {
     ])
     expect((await audit()).map(row => [row.action, row.path_id, row.detail])).toEqual([
       ['gate-remove', null, 'gate1'],
-      ['revoke', 'p0', 'gate removed'],
+      ['revoke', 'p0', 'gate removed by olga'],
     ])
     expect(await db.selectFrom('leases').select('name').execute()).toEqual([{name: 'gate a'}])
     expect((await gateChoices(db)).map(one => [one.id, one.paths])).toEqual([['a', 2]])
