@@ -1,6 +1,6 @@
 /* `npm run mutation`: what is mutated, what is left out and why is in docs/tests.md. */
 export default {
-  plugins: ['./scripts/mutation-runner.js', './scripts/mutation-noise.js'],
+  plugins: ['./scripts/mutation-runner.js', './scripts/mutation-noise.js', './scripts/mutation-report.ts'],
   testRunner: 'jest',
   testRunnerNodeArgs: ['--experimental-vm-modules', '--disable-warning=ExperimentalWarning'],
   jest: {
@@ -23,7 +23,6 @@ export default {
   // Types are stripped, never checked, and Stryker would rewrite a tsconfig.json by an API that TypeScript 7 has not.
   disableTypeChecks: false,
   tsconfigFile: '.none',
-  reporters: ['progress-append-only', 'json'],
-  jsonReporter: {fileName: 'out/mutation/report.json'},
+  reporters: ['progress-append-only', 'folders'],
   allowEmpty: true,
 }

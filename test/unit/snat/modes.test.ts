@@ -4,16 +4,11 @@ import fc from 'fast-check'
 import type {Facts, PortFact, RouterFact} from '../../../src/snat/facts.ts'
 import {decide, explain, MODES, type Mode, type Observed, RULES} from '../../../src/snat/modes.ts'
 import {status} from '../../../src/snat/status.ts'
-import {DVR, factsOf, LEGACY, withLegs} from '../../support/snat.ts'
+import {DVR, factsOf, LEGACY, withLegs, withRouter} from '../../support/snat.ts'
 
 const ovs = factsOf('zed-ovs')
 const ovn = factsOf('zed-ovn')
 const OVN = '33ae416e-3375-4b37-a8a2-8122a36cae1a'
-
-/** The recorded answers with one router changed. */
-function withRouter(facts: Facts, id: string, change: Partial<RouterFact>): Facts {
-  return {...facts, routers: facts.routers.map(r => (r.id === id ? {...r, ...change} : r))}
-}
 
 function withPorts(
   facts: Facts,
