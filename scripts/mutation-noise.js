@@ -1,29 +1,34 @@
 import {declareValuePlugin, PluginKind} from '@stryker-mutator/api/plugin'
 
-/** Words for people: their tests would be copies of them. */
+/* What is not mutated, with the reason; docs/tests.md has it in words. */
+
 const WORDS = new Set(['hint', 'help'])
-const LOGGING = new Set(['trace', 'debug', 'info', 'warn', 'error', 'fatal'])
+const LEVELS = new Set(['trace', 'debug', 'info', 'warn', 'error', 'fatal'])
 
-/** @param path babel's path of a node @returns why nothing below it is mutated; undefined when it is */
-function shouldIgnore(path) {
-  const {node, parent} = path
-  if (path.isObjectProperty() && WORDS.has(node.key.name)) return 'a hint is for people'
-  if (
-    path.isCallExpression() &&
-    LOGGING.has(node.callee.property?.name) &&
-    /log/i.test(nameOf(node.callee.object))
-  )
-    return 'a line of the log is for people'
-  if (path.parentPath?.isNewExpression() && /Error$/.test(parent.callee.name ?? ''))
-    if (isWords(node))
-      // Of ours the first is the code, and the last what it carries.
-      return 'the message of an error is for people'
-  return undefined
-}
-
-const nameOf = object => object?.name ?? object?.property?.name ?? object?.property?.id?.name ?? ''
-/** A code has no space. */
+const nameOf = node => node?.name ?? node?.property?.name ?? node?.property?.id?.name ?? ''
+const isLog = ({callee}) => LEVELS.has(callee.property?.name) && /log/i.test(nameOf(callee.object))
+/** Of an error of ours the first argument is its code, which has no space. */
 const isWords = node =>
   node.type === 'TemplateLiteral' || (node.type === 'StringLiteral' && node.value.includes(' '))
+const isEmpty = node =>
+  (node.type === 'StringLiteral' && node.value === '') ||
+  (node.type === 'ArrayExpression' && node.elements.length === 0)
+
+/** @param path babel's path of a node @returns why nothing in it is mutated; undefined when something is */
+function shouldIgnore(path) {
+  const {node, parent} = path
+  if (path.isObjectProperty() && WORDS.has(nameOf(node.key))) return 'a hint is for people'
+  if (path.isCallExpression() && isLog(node)) return 'a line of the log is for people'
+  if (parent?.type === 'NewExpression' && /Error$/.test(nameOf(parent.callee)) && isWords(node))
+    return 'the words of an error are for people'
+  if (
+    parent?.type === 'LogicalExpression' &&
+    parent.operator === '??' &&
+    parent.right === node &&
+    isEmpty(node)
+  )
+    return 'nothing in place of nothing: another would not be found either'
+  return undefined
+}
 
 export const strykerPlugins = [declareValuePlugin(PluginKind.Ignore, 'noise', {shouldIgnore})]

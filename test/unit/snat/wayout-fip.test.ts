@@ -128,14 +128,22 @@ describe('a VM with a floating IP', () => {
     expect([answer.kind, answer.why, answer.source_ip]).toEqual([kind, why, FIP])
   })
 
-  it('on OVN with a tunnelled external network', () => {
-    const networks = ovn.networks.map(network => ({...network, 'provider:network_type': 'geneve'}))
+  it.each<[string, Facts['networks'], string, string]>([
+    [
+      'a tunnelled external network',
+      ovn.networks.map(network => ({...network, 'provider:network_type': 'geneve'})),
+      'fip-central',
+      'the external network is tunnelled: no distributed floating IPs',
+    ],
+    [
+      'an external network that is not listed',
+      [],
+      'unknown',
+      `${fip}; whether OVN distributes it is not in this API`,
+    ],
+  ])('on OVN with %s', (_, networks, kind, why) => {
     const id = ovn.ports.find(one => one.device_id === OVN_VM)?.id ?? ''
     const facts = withFip({...ovn, networks}, {port_id: id, router_id: OVN, fixed_ip_address: '10.0.1.241'})
-    expect(way(facts, OVN, OVN_VM)).toMatchObject({
-      kind: 'fip-central',
-      why: 'the external network is tunnelled: no distributed floating IPs',
-      source_ip: FIP,
-    })
+    expect(way(facts, OVN, OVN_VM)).toMatchObject({kind, why, source_ip: FIP})
   })
 })

@@ -217,12 +217,12 @@ describe('a VM without a floating IP', () => {
 describe('a VM beside a local gateway', () => {
   const here = withLegs(ovs, {host: 'compute1'})
   const active = 'a local gateway is active on its host'
-  const forwarding = (address: unknown) => ({
-    ...here,
-    floatingIps: ovs.floatingIps.map(
-      one => ({...one, port_id: null, port_forwardings: [null, {internal_ip_address: address}]}) as never,
-    ),
-  })
+  const forwarding = (address: string) => {
+    const [one] = ovs.floatingIps
+    const bare = {...one, port_id: null, port_forwardings: []}
+    const forwards = {...bare, port_forwardings: [null, {internal_ip_address: address}]}
+    return {...here, floatingIps: [bare, forwards, {...bare, port_forwardings: null}]} as never
+  }
   it.each<[string, Facts, string]>([
     ['nothing is forwarded', here, active],
     [
