@@ -46,6 +46,17 @@ describe('VMs', () => {
       [3, 0, 0],
     ],
     ['central after one of which nobody can tell', {...second(VM_FIP, {}), agents: []}, [3, 0, 0]],
+    [
+      'unknown before one that leaves by itself',
+      {
+        ...second(VM_CENTRAL, {device_id: VM_FIP, 'binding:host_id': undefined as never}),
+        floatingIps: [
+          ...ovs.floatingIps,
+          {...ovs.floatingIps[0], id: 'f', port_id: 'second', fixed_ip_address: null} as never,
+        ],
+      },
+      [2, 0, 1],
+    ],
     ['of another VM', second(VM_FIP, {device_id: 'other'}), [3, 1, 0]],
   ])('with a second port count once, as central if one of them is: %s', (_, facts, expected) => {
     expect(counts(facts)).toEqual(expected)
@@ -102,6 +113,15 @@ describe('notes', () => {
       [],
     ],
     ['translated', ovs, ['172.24.4.239']],
+    [
+      'in the address scope of the outside',
+      {
+        ...ovs,
+        subnets: ovs.subnets.map(subnet => ({...subnet, subnetpool_id: 'pool'})),
+        subnetPools: [{id: 'pool', address_scope_id: 'scope'}],
+      },
+      [],
+    ],
   ])('addresses that packets get: %s', (_, facts, ips) => expect(rowOf(facts, LEGACY)?.snat_ips).toEqual(ips))
 })
 
@@ -187,6 +207,11 @@ describe('gateway hosts', () => {
         {host: 'gw2', alive: false, routers: 0, vms: 0, load: 0},
       ],
     )
+  })
+
+  it('with agents of both kinds, as in a migration, live as their L3 agent does', () => {
+    const facts = {...ovs, agents: [...ovs.agents, agent('network1', 'OVN Controller agent', false)]}
+    expect(hostsOf(facts)).toEqual([{host: 'network1', alive: true, routers: 3, vms: 5, load: 1}])
   })
 
   it('come by their VMs, then by their routers; one without an agent is neither alive nor dead', () => {
