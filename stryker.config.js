@@ -13,8 +13,8 @@ export default {
   concurrency: 2,
   // Not the five seconds of the default: a busy machine is no endless loop, which is found by counting anyway.
   timeoutMS: 30_000,
-  // Modules of node:vm are never given back: a worker grows by 20 MB a mutant.
-  maxTestRunnerReuse: 50,
+  // Modules of node:vm are never given back: a worker grows by up to 80 MB a mutant.
+  maxTestRunnerReuse: 15,
   incremental: true,
   incrementalFile: 'out/mutation/incremental.json',
   tempDirName: 'out/mutation/sandbox',

@@ -2,7 +2,7 @@ import {declareValuePlugin, PluginKind} from '@stryker-mutator/api/plugin'
 
 /* What is not mutated, with the reason; docs/tests.md has it in words. */
 
-const WORDS = new Set(['hint', 'help'])
+const WORDS = new Set(['hint', 'help', 'when'])
 const LEVELS = new Set(['trace', 'debug', 'info', 'warn', 'error', 'fatal'])
 
 const nameOf = node => node?.name ?? node?.property?.name ?? node?.property?.id?.name ?? ''
@@ -17,7 +17,7 @@ const isEmpty = node =>
 /** @param path babel's path of a node @returns why nothing in it is mutated; undefined when something is */
 function shouldIgnore(path) {
   const {node, parent} = path
-  if (path.isObjectProperty() && WORDS.has(nameOf(node.key))) return 'a hint is for people'
+  if (path.isObjectProperty() && WORDS.has(nameOf(node.key))) return 'a hint or an explanation is for people'
   if (path.isCallExpression() && isLog(node)) return 'a line of the log is for people'
   if (parent?.type === 'NewExpression' && /Error$/.test(nameOf(parent.callee)) && isWords(node))
     return 'the words of an error are for people'

@@ -216,6 +216,9 @@ describe('what decides', () => {
     ['routed', {enable_snat: false, ha: null}, ['ha']],
     ['routed', {enable_snat: false, distributed: null}, []],
     ['custom', {flavor_id: 'f', ha: null}, []],
+    ['unknown', {distributed: null, ha: true}, []],
+    ['unknown', {distributed: null}, []],
+    ['unknown', {distributed: false, ha: null}, []],
   ])('%s, %j: what it hung on and is not shown', (mode, change, unseen) => {
     const verdict = decide({...SEEN, ...change})
     expect([verdict.mode, verdict.unseen]).toEqual([mode, unseen])

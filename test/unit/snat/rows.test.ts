@@ -223,10 +223,20 @@ describe('gateway hosts', () => {
       {host: 'a', alive: null, routers: 1, vms: 3, load: 1.2},
       {host: 'network1', alive: true, routers: 2, vms: 2, load: 0.8},
     ])
-    const empty = {...moved, ports: moved.ports.filter(port => !port.device_owner.startsWith('compute:'))}
-    expect(hostsOf(empty).map(({host, load}) => [host, load])).toEqual([
-      ['network1', 0],
-      ['a', 0],
+    const idle = (ids: readonly string[]) =>
+      hostsOf({
+        ...ovs,
+        ports: ovs.ports
+          .filter(port => !port.device_owner.startsWith('compute:'))
+          .map(port => (ids.includes(port.device_id) ? {...port, 'binding:host_id': 'a'} : port)),
+      }).map(({host, routers, load}) => [host, routers, load])
+    expect(idle([LEGACY])).toEqual([
+      ['network1', 2, 0],
+      ['a', 1, 0],
+    ])
+    expect(idle([LEGACY, DVR])).toEqual([
+      ['a', 2, 0],
+      ['network1', 1, 0],
     ])
   })
 })
