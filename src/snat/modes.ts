@@ -45,9 +45,6 @@ export interface Rule {
   /** The attributes that the condition reads. */
   readonly reads: readonly (keyof Observed)[]
   readonly overlay?: true
-  readonly snat_at: string
-  readonly hops: string
-  readonly bypass: string
 }
 
 const TUNNELS = new Set(['geneve', 'vxlan', 'gre', 'stt'])
@@ -58,18 +55,12 @@ export const RULES: readonly Rule[] = [
     when: 'the router has no external gateway',
     holds: o => o.gateways === 0,
     reads: ['gateways'],
-    snat_at: 'nowhere',
-    hops: '-',
-    bypass: '-',
   },
   {
     mode: 'custom',
     when: 'the router has a flavor: a driver of its own carries it',
     holds: o => o.flavor_id !== null,
     reads: ['flavor_id'],
-    snat_at: 'unknown',
-    hops: '?',
-    bypass: '?',
   },
   {
     mode: 'multihomed',
@@ -77,9 +68,6 @@ export const RULES: readonly Rule[] = [
     holds: o => o.gateways > 1,
     reads: ['gateways'],
     overlay: true,
-    snat_at: "each gateway port's host",
-    hops: 'as its carrier',
-    bypass: 'as its carrier',
   },
   {
     mode: 'routed',
@@ -87,9 +75,6 @@ export const RULES: readonly Rule[] = [
     holds: o => o.enable_snat === false,
     reads: ['enable_snat'],
     overlay: true,
-    snat_at: 'nowhere',
-    hops: 'as its carrier',
-    bypass: 'floating IPs still work',
   },
   {
     mode: 'no-nat',
@@ -97,9 +82,6 @@ export const RULES: readonly Rule[] = [
     holds: o => o.same_scope === 'all',
     reads: ['same_scope'],
     overlay: true,
-    snat_at: 'nowhere',
-    hops: '0 with DVR, else as its carrier',
-    bypass: 'the subnets, with DVR',
   },
   {
     mode: 'local-gateway',
@@ -107,81 +89,54 @@ export const RULES: readonly Rule[] = [
     holds: o => o.local_gateways > 0,
     reads: ['local_gateways'],
     overlay: true,
-    snat_at: "the VM's own node",
-    hops: '0',
-    bypass: 'VMs on those nodes',
   },
   {
     mode: 'ovn-pinned',
     when: 'OVN, and the external network is a tunnelled one',
     holds: o => o.backend === 'ovn' && TUNNELS.has(o.external_type ?? ''),
     reads: ['backend', 'external_type'],
-    snat_at: 'not in the API',
-    hops: '1',
-    bypass: 'nobody',
   },
   {
     mode: 'ovn-central',
     when: 'OVN',
     holds: o => o.backend === 'ovn',
     reads: ['backend', 'external_type'],
-    snat_at: "gateway port's host",
-    hops: '1',
-    bypass: 'floating IPs, where distributed floating IPs are on',
   },
   {
     mode: 'dvr-central-fip',
     when: 'distributed, and every floating IP is translated in the SNAT namespace too',
     holds: o => o.distributed === true && o.central_fips === 'all',
     reads: ['distributed', 'central_fips'],
-    snat_at: "SNAT port's host",
-    hops: '1',
-    bypass: 'nobody',
   },
   {
     mode: 'dvr-ha',
     when: 'distributed and ha',
     holds: o => o.distributed === true && o.ha === true,
     reads: ['distributed', 'ha'],
-    snat_at: "gateway port's host (the active replica)",
-    hops: '1',
-    bypass: 'VMs with a floating IP on dvr and dvr_snat hosts',
   },
   {
     mode: 'dvr-central',
     when: 'distributed and not ha',
     holds: o => o.distributed === true,
     reads: ['distributed', 'ha'],
-    snat_at: "SNAT port's host",
-    hops: '1',
-    bypass: 'VMs with a floating IP on dvr and dvr_snat hosts',
   },
   {
     mode: 'central-ha',
     when: 'not distributed, ha',
     holds: o => o.distributed === false && o.ha === true,
     reads: ['distributed', 'ha'],
-    snat_at: "gateway port's host (the active replica)",
-    hops: '1',
-    bypass: 'nobody',
   },
   {
     mode: 'central-legacy',
     when: 'neither distributed nor ha',
     holds: o => o.distributed === false && o.ha === false,
     reads: ['distributed', 'ha'],
-    snat_at: "gateway port's host",
-    hops: '1',
-    bypass: 'nobody',
   },
   {
     mode: 'unknown',
     when: 'what the API shows does not tell',
     holds: () => true,
     reads: [],
-    snat_at: 'unknown',
-    hops: '?',
-    bypass: '?',
   },
 ]
 
@@ -192,7 +147,6 @@ export interface Verdict {
   readonly mode: Mode
   /** Where its packets cross: the mode itself, or what an overlay lies upon. */
   readonly carrier: Mode
-  readonly rule: Rule
   /** The attributes of which the decision hung and that this account cannot see. */
   readonly unseen: readonly (keyof Observed)[]
 }
@@ -202,7 +156,7 @@ export function decide(seen: Observed): Verdict {
   const rule = first(RULES, seen)
   const carrier = rule.overlay ? first(CARRIERS, seen) : rule
   const unseen = [...new Set([...rule.reads, ...carrier.reads])].filter(key => isUnseen(seen, carrier, key))
-  return {mode: rule.mode, carrier: carrier.mode, rule, unseen}
+  return {mode: rule.mode, carrier: carrier.mode, unseen}
 }
 
 const CARRIERS = RULES.filter(rule => !rule.overlay)

@@ -1,8 +1,18 @@
 import {readFileSync} from 'node:fs'
 import {Writable} from 'node:stream'
 
-import {type Facts, NO_FACTS} from '../../src/snat/facts.ts'
+import {
+  type AgentFact,
+  type Facts,
+  type FloatingIpFact,
+  NO_FACTS,
+  type PortFact,
+  type RouterFact,
+} from '../../src/snat/facts.ts'
 import {type Heartbeat, heartbeatText} from '../../src/snat/heartbeat.ts'
+import {inventory} from '../../src/snat/inventory.ts'
+import {decided} from '../../src/snat/status.ts'
+import {type WayOut, wayOut} from '../../src/snat/wayout.ts'
 
 /** Answers recorded from a real Neutron (test/fixtures/snat), as facts. */
 export function factsOf(name: 'zed-ovs' | 'zed-ovs-member' | 'zed-ovs-member-dvr' | 'zed-ovn'): Facts {
@@ -66,3 +76,37 @@ export const VM_CENTRAL = 'f7f6041e-0000-4000-8000-0000000000a1'
 export const VM_FIP = 'f7f6041e-0000-4000-8000-0000000000a2'
 export const VM_OTHER = 'f7f6041e-0000-4000-8000-0000000000b1'
 export const VM_LEGACY = 'c8b90de7-6aad-4a2e-a357-f8d7c8b88ef6'
+
+/** The facts with a router, or the ports of a VM, changed. */
+export const withRouter = (facts: Facts, id: string, change: Partial<RouterFact>): Facts => ({
+  ...facts,
+  routers: facts.routers.map(router => (router.id === id ? {...router, ...change} : router)),
+})
+export const withPort = (facts: Facts, vm: string, change: Partial<PortFact>): Facts => ({
+  ...facts,
+  ports: facts.ports.map(port => (port.device_id === vm ? {...port, ...change} : port)),
+})
+
+/** The facts with another mode of a host's L3 agent; undefined: it has none. */
+export const withAgentMode = (facts: Facts, host: string, agent_mode: string | undefined): Facts => ({
+  ...facts,
+  agents: facts.agents.flatMap((agent): AgentFact[] => {
+    if (agent.host !== host || agent.agent_type !== 'L3 agent') return [agent]
+    return agent_mode === undefined ? [] : [{...agent, configurations: {agent_mode}}]
+  }),
+})
+
+/** The one floating IP of recorded facts, changed. */
+export const withFip = (facts: Facts, change: Partial<FloatingIpFact>): Facts => ({
+  ...facts,
+  floatingIps: [{...(factsOf('zed-ovs').floatingIps[0] as FloatingIpFact), ...change}],
+})
+
+/** The way out of a VM by a router. */
+export function way(facts: Facts, router: string, vm: string): WayOut {
+  const inv = inventory(facts)
+  const view = inv.routers.get(router)
+  const port = facts.ports.find(one => one.device_id === vm)
+  if (!view || !port) throw new Error('fixture')
+  return wayOut(inv, view, port, decided(inv, view).verdict)
+}

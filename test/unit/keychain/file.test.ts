@@ -111,14 +111,79 @@ test('writers at the same moment lose nothing', async () => {
   for (const name of ['n', 'a', 'd']) expect(await keychain.get(name)).toBeDefined()
 }, 20_000)
 
-test('the system’s is the usual one, and each is what it says', async () => {
-  const options = {directory: dir, passphrase: async () => ''}
-  const kinds = [undefined, '', 'system', 'file', 'agent'].map(kind => openKeychain(kind, options).kind)
-  expect(kinds).toEqual(['system', 'system', 'system', 'file', 'agent'])
+test('writers that begin at the same moment are under one salt, whoever is first', async () => {
+  await Promise.all(['a', 'b', 'c'].map(name => open().set(name, name)))
+  expect(await Promise.all(['a', 'b', 'c'].map(name => open().get(name)))).toEqual(['a', 'b', 'c'])
+}, 20_000)
+
+test('the passphrase is asked for once, and whether it is a first one is said', async () => {
+  const asked: boolean[] = []
+  const asking = () =>
+    fileKeychain(dir, async first => {
+      asked.push(first)
+      return 'correct horse'
+    })
+  const first = asking()
+  await first.set('a', 'one')
+  await first.set('b', 'two')
+  expect(await first.get('a')).toBe('one')
+  expect(asked).toEqual([true])
+  const later = asking()
+  await later.set('c', 'three')
+  expect(await later.get('a')).toBe('one')
+  expect(asked).toEqual([true, false])
+  // Another file has come in its place.
+  rmSync(dir, {recursive: true})
+  await open().set('a', 'new')
+  expect(await later.get('a')).toBe('new')
+  expect(asked).toEqual([true, false, false])
+})
+
+test('what is no secret of it is none, and deleting it writes nothing', async () => {
+  const keychain = open()
+  await keychain.set('a', 'one')
+  expect(await keychain.get('constructor')).toBeUndefined()
+  const before = statSync(file, {bigint: true}).mtimeNs
+  await keychain.delete('constructor')
+  await keychain.delete('b')
+  expect(statSync(file, {bigint: true}).mtimeNs).toBe(before)
+})
+
+test.each([
+  ['not JSON', '{"version": 1'],
+  ['null', 'null'],
+  ['another version', '{"version": 2, "salt": "s", "secrets": {}}'],
+  ['no salt', '{"version": 1, "secrets": {}}'],
+  ['no secrets', '{"version": 1, "salt": "s"}'],
+])('a damaged file is said to be, and stays as it is: %s', async (_, text) => {
+  await open().set('a', 'one')
+  writeFileSync(file, text)
+  const damaged = {code: 'NO_KEYCHAIN', message: `${file} is damaged`}
+  await expect(open().get('a')).rejects.toMatchObject(damaged)
+  await expect(open().set('a', 'two')).rejects.toMatchObject(damaged)
+  await expect(open().delete('a')).rejects.toMatchObject(damaged)
+  expect(readFileSync(file, 'utf8')).toBe(text)
+})
+
+test.each([
+  [undefined, 'system'],
+  ['', 'system'],
+  ['system', 'system'],
+  ['file', 'file'],
+  ['agent', 'agent'],
+])('asked for %j it is %s', (kind, is) => {
+  expect(openKeychain(kind, {directory: dir, passphrase: async () => ''}).kind).toBe(is)
+})
+
+test('file keeps where it is told; agent keeps nothing, nowhere', async () => {
+  const options = {directory: dir, passphrase: async () => 'correct horse'}
   const agent = openKeychain('agent', options)
-  await agent.set('key', 'secret')
-  expect(await agent.get('key')).toBeUndefined()
+  await agent.set('a', 'one')
+  expect(await agent.get('a')).toBeUndefined()
+  await agent.delete('a')
   expect(existsSync(dir)).toBe(false)
+  await openKeychain('file', options).set('a', 'one')
+  expect(await open().get('a')).toBe('one')
 })
 
 test('an unknown kind is refused, never replaced', () => {

@@ -4,16 +4,11 @@ import fc from 'fast-check'
 import type {Facts, PortFact, RouterFact} from '../../../src/snat/facts.ts'
 import {decide, explain, MODES, type Mode, type Observed, RULES} from '../../../src/snat/modes.ts'
 import {status} from '../../../src/snat/status.ts'
-import {DVR, factsOf, LEGACY, withLegs} from '../../support/snat.ts'
+import {DVR, factsOf, LEGACY, withLegs, withRouter} from '../../support/snat.ts'
 
 const ovs = factsOf('zed-ovs')
 const ovn = factsOf('zed-ovn')
 const OVN = '33ae416e-3375-4b37-a8a2-8122a36cae1a'
-
-/** The recorded answers with one router changed. */
-function withRouter(facts: Facts, id: string, change: Partial<RouterFact>): Facts {
-  return {...facts, routers: facts.routers.map(r => (r.id === id ? {...r, ...change} : r))}
-}
 
 function withPorts(
   facts: Facts,
@@ -192,5 +187,58 @@ describe('any combination of attributes', () => {
 
   it('gives a router without gateway no other mode', () => {
     fc.assert(fc.property(observed, seen => expect(decide({...seen, gateways: 0}).mode).toBe('no-gateway')))
+  })
+})
+
+const SEEN: Observed = {
+  gateways: 1,
+  enable_snat: true,
+  flavor_id: null,
+  backend: 'ovs',
+  distributed: true,
+  ha: false,
+  same_scope: 'none',
+  central_fips: 'none',
+  external_type: 'flat',
+  local_gateways: 0,
+}
+
+describe('what decides', () => {
+  it.each(['geneve', 'vxlan', 'gre', 'stt'])('OVN is pinned by an external network of %s', external_type => {
+    expect(decide({...SEEN, backend: 'ovn', external_type}).mode).toBe('ovn-pinned')
+  })
+
+  it.each<[Mode, Partial<Observed>, readonly string[]]>([
+    ['dvr-central', {}, []],
+    ['dvr-central', {ha: null}, ['ha']],
+    ['dvr-central', {external_type: null, enable_snat: null}, []],
+    ['ovn-central', {backend: 'ovn', external_type: null}, ['external_type']],
+    ['routed', {enable_snat: false, ha: null}, ['ha']],
+    ['routed', {enable_snat: false, distributed: null}, []],
+    ['custom', {flavor_id: 'f', ha: null}, []],
+    ['unknown', {distributed: null, ha: true}, []],
+    ['unknown', {distributed: null}, []],
+    ['unknown', {distributed: false, ha: null}, []],
+  ])('%s, %j: what it hung on and is not shown', (mode, change, unseen) => {
+    const verdict = decide({...SEEN, ...change})
+    expect([verdict.mode, verdict.unseen]).toEqual([mode, unseen])
+  })
+
+  it('is explained rule by rule, with what each has seen', () => {
+    const steps = explain({...SEEN, enable_snat: false, same_scope: null, ha: null})
+    expect(steps.map(({mode, holds, seen}) => [mode, holds, ...seen])).toEqual([
+      ['no-gateway', false, 'gateways=1'],
+      ['custom', false, 'flavor_id=none'],
+      ['multihomed', false, 'gateways=1'],
+      ['routed', true, 'enable_snat=false'],
+      ['no-nat', false, 'same_scope=?'],
+      ['local-gateway', false, 'local_gateways=0'],
+      ['ovn-pinned', false, 'backend=ovs', 'external_type=flat'],
+      ['ovn-central', false, 'backend=ovs', 'external_type=flat'],
+      ['dvr-central-fip', false, 'distributed=true', 'central_fips=none'],
+      ['dvr-ha', false, 'distributed=true', 'ha=?'],
+      ['dvr-central', true, 'distributed=true', 'ha=?'],
+    ])
+    expect(steps[3]?.when).toBe('enable_snat is false: packets cross the gateway host untranslated')
   })
 })
