@@ -131,8 +131,13 @@ export class OtherNetwork {
   }
 }
 
-/** Sets the external network of a tenant's router. */
+/** Sets the external network of a tenant's router. Without a step between, Neutron's own L3 agent loses its way to the old one half-way. */
 export async function gateway(cloud: LocalGatewayCloud, tenant: Tenant, network_id: string): Promise<void> {
-  const router = {external_gateway_info: {network_id}}
-  await cloud.admin.neutron('PUT', `routers/${cloud.routers[tenant]}`, {router})
+  const put = (external_gateway_info: object) =>
+    cloud.admin.neutron('PUT', `routers/${cloud.routers[tenant]}`, {router: {external_gateway_info}})
+  await put({})
+  const space = `snat-${cloud.routers[tenant]}`
+  const names = () => inNode(GATEWAY, ['ls', '/run/netns'])
+  await eventually(names, all => !all.includes(space), 60_000)
+  await put({network_id})
 }
