@@ -216,6 +216,8 @@ describe('what decides', () => {
     ['routed', {enable_snat: false, ha: null}, ['ha']],
     ['routed', {enable_snat: false, distributed: null}, []],
     ['custom', {flavor_id: 'f', ha: null}, []],
+    ['dvr-central', {external_type: 'geneve'}, []],
+    ['central-legacy', {distributed: false, central_fips: 'all'}, []],
     ['unknown', {distributed: null, ha: true}, []],
     ['unknown', {distributed: null}, []],
     ['unknown', {distributed: false, ha: null}, []],
@@ -240,5 +242,14 @@ describe('what decides', () => {
       ['dvr-central', true, 'distributed=true', 'ha=?'],
     ])
     expect(steps[3]?.when).toBe('enable_snat is false: packets cross the gateway host untranslated')
+    expect(
+      explain({...SEEN, distributed: false})
+        .slice(-2)
+        .map(({mode, seen}) => [mode, ...seen]),
+    ).toEqual([
+      ['central-ha', 'distributed=false', 'ha=false'],
+      ['central-legacy', 'distributed=false', 'ha=false'],
+    ])
+    expect(explain({...SEEN, distributed: null}).at(-1)).toMatchObject({mode: 'unknown', seen: []})
   })
 })
