@@ -1,7 +1,8 @@
 import {dir} from '../openstack/place.ts'
 import {command, inNode} from '../openstack/processes.ts'
 import type {Json} from '../openstack/rest.ts'
-import type {LocalGatewayCloud, Tenant, Vm} from './localgw-cloud.ts'
+import {ECHO, startEcho} from './flows.ts'
+import {inVm, type LocalGatewayCloud, type Tenant, type Vm} from './localgw-cloud.ts'
 import type {Host} from './localgw-node.ts'
 import {eventually} from './run.ts'
 
@@ -23,6 +24,38 @@ export async function migrate(cloud: LocalGatewayCloud, vm: Vm, host: Host): Pro
   if (last !== wanted) throw new Error(`the migration has ended as ${last}`)
   await cloud.routed(host, cloud.routers[vm.tenant])
   return {...vm, host}
+}
+
+/** A floating IP whose port ECHO leads to a VM, TCP and UDP, where somebody answers. */
+export async function forwarded(
+  cloud: LocalGatewayCloud,
+  vm: Vm,
+): Promise<{address: string; end: () => Promise<void>}> {
+  const {admin} = cloud
+  const echo = cloud.keep(await startEcho(inVm(vm)))
+  // An admin of another project does not see the forwardings.
+  const user = cloud.projects[vm.tenant]
+  const floatingip = {floating_network_id: cloud.network, project_id: user.projectId}
+  const made = (await admin.neutron('POST', 'floatingips', {floatingip})).floatingip
+  const path = `floatingips/${made.id}/port_forwardings`
+  const ids: string[] = []
+  for (const protocol of ['tcp', 'udp']) {
+    const {port_forwarding} = await user.neutron('POST', path, {
+      port_forwarding: {
+        ...{protocol, internal_ip_address: vm.address, internal_port_id: vm.port},
+        ...{internal_port: ECHO, external_port: ECHO},
+      },
+    })
+    ids.push(port_forwarding.id)
+  }
+  return {
+    address: made.floating_ip_address,
+    end: async () => {
+      echo.kill()
+      for (const id of ids) await user.neutron('DELETE', `${path}/${id}`)
+      await admin.neutron('DELETE', `floatingips/${made.id}`)
+    },
+  }
 }
 
 /** A conntrack helper of a router. @returns takes it away */

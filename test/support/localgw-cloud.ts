@@ -5,7 +5,7 @@ import {cloudsFile, login} from '../openstack/identity.ts'
 import {api, external} from '../openstack/place.ts'
 import {nodeCommand} from '../openstack/processes.ts'
 import {type Json, Rest} from '../openstack/rest.ts'
-import {ECHO, Flow, Load, startEcho} from './flows.ts'
+import {Flow, Load, startEcho} from './flows.ts'
 import {Agent, type Host, inNamespace, SECRET} from './localgw-node.ts'
 import {eventually, run} from './run.ts'
 import {root} from './world.ts'
@@ -35,10 +35,8 @@ export class LocalGatewayCloud {
   readonly routers: Record<Tenant, string> = {a: '', b: ''}
   /** Their users. */
   readonly projects: Record<Tenant, Rest>
-  readonly #nets: Record<Tenant, {network: string; subnet: string}> = {
-    a: {network: '', subnet: ''},
-    b: {network: '', subnet: ''},
-  }
+  /** Networks of the tenants, by their subnet's first three bytes. */
+  readonly #nets: Record<Tenant, Map<string, string>> = {a: new Map(), b: new Map()}
   readonly #children: {kill(signal?: NodeJS.Signals): unknown}[] = []
   /** When a port was last seen to have become ACTIVE, as performance.now(). */
   lastActive = 0
@@ -71,16 +69,12 @@ export class LocalGatewayCloud {
     const {admin} = this
     const project_id = this.projects[tenant].projectId
     const name = `lsnat-${tenant}`
-    const {network} = await admin.neutron('POST', 'networks', {network: {name, project_id}})
-    const subnet = {name, network_id: network.id, cidr: '10.20.0.0/24', ip_version: 4, project_id}
-    const made = await admin.neutron('POST', 'subnets', {subnet})
-    this.#nets[tenant] = {network: network.id, subnet: made.subnet.id}
     const gateway = {external_gateway_info: {network_id: this.network}}
     const {router} = await admin.neutron('POST', 'routers', {
       router: {name, project_id, distributed: true, ...gateway},
     })
     this.routers[tenant] = router.id
-    await admin.neutron('PUT', `routers/${router.id}/add_router_interface`, {subnet_id: made.subnet.id})
+    await this.subnet(tenant, '10.20.0')
     const {security_groups: groups} = await this.projects[tenant].neutron(
       'GET',
       `security-groups?name=default&project_id=${project_id}`,
@@ -88,6 +82,19 @@ export class LocalGatewayCloud {
     const security_group_rule = {security_group_id: groups[0].id, direction: 'ingress', ethertype: 'IPv4'}
     const rules = `${api('network')}/v2.0/security-group-rules`
     await this.projects[tenant].call('POST', rules, {security_group_rule}, [409])
+  }
+
+  /** A network of a tenant's with a subnet /24 and an interface of the router. @param prefix the first three bytes */
+  async subnet(tenant: Tenant, prefix: string): Promise<void> {
+    const {admin} = this
+    const common = {name: `lsnat-${tenant}`, project_id: this.projects[tenant].projectId}
+    const {network} = await admin.neutron('POST', 'networks', {network: common})
+    const {subnet} = await admin.neutron('POST', 'subnets', {
+      subnet: {...common, network_id: network.id, cidr: `${prefix}.0/24`, ip_version: 4},
+    })
+    const path = `routers/${this.routers[tenant]}/add_router_interface`
+    await admin.neutron('PUT', path, {subnet_id: subnet.id})
+    this.#nets[tenant].set(prefix, network.id)
   }
 
   /** VMs of a tenant on a host, when their ports are wired. */
@@ -104,7 +111,7 @@ export class LocalGatewayCloud {
               flavorRef: '1',
               availability_zone: `nova:${host}`,
             },
-            networks: [{uuid: this.#nets[tenant].network, fixed_ip}],
+            networks: [{uuid: this.#nets[tenant].get(fixed_ip.replace(/\.\d+$/, '')), fixed_ip}],
           },
         })
         return server.id as string
@@ -123,9 +130,11 @@ export class LocalGatewayCloud {
 
   /** A flow that is older than this setting of the L3 agent's makes the router tell its VM the short way to the SNAT namespace. */
   async routed(host: Host, router: string): Promise<void> {
-    const redirects = async () =>
-      (await inNamespace(host, routerNamespace(router), 'sysctl', '-a').catch(() => '')).match(REDIRECTS)
-    await eventually(redirects, found => (found?.length ?? 0) === 2, 60_000)
+    const settings = () =>
+      inNamespace(host, routerNamespace(router), 'sysctl', '-a', '-r', 'send_redirects').catch(() => '')
+    const isSet = (text: string) =>
+      /\.qr-.* = 0$/m.test(text) && !/\.(all|qr-.*)\.send_redirects = 1$/m.test(text)
+    await eventually(settings, isSet, 60_000)
   }
 
   async #wired(server: string): Promise<string> {
@@ -188,37 +197,10 @@ export class LocalGatewayCloud {
     return flow
   }
 
-  /** A floating IP whose port ECHO leads to a VM, TCP and UDP, where somebody answers. */
-  async forwarded(
-    tenant: Tenant,
-    {port, address, ...vm}: Vm,
-  ): Promise<{address: string; end: () => Promise<void>}> {
-    const {admin} = this
-    const echo = await startEcho(inVm({port, address, ...vm}))
-    this.#children.push(echo)
-    // An admin of another project does not see the forwardings.
-    const user = this.projects[tenant]
-    const floatingip = {floating_network_id: this.network, project_id: user.projectId}
-    const made = (await admin.neutron('POST', 'floatingips', {floatingip})).floatingip
-    const path = `floatingips/${made.id}/port_forwardings`
-    const ids: string[] = []
-    for (const protocol of ['tcp', 'udp']) {
-      const {port_forwarding} = await user.neutron('POST', path, {
-        port_forwarding: {
-          ...{protocol, internal_ip_address: address, internal_port_id: port},
-          ...{internal_port: ECHO, external_port: ECHO},
-        },
-      })
-      ids.push(port_forwarding.id)
-    }
-    return {
-      address: made.floating_ip_address,
-      end: async () => {
-        echo.kill()
-        for (const id of ids) await user.neutron('DELETE', `${path}/${id}`)
-        await admin.neutron('DELETE', `floatingips/${made.id}`)
-      },
-    }
+  /** Ends a process with the rest. */
+  keep<T extends {kill(signal?: NodeJS.Signals): unknown}>(child: T): T {
+    this.#children.push(child)
+    return child
   }
 
   /** Whom an address sees a flow of the outside's come from. */
@@ -308,7 +290,6 @@ export class LocalGatewayCloud {
   }
 }
 
-const REDIRECTS = /^net\.ipv4\.conf\.(all|qr-[^.]*)\.send_redirects = 0$/gm
 const HEARD = 'os_ssh_heard'
 const nft = async (text: string) => {
   const {status, stderr} = await run('nft', ['-f', '-'], {input: text})

@@ -5,6 +5,7 @@ import {readHeartbeat} from '../../../src/snat/heartbeat.ts'
 import {Asked, documented} from '../../openstack/asked.ts'
 import {inNode} from '../../openstack/processes.ts'
 import {later} from '../../support/evidence.ts'
+import {forwarded} from '../../support/localgw-changes.ts'
 import {LocalGatewayCloud, OUTSIDE, type Vm} from '../../support/localgw-cloud.ts'
 import {type Agent, inNamespace, sayLocal} from '../../support/localgw-node.ts'
 import {eventually} from '../../support/run.ts'
@@ -209,7 +210,7 @@ ovs.each(['per-router', 'per-node'] as const)('%s', mode => {
       agent = start()
       const local = await addresses()
       expect(await come(local)).toEqual(local)
-      const {address, end} = await cloud.forwarded('a', vms.a)
+      const {address, end} = await forwarded(cloud, vms.a)
       try {
         for (const protocol of ['tcp', 'udp'] as const)
           expect(
