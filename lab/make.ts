@@ -123,6 +123,7 @@ export function makeRouter(given: Given<RouterRecord>): RouterRecord {
     distributed: false,
     ha: false,
     routes: [],
+    conntrack_helpers: [],
     flavor_id: null,
     ...given,
   }

@@ -234,6 +234,7 @@ export interface RouterRecord extends Standard {
   distributed?: boolean
   ha?: boolean
   routes: {destination: string; nexthop: string}[]
+  conntrack_helpers: {helper: string; protocol: string; port: number}[]
   flavor_id: string | null
   enable_ndp_proxy?: boolean
 }
