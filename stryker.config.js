@@ -1,6 +1,6 @@
 /* `npm run mutation`: what is mutated, what is left out and why is in docs/tests.md. */
 export default {
-  plugins: ['./scripts/mutation-runner.js', './scripts/mutation-noise.js', './scripts/mutation-report.ts'],
+  plugins: ['./test/mutation/runner.js', './test/mutation/noise.js', './test/mutation/report.ts'],
   testRunner: 'jest',
   testRunnerNodeArgs: ['--experimental-vm-modules', '--disable-warning=ExperimentalWarning'],
   jest: {
