@@ -163,6 +163,7 @@ export class LocalGatewayCloud {
   async #dropRouter(id: string): Promise<void> {
     const filter = `device_id=${id}&device_owner=network:router_interface_distributed`
     const {ports} = await this.admin.neutron('GET', `ports?${filter}`)
+    await this.admin.neutron('PUT', `routers/${id}`, {router: {routes: []}})
     for (const port of ports)
       await this.admin.neutron('PUT', `routers/${id}/remove_router_interface`, {port_id: port.id})
     await this.admin.neutron('DELETE', `routers/${id}`)

@@ -53,7 +53,10 @@ async function halt(): Promise<void> {
     const over = once(guest, 'exit')
     guest.kill('SIGKILL')
     await over
+    guest = undefined
   }
+  // By name: with its namespace it goes only some time later.
+  await run('ip', ['link', 'delete', 'oslab-bare'])
   await run('ip', ['netns', 'delete', NETNS])
 }
 
