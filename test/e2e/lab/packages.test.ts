@@ -28,7 +28,7 @@ const [OURS, GUEST, PUBLIC] = ['192.0.2.1', '192.0.2.2', '93.184.216.34']
 const PACKAGES = ['nftables', 'conntrack']
 const [hostKeys, management] = [generateKeyPair('bare'), generateKeyPair('management')]
 let folder: string
-let guest: ChildProcess
+let guest: ChildProcess | undefined
 let repository: Server
 let port: number
 let asked: string[] = []
