@@ -104,8 +104,9 @@ const ways = async () => ({
     )
   ).stdout,
 })
+/** @returns the address that the VM leaves by */
 async function start(): Promise<string> {
-  agent = cloud.agent(HOST, '--mode', 'per-router')
+  agent ??= cloud.agent(HOST, '--mode', 'per-router')
   const legs = async () => (await cloud.legs(HOST)).filter(leg => leg.device_id === cloud.routers.a)
   const [leg] = await eventually(legs, found => found.length === 1, 60_000)
   expect(await comes(leg?.address)).toBe(leg?.address)
@@ -142,6 +143,7 @@ it('a floating IP of the same router is reached', async () => {
 })
 
 it('an interface and a route that come and go, and a port forwarding, break no flow', async () => {
+  await start()
   const load = cloud.load(vm)
   await cloud.subnet('a', '10.22.0')
   const routes = (...more: object[]) =>
@@ -161,6 +163,7 @@ it('an interface and a route that come and go, and a port forwarding, break no f
 })
 
 it('a router that is down has no local way, and has it again when it is up', async () => {
+  await start()
   const set = (admin_state_up: boolean) =>
     cloud.admin.neutron('PUT', `routers/${cloud.routers.a}`, {router: {admin_state_up}})
   await set(false)
@@ -181,6 +184,7 @@ it('a router that is down has no local way, and has it again when it is up', asy
 
 // Established flows are cut when the floating IP comes.
 it('a floating IP that comes and goes under load leaks nothing of ours', async () => {
+  await start()
   const load = cloud.load(vm)
   for (let turn = 0; turn < 2; turn++) {
     const {floatingip} = await cloud.admin.neutron('POST', 'floatingips', {
