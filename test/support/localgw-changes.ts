@@ -58,6 +58,18 @@ export async function forwarded(
   }
 }
 
+/** A subnet of a tenant's in an address scope that the external network is not in. @param prefix its first three bytes */
+export async function scoped(cloud: LocalGatewayCloud, tenant: Tenant, prefix: string): Promise<void> {
+  const common = {name: `lsnat-${tenant}`, project_id: cloud.projects[tenant].projectId}
+  const {address_scope} = await cloud.admin.neutron('POST', 'address-scopes', {
+    address_scope: {...common, ip_version: 4},
+  })
+  const {subnetpool} = await cloud.admin.neutron('POST', 'subnetpools', {
+    subnetpool: {...common, address_scope_id: address_scope.id, prefixes: [`${prefix}.0/24`]},
+  })
+  await cloud.subnet(tenant, prefix, {subnetpool_id: subnetpool.id})
+}
+
 /** A conntrack helper of a router. @returns takes it away */
 export async function helper(cloud: LocalGatewayCloud, tenant: Tenant): Promise<() => Promise<void>> {
   const path = `routers/${cloud.routers[tenant]}/conntrack_helpers`

@@ -85,12 +85,12 @@ export class LocalGatewayCloud {
   }
 
   /** A network of a tenant's with a subnet /24 and an interface of the router. @param prefix the first three bytes */
-  async subnet(tenant: Tenant, prefix: string): Promise<void> {
+  async subnet(tenant: Tenant, prefix: string, more: object = {}): Promise<void> {
     const {admin} = this
     const common = {name: `lsnat-${tenant}`, project_id: this.projects[tenant].projectId}
     const {network} = await admin.neutron('POST', 'networks', {network: common})
     const {subnet} = await admin.neutron('POST', 'subnets', {
-      subnet: {...common, network_id: network.id, cidr: `${prefix}.0/24`, ip_version: 4},
+      subnet: {...common, network_id: network.id, cidr: `${prefix}.0/24`, ip_version: 4, ...more},
     })
     const path = `routers/${this.routers[tenant]}/add_router_interface`
     await admin.neutron('PUT', path, {subnet_id: subnet.id})
@@ -264,7 +264,7 @@ export class LocalGatewayCloud {
       for (const {id} of await servers()) await admin.nova('DELETE', `servers/${id}`).catch(() => undefined)
       await eventually(servers, left => left.length === 0, 60_000)
       const all = async (kind: string) =>
-        (await admin.neutron('GET', `${kind}?project_id=${project}`))[kind] as Json[]
+        (await admin.neutron('GET', `${kind}?project_id=${project}`))[kind.replace('-', '_')] as Json[]
       for (const {id} of await all('floatingips')) {
         // A listing of another project's is empty for an admin.
         const {port_forwardings: forwardings} = await user.neutron(
@@ -276,7 +276,8 @@ export class LocalGatewayCloud {
         await admin.neutron('DELETE', `floatingips/${id}`)
       }
       for (const {id} of await all('routers')) await this.#dropRouter(id)
-      for (const {id} of await all('networks')) await admin.neutron('DELETE', `networks/${id}`)
+      for (const kind of ['networks', 'subnetpools', 'address-scopes'])
+        for (const {id} of await all(kind)) await admin.neutron('DELETE', `${kind}/${id}`)
     }
     for (const host of ['compute1', 'compute2'] as const)
       for (const {id} of await this.legs(host)) await admin.neutron('DELETE', `ports/${id}`)

@@ -1,7 +1,7 @@
 import {afterAll, beforeAll, expect, it, jest} from '@jest/globals'
 
 import {startEcho} from '../../../support/flows.ts'
-import {forwarded} from '../../../support/localgw-changes.ts'
+import {forwarded, scoped} from '../../../support/localgw-changes.ts'
 import {inVm, LocalGatewayCloud, OUTSIDE, type Vm} from '../../../support/localgw-cloud.ts'
 import type {Agent} from '../../../support/localgw-node.ts'
 import {eventually, run} from '../../../support/run.ts'
@@ -140,6 +140,29 @@ it('a floating IP of the same router is reached', async () => {
   } finally {
     await cloud.admin.neutron('DELETE', `floatingips/${floatingip.id}`)
   }
+})
+
+it('a VM of an address scope that the outside is not in leaves locally, too, and is as far from the other subnets as before', async () => {
+  await scoped(cloud, 'a', '10.23.0')
+  const [other] = (await cloud.boot('a', HOST, '10.23.0.11')) as [Vm]
+  const apart = () => {
+    const flow = cloud.flow(other, 'tcp', beside.address)
+    return flow.ask().finally(flow.kill)
+  }
+  await agent?.end()
+  agent = undefined
+  const seen = (wanted: string) =>
+    eventually(
+      () => cloud.seen(other),
+      now => now === wanted,
+      60_000,
+    )
+  expect(await seen(central)).toBe(central)
+  const without = await apart()
+  const local = await start()
+  expect(await seen(local)).toBe(local)
+  expect(await apart()).toBe(without)
+  await cloud.delete(other)
 })
 
 it('an interface and a route that come and go, and a port forwarding, break no flow', async () => {
