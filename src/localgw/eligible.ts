@@ -1,5 +1,5 @@
 import type {Inventory, RouterView} from '../snat/inventory.ts'
-import {isCentralHere} from '../snat/local.ts'
+import {isCentralHere, settingReason} from '../snat/local.ts'
 import {externalNetwork, gatewaysOf, isLocalFipHost, subnetsOf} from '../snat/observe.ts'
 import type {Reason} from '../snat/reasons.ts'
 import {type Decided, decided} from '../snat/status.ts'
@@ -26,12 +26,7 @@ function detail(inv: Inventory, {view, seen}: Decided): Reason | undefined {
   if (seen.enable_snat === false) return 'no-snat'
   if (seen.same_scope === 'all') return 'no-nat'
   if (!subnetsOf(inv, view).some(subnet => subnet.ip_version === 4)) return 'ipv6-only'
-  const {external_gateway_info: gateway, routes, conntrack_helpers: helpers} = view.router
-  if (gateway?.qos_policy_id) return 'qos'
-  if (helpers && helpers.length > 0) return 'conntrack-helper'
-  if (inv.logged.has(view.router.id)) return 'snat-log'
-  if (routes?.some(route => /\/0$/.test(route.destination))) return 'own-default-route'
-  return undefined
+  return settingReason(inv, view)
 }
 
 /** What keeps one node of a router central that is eligible itself. */

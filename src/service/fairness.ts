@@ -5,7 +5,7 @@ import {revoke} from './endings.ts'
 import type {Gates} from './gates/gates.ts'
 import {QUARANTINE_MS} from './gates/times.ts'
 import type {Fairness} from './limits.ts'
-import type {Asker, GateChoice, Limits} from './planner/plan.ts'
+import {type Asker, type GateChoice, type Limits, mayUse} from './planner/plan.ts'
 import {retireEarly} from './store/attachment-steps.ts'
 import {livePathsBy, type Owner, pathsOfGate, pathsOfUser} from './store/paths.ts'
 import type {PathRow} from './store/schema.ts'
@@ -79,10 +79,7 @@ export function askerOf(
 
 /** The gates that the project may use and that answer: as the planner has it, or others would give way for nothing. */
 const usable = (gates: readonly GateChoice[], {project_id}: Asker) =>
-  gates.filter(
-    ({state, scope, serves, draining, project_id: own}) =>
-      state !== 'down' && !draining && (scope === 'shared' || (serves ?? own) === project_id),
-  )
+  gates.filter(gate => gate.state !== 'down' && mayUse(gate, project_id))
 
 /**
  * On a gate whose interfaces are all in use, the network that has been idle for longest gives way before its grace is over.

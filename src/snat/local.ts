@@ -2,7 +2,7 @@ import type {PortFact} from './facts.ts'
 import {type ExceptionState, HEARTBEAT_LIFE, type Heartbeat} from './heartbeat.ts'
 import {backendOf, type Inventory, type RouterView, setting} from './inventory.ts'
 import {legOn} from './legs.ts'
-import {REASONS} from './reasons.ts'
+import {REASONS, type Reason} from './reasons.ts'
 
 /** local: new flows leave by the node itself. silent: its agent is not heard of. central: something keeps them central. Else what the agent says. */
 export type LocalState = 'local' | ExceptionState | 'silent' | 'central'
@@ -65,24 +65,24 @@ export function silenceOf({facts, legs}: Inventory, host: string): string | unde
 
 /** Why a router that leads outside stays central on every node; src/localgw/eligible.ts decides it for the agent. */
 function keptCentral(inv: Inventory, view: RouterView): string | undefined {
-  const {
-    external_gateway_info: gateway,
-    external_gateways: many,
-    flavor_id,
-    distributed,
-    routes,
-    conntrack_helpers: helpers,
-  } = view.router
+  const {external_gateway_info: gateway, external_gateways: many, flavor_id, distributed} = view.router
   if (!gateway) return REASONS['no-gateway']
   if (flavor_id) return REASONS.custom
   if (backendOf(inv, view) === 'ovn') return REASONS.ovn
   if ((many?.length ?? 0) > 1) return REASONS.multihomed
   if (distributed === false) return REASONS['not-distributed']
   if (gateway.enable_snat === false) return REASONS['no-snat']
-  if (gateway.qos_policy_id) return REASONS.qos
-  if (helpers && helpers.length > 0) return REASONS['conntrack-helper']
-  if (inv.logged.has(view.router.id)) return REASONS['snat-log']
-  if (routes?.some(route => /\/0$/.test(route.destination))) return REASONS['own-default-route']
+  const reason = settingReason(inv, view)
+  return reason && REASONS[reason]
+}
+
+/** What is set of a router, or made for it, that holds in its SNAT namespace only. */
+export function settingReason(inv: Inventory, {router}: RouterView): Reason | undefined {
+  const {external_gateway_info: gateway, routes, conntrack_helpers: helpers} = router
+  if (gateway?.qos_policy_id) return 'qos'
+  if (helpers && helpers.length > 0) return 'conntrack-helper'
+  if (inv.logged.has(router.id)) return 'snat-log'
+  if (routes?.some(route => /\/0$/.test(route.destination))) return 'own-default-route'
   return undefined
 }
 

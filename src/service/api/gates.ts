@@ -12,6 +12,7 @@ import {auditPage} from '../store/audit.ts'
 import {gatesFor, gateViews} from '../store/gate-views.ts'
 import {addGate, gate as gateById, type NewGate, removeGate as removeRow} from '../store/gates.ts'
 import {forgetMachine, machine as machineById} from '../store/machines.ts'
+import {gateRemoved} from '../store/path-steps.ts'
 import {pathsOfGate} from '../store/paths.ts'
 import * as answers from './answers.ts'
 import {isOperator, operator} from './auth.ts'
@@ -68,11 +69,7 @@ async function removeGate({context, gates, fleet}: Deps, caller: Caller, id: str
   await areCut(
     context,
     gates,
-    await revoke(
-      context,
-      {ids: paths.map(path => path.id)},
-      {source: caller.source, detail: `gate removed by ${caller.token.user.name}`},
-    ),
+    await revoke(context, {ids: paths.map(path => path.id)}, gateRemoved(actor(caller))),
   )
   await retireAll(db, id)
   if (!(await removeRow(db, gate, actor(caller), clock()))) {

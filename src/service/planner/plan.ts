@@ -69,13 +69,17 @@ export interface Plan {
     | {readonly direct: true}
 }
 
+/** Whether a gate takes new paths of the project, as long as it answers. */
+export const mayUse = (
+  {scope, serves: one, project_id: own, draining}: GateChoice,
+  project_id: string,
+): boolean => (scope === 'shared' || (one ?? own) === project_id) && !draining
+
 /** Gates that may serve the project and have room for one more path, project gates and emptier ones first. */
 function eligible(gates: readonly GateChoice[], asker: Asker, limits: Limits): GateChoice[] {
   const {project_id, share, zone} = asker
   const isFar = (gate: GateChoice) => zone !== undefined && gate.zone != null && gate.zone !== zone
-  const allowed = gates.filter(
-    gate => (gate.scope === 'shared' || (gate.serves ?? gate.project_id) === project_id) && !gate.draining,
-  )
+  const allowed = gates.filter(gate => mayUse(gate, project_id))
   if (allowed.length === 0) throw new OsSshError('NO_GATE', 'no gate serves the project of this VM')
   const up = allowed.filter(gate => gate.state !== 'down')
   if (up.length === 0) throw new OsSshError('GATE_DOWN', 'the gate of this project does not answer')

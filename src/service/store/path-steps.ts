@@ -186,15 +186,20 @@ export async function prune(db: Store, before: number): Promise<void> {
   await db.deleteFrom('audit').where('at', '<', before).execute()
 }
 
+/** How the audit tells of a path whose gate somebody removes. */
+export const gateRemoved = ({name, source}: Pick<Actor, 'name' | 'source'>): Why => ({
+  source,
+  detail: `gate removed by ${name}`,
+})
+
 /** Nothing of a gate that was removed is left: what is over on it is cut by that, and released. */
 export async function releaseGate(
   tx: Store,
   gateId: string,
-  {name, source}: Pick<Actor, 'name' | 'source'>,
+  who: Pick<Actor, 'name' | 'source'>,
   now: number,
 ): Promise<void> {
-  const why = {source, detail: `gate removed by ${name}`}
-  await endPaths(tx, {of: {gate_id: gateId}}, now, {action: 'revoke', ...why})
+  await endPaths(tx, {of: {gate_id: gateId}}, now, {action: 'revoke', ...gateRemoved(who)})
   const over = tx.updateTable('paths').where('gate_id', '=', gateId).where('state', '<>', RELEASED)
   await over.set({state: steps.cut.to, cut_at: now}).where('state', 'in', steps.cut.from).execute()
   await over.set({state: steps.release.to}).where('state', 'in', steps.release.from).execute()
