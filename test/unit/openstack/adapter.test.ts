@@ -1,29 +1,11 @@
-import {afterEach, beforeEach, expect, it} from '@jest/globals'
+import {expect, it} from '@jest/globals'
 
 import {Adapter} from '../../../src/openstack/adapter.ts'
 import type {Client} from '../../../src/openstack/client.ts'
-import {type CloudConfig, type OpenStack, openStack} from '../../../src/openstack/index.ts'
-import {type Fake, recorded, startFake} from './fake.ts'
+import {client, fake} from './clients.ts'
+import {recorded} from './fake.ts'
 
 /* Listings to their end, and no further; the microversion that both sides speak. */
-
-let fake: Fake
-let clouds: OpenStack[]
-beforeEach(async () => {
-  fake = await startFake()
-  clouds = []
-})
-afterEach(async () => {
-  for (const cloud of clouds) await cloud.close()
-  await fake.close()
-})
-
-function client(config: Partial<CloudConfig> = {}): OpenStack {
-  const auth = {auth_url: `${fake.url}/v3`, username: 'alice', password: 'secret'}
-  const cloud = openStack({name: 'fake', auth, ...config}, {retryDelay: 1, timeout: 5000})
-  clouds.push(cloud)
-  return cloud
-}
 
 const one = (id: string) => ({id, name: id})
 const servers = '/v2.1/servers/detail'

@@ -1,31 +1,8 @@
-import {afterEach, beforeEach, describe, expect, test} from '@jest/globals'
+import {describe, expect, test} from '@jest/globals'
 
-import {
-  type CloudConfig,
-  type OpenStack,
-  type OpenStackOptions,
-  openStack,
-  type Token,
-} from '../../../src/openstack/index.ts'
-import {type Fake, issue, recorded, startFake} from './fake.ts'
-
-let fake: Fake
-let clouds: OpenStack[]
-beforeEach(async () => {
-  fake = await startFake()
-  clouds = []
-})
-afterEach(async () => {
-  for (const cloud of clouds) await cloud.close()
-  await fake.close()
-})
-
-function client(config: Partial<CloudConfig> = {}, options: OpenStackOptions = {}): OpenStack {
-  const auth = {auth_url: `${fake.url}/v3`, username: 'alice', password: 'secret', project_name: 'tenant1'}
-  const cloud = openStack({name: 'fake', auth, ...config}, {retryDelay: 1, timeout: 5000, ...options})
-  clouds.push(cloud)
-  return cloud
-}
+import type {Token} from '../../../src/openstack/index.ts'
+import {member as client, fake} from './clients.ts'
+import {issue, recorded} from './fake.ts'
 
 describe('tokens', () => {
   test('a password with names becomes a project-scoped request in the default domain', async () => {

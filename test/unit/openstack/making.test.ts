@@ -1,27 +1,9 @@
-import {afterEach, beforeEach, describe, expect, test} from '@jest/globals'
+import {describe, expect, test} from '@jest/globals'
 
-import {type CloudConfig, type OpenStack, openStack} from '../../../src/openstack/index.ts'
-import {type Fake, recorded, startFake} from './fake.ts'
+import {client, fake} from './clients.ts'
+import {recorded} from './fake.ts'
 
 /* What is asked and made to have servers of our own: flavors, limits, zones, groups, addresses. */
-
-let fake: Fake
-let clouds: OpenStack[]
-beforeEach(async () => {
-  fake = await startFake()
-  clouds = []
-})
-afterEach(async () => {
-  for (const cloud of clouds) await cloud.close()
-  await fake.close()
-})
-
-function client(config: Partial<CloudConfig> = {}): OpenStack {
-  const auth = {auth_url: `${fake.url}/v3`, username: 'alice', password: 'secret'}
-  const cloud = openStack({name: 'fake', auth, ...config}, {retryDelay: 1, timeout: 5000})
-  clouds.push(cloud)
-  return cloud
-}
 
 const flavor = {id: '1', name: 'm1.small', vcpus: 1, ram: 2048, disk: 20, 'OS-FLV-DISABLED:disabled': false}
 const sent = (path: string) => fake.to(path).map(({method, body}) => ({method, body}))

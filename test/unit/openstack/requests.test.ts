@@ -1,30 +1,7 @@
-import {afterEach, beforeEach, describe, expect, test} from '@jest/globals'
+import {describe, expect, test} from '@jest/globals'
 
-import {
-  type CloudConfig,
-  type OpenStack,
-  type OpenStackOptions,
-  openStack,
-} from '../../../src/openstack/index.ts'
-import {type Answer, type Fake, recorded, startFake} from './fake.ts'
-
-let fake: Fake
-let clouds: OpenStack[]
-beforeEach(async () => {
-  fake = await startFake()
-  clouds = []
-})
-afterEach(async () => {
-  for (const cloud of clouds) await cloud.close()
-  await fake.close()
-})
-
-function client(config: Partial<CloudConfig> = {}, options: OpenStackOptions = {}): OpenStack {
-  const auth = {auth_url: `${fake.url}/v3`, username: 'alice', password: 'secret'}
-  const cloud = openStack({name: 'fake', auth, ...config}, {retryDelay: 1, timeout: 5000, ...options})
-  clouds.push(cloud)
-  return cloud
-}
+import {client, fake} from './clients.ts'
+import {type Answer, recorded} from './fake.ts'
 
 const servers = '/v2.1/servers/detail'
 const down: Answer = {

@@ -1,33 +1,10 @@
-import {afterEach, beforeEach, expect, it} from '@jest/globals'
+import {expect, it} from '@jest/globals'
 
-import {
-  type CloudConfig,
-  type OpenStack,
-  type OpenStackOptions,
-  openStack,
-  type Token,
-} from '../../../src/openstack/index.ts'
-import {type Answer, type Fake, issue, recorded, startFake} from './fake.ts'
+import type {Token} from '../../../src/openstack/index.ts'
+import {member as client, fake} from './clients.ts'
+import {type Answer, issue, recorded, startFake} from './fake.ts'
 
 /* Whose token is sent where, and when another one is got; beside cloud.test.ts, which has the requests for one. */
-
-let fake: Fake
-let clouds: OpenStack[]
-beforeEach(async () => {
-  fake = await startFake()
-  clouds = []
-})
-afterEach(async () => {
-  for (const cloud of clouds) await cloud.close()
-  await fake.close()
-})
-
-function client(config: Partial<CloudConfig> = {}, options: OpenStackOptions = {}): OpenStack {
-  const auth = {auth_url: `${fake.url}/v3`, username: 'alice', password: 'secret', project_name: 'tenant1'}
-  const cloud = openStack({name: 'fake', auth, ...config}, {retryDelay: 1, timeout: 5000, ...options})
-  clouds.push(cloud)
-  return cloud
-}
 
 const ports = recorded('neutron-ports-of-vm-member')
 const refusal = recorded('neutron-401-garbage-token')
